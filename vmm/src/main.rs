@@ -1,0 +1,2 @@
+//! One guest per process.
+fn main() {}

@@ -1,0 +1,189 @@
+//! What `tabard` tells one `tabard-vmm`.
+
+use crate::cursor::{Reader, Writer};
+use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
+
+/// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
+/// (`SCM_RIGHTS`), all others none.
+///
+/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, `Surface`, then
+/// `Load` (answered by `Loaded` or `Failed`), then `Boot` (answered by `Running` or `Failed`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToVmm {
+    /// Size of the machine.
+    Machine {
+        /// Guest memory in MiB, 16..=1048576.
+        memory_mib: u32,
+        /// Virtual processors, 1..=64.
+        vcpus: u8,
+    },
+    /// *fd*: `/dev/kvm`.
+    Kvm,
+    /// *fd*: the kernel image, read-only.
+    Kernel,
+    /// *fd*: the initial ramdisk, read-only.
+    Initrd,
+    /// *fd*: the kernel command line as bytes, no NUL, at most 4096.
+    CommandLine,
+    /// *fd*: write-only log of the guest's first serial port.
+    SerialLog {
+        /// After this many bytes the rest is dropped and a line says so.
+        limit_bytes: u64,
+    },
+    /// *fd*: a sealed memfd of `geometry.total_bytes()`. Replaces the surface before it; the
+    /// guest is told the new size (virtio-gpu configuration change).
+    Surface {
+        /// Names this surface in damage messages; grows by one with each surface, from 1.
+        generation: u32,
+        /// Its size.
+        geometry: SurfaceGeometry,
+    },
+    /// Load the kernel into memory but do not run it.
+    Load,
+    /// Run.
+    Boot,
+    /// A key of the keyboard went down or up.
+    Key {
+        /// Linux `KEY_*` code, 1..=255.
+        code: u16,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// A pointer button went down or up.
+    Button {
+        /// Linux `BTN_LEFT` (0x110) ..= `BTN_TASK` (0x117).
+        code: u16,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// The pointer moved, 0..=[`POINTER_MAX`] over the surface.
+    Pointer {
+        /// Horizontal, 0 at the left.
+        x: u16,
+        /// Vertical, 0 at the top.
+        y: u16,
+    },
+    /// The wheel turned, in detents; positive is up and right.
+    Wheel {
+        /// Vertical detents.
+        vertical: i16,
+        /// Horizontal detents.
+        horizontal: i16,
+    },
+    /// Stop the virtual processors until `Resume`; answered by `Paused`.
+    Pause,
+    /// Run again; answered by `Running`.
+    Resume,
+    /// Start again from the loaded image with cleared memory; answered by `Running`.
+    Reset,
+    /// Press the power button.
+    PowerButton,
+    /// End the process at once; answered by end of file.
+    Quit,
+}
+
+impl ToVmm {
+    /// The message as bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; MESSAGE_BYTES] {
+        match *self {
+            Self::Machine { memory_mib, vcpus } => Writer::new(1).u32(memory_mib).u8(vcpus),
+            Self::Kvm => Writer::new(2),
+            Self::Kernel => Writer::new(3),
+            Self::Initrd => Writer::new(4),
+            Self::CommandLine => Writer::new(5),
+            Self::SerialLog { limit_bytes } => Writer::new(6).u64(limit_bytes),
+            Self::Surface { generation, geometry } => {
+                Writer::new(7).u32(generation).u32(geometry.width_px()).u32(geometry.height_px())
+            }
+            Self::Load => Writer::new(8),
+            Self::Boot => Writer::new(9),
+            Self::Key { code, pressed } => Writer::new(10).u16(code).u8(pressed.into()),
+            Self::Button { code, pressed } => Writer::new(11).u16(code).u8(pressed.into()),
+            Self::Pointer { x, y } => Writer::new(12).u16(x).u16(y),
+            Self::Wheel { vertical, horizontal } => Writer::new(13).i16(vertical).i16(horizontal),
+            Self::Pause => Writer::new(14),
+            Self::Resume => Writer::new(15),
+            Self::Reset => Writer::new(16),
+            Self::PowerButton => Writer::new(17),
+            Self::Quit => Writer::new(18),
+        }
+        .done()
+    }
+
+    /// Reads a message strictly.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (kind, mut reader) = Reader::new(bytes)?;
+        let message = match kind {
+            1 => {
+                let memory_mib = reader.u32()?;
+                let vcpus = reader.u8()?;
+                if !(16..=1_048_576).contains(&memory_mib) {
+                    return Err(DecodeError::Range("memory_mib"));
+                }
+                if !(1..=64).contains(&vcpus) {
+                    return Err(DecodeError::Range("vcpus"));
+                }
+                Self::Machine { memory_mib, vcpus }
+            }
+            2 => Self::Kvm,
+            3 => Self::Kernel,
+            4 => Self::Initrd,
+            5 => Self::CommandLine,
+            6 => Self::SerialLog { limit_bytes: reader.u64()? },
+            7 => Self::Surface {
+                generation: reader.u32()?,
+                geometry: SurfaceGeometry::new(reader.u32()?, reader.u32()?)?,
+            },
+            8 => Self::Load,
+            9 => Self::Boot,
+            10 => {
+                let code = reader.u16()?;
+                if !(1..=255).contains(&code) {
+                    return Err(DecodeError::Range("code"));
+                }
+                Self::Key { code, pressed: reader.bool("pressed")? }
+            }
+            11 => {
+                let code = reader.u16()?;
+                if !(0x110..=0x117).contains(&code) {
+                    return Err(DecodeError::Range("code"));
+                }
+                Self::Button { code, pressed: reader.bool("pressed")? }
+            }
+            12 => {
+                let (x, y) = (reader.u16()?, reader.u16()?);
+                if x > POINTER_MAX || y > POINTER_MAX {
+                    return Err(DecodeError::Range("pointer"));
+                }
+                Self::Pointer { x, y }
+            }
+            13 => Self::Wheel { vertical: reader.i16()?, horizontal: reader.i16()? },
+            14 => Self::Pause,
+            15 => Self::Resume,
+            16 => Self::Reset,
+            17 => Self::PowerButton,
+            18 => Self::Quit,
+            other => return Err(DecodeError::Kind(other)),
+        };
+        reader.end()?;
+        Ok(message)
+    }
+
+    /// Whether this message must carry exactly one descriptor (it carries none otherwise).
+    #[must_use]
+    pub fn carries_descriptor(&self) -> bool {
+        matches!(
+            self,
+            Self::Kvm
+                | Self::Kernel
+                | Self::Initrd
+                | Self::CommandLine
+                | Self::SerialLog { .. }
+                | Self::Surface { .. }
+        )
+    }
+}
