@@ -1,0 +1,207 @@
+//! Labels and the checked table of them: two labels that could be confused are never both in it.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::text::{self, TextError};
+use crate::{AccessClass, Appearance, AppearanceError, MarkingError, Vision};
+
+/// The CIEDE2000 distance below which two colours are too close to tell labels apart, for any eye.
+pub const MIN_COLOR_DISTANCE: f64 = 20.0;
+
+/// Why a label was refused.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum LabelError {
+    /// The name is not printable ASCII of a sensible length.
+    #[error("The name of label {name:?} cannot be used")]
+    Name {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        source: TextError,
+    },
+    /// The banner text is not printable ASCII of a sensible length.
+    #[error("The banner text of label {name:?} cannot be used")]
+    Text {
+        /// The name of the label.
+        name: String,
+        /// What is wrong with the text.
+        source: TextError,
+    },
+    /// The text cannot be read on its banner.
+    #[error("The banner of label {name:?} cannot be read")]
+    Appearance {
+        /// The name of the label.
+        name: String,
+        /// The colours in question.
+        source: AppearanceError,
+    },
+    /// The marking is not one of the scheme.
+    #[error("The marking of label {name:?} is not one of the scheme")]
+    Marking {
+        /// The name of the label.
+        name: String,
+        /// What is wrong with the marking.
+        source: MarkingError,
+    },
+    /// Two labels with names that are the same or look it.
+    #[error("Labels {first:?} and {second:?} have names that look alike; rename one")]
+    SameName {
+        /// The label that is in the table.
+        first: String,
+        /// The label that was refused.
+        second: String,
+    },
+    /// Two labels with banner texts that are the same or look it.
+    #[error("Labels {first:?} and {second:?} have banner texts that look alike; change one text")]
+    SameText {
+        /// The label that is in the table.
+        first: String,
+        /// The label that was refused.
+        second: String,
+    },
+    /// Two labels that look the same but for their text.
+    #[error(
+        "Labels {first:?} and {second:?} have the same pattern and shape and colors only \
+         {distance:.1} delta-E apart; change the pattern, the shape or the color of one"
+    )]
+    SameLook {
+        /// The label that is in the table.
+        first: String,
+        /// The label that was refused.
+        second: String,
+        /// CIEDE2000 for the eye that tells them apart worst.
+        distance: f64,
+    },
+    /// More labels than there are numbers for.
+    #[error("There are more than 65536 labels")]
+    TooMany,
+}
+
+/// The place of a label in its [`LabelSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LabelId(pub u16);
+
+impl fmt::Display for LabelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "label {}", self.0)
+    }
+}
+
+/// A label: what it means and how it looks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    /// The name by which a desk file refers to it.
+    pub name: String,
+    /// The text in the banner.
+    pub text: String,
+    /// The access class of every guest that wears it.
+    pub class: AccessClass,
+    /// How its banner is drawn.
+    pub appearance: Appearance,
+}
+
+impl Label {
+    /// Checks what can be checked of one label alone.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelError`] if the name or the text is not printable ASCII of 1 to 80 characters, or the
+    /// text cannot be read on its banner.
+    pub fn validate(&self) -> Result<(), LabelError> {
+        let name = || self.name.clone();
+        text::check_text(&self.name).map_err(|source| LabelError::Name { name: name(), source })?;
+        text::check_text(&self.text).map_err(|source| LabelError::Text { name: name(), source })?;
+        self.appearance.check().map_err(|source| LabelError::Appearance { name: name(), source })
+    }
+
+    /// Checks that a user can tell this label from the other.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelError::SameName`], [`LabelError::SameText`], or [`LabelError::SameLook`] if pattern
+    /// and shape are the same and an eye exists for which the colours are too close.
+    pub fn check_distinct(&self, other: &Self) -> Result<(), LabelError> {
+        let names = || (self.name.clone(), other.name.clone());
+        if text::look_alike(&self.name, &other.name) {
+            let (first, second) = names();
+            return Err(LabelError::SameName { first, second });
+        }
+        if text::look_alike(&self.text, &other.text) {
+            let (first, second) = names();
+            return Err(LabelError::SameText { first, second });
+        }
+        let (a, b) = (&self.appearance, &other.appearance);
+        let distance = Vision::worst_distance(a.color, b.color);
+        if a.pattern == b.pattern && a.shape == b.shape && distance < MIN_COLOR_DISTANCE {
+            let (first, second) = names();
+            return Err(LabelError::SameLook { first, second, distance });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Label {
+    /// The banner text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A table of labels, each valid and each distinct from all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelSet {
+    labels: Vec<Label>,
+}
+
+impl LabelSet {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a label and returns its place.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelError`] if the label is not valid or could be taken for one that is in the table; the
+    /// table is then as before.
+    pub fn insert(&mut self, label: Label) -> Result<LabelId, LabelError> {
+        label.validate()?;
+        let id = u16::try_from(self.labels.len()).map_err(|_| LabelError::TooMany)?;
+        self.labels.iter().try_for_each(|known| known.check_distinct(&label))?;
+        self.labels.push(label);
+        Ok(LabelId(id))
+    }
+
+    /// The label at this place.
+    #[must_use]
+    pub fn get(&self, id: LabelId) -> Option<&Label> {
+        self.labels.get(usize::from(id.0))
+    }
+
+    /// The place of the label with this exact name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<LabelId> {
+        self.iter().find(|(_, label)| label.name == name).map(|(id, _)| id)
+    }
+
+    /// All labels with their places, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (LabelId, &Label)> {
+        (0..=u16::MAX).map(LabelId).zip(&self.labels)
+    }
+
+    /// The number of labels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
