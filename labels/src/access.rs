@@ -103,3 +103,39 @@ impl fmt::Display for Relation {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CategorySet, Level};
+
+    fn class(secrecy: u8, integrity: u8) -> AccessClass {
+        let side = |level| Compartment::new(Level::new(level), CategorySet::EMPTY);
+        AccessClass::new(side(secrecy), side(integrity))
+    }
+
+    #[test]
+    fn secrets_do_not_flow_down() {
+        assert!(class(1, 0).can_flow_to(&class(2, 0)));
+        assert!(!class(2, 0).can_flow_to(&class(1, 0)));
+    }
+
+    #[test]
+    fn untrusted_information_does_not_flow_up() {
+        assert!(class(0, 2).can_flow_to(&class(0, 1)));
+        assert!(!class(0, 1).can_flow_to(&class(0, 2)));
+    }
+
+    #[test]
+    fn one_side_that_refuses_is_enough() {
+        assert_eq!(class(1, 1).relation(&class(2, 2)), Relation::Incomparable);
+        assert!(!class(1, 1).comparable(&class(2, 2)));
+    }
+
+    #[test]
+    fn relation_names_the_one_that_receives() {
+        assert_eq!(class(2, 0).relation(&class(1, 0)), Relation::Dominates);
+        assert_eq!(class(1, 0).relation(&class(2, 0)), Relation::DominatedBy);
+        assert_eq!(class(1, 0).relation(&class(1, 0)), Relation::Equal);
+    }
+}

@@ -8,7 +8,7 @@ use crate::{Pattern, Rgb, Shape};
 pub const MIN_TEXT_CONTRAST: f64 = 4.5;
 
 /// The contrast at which a pattern is seen without competing with the text.
-const PATTERN_CONTRAST: f64 = 1.35;
+const PATTERN_CONTRAST: f64 = 1.6;
 
 /// Why an appearance was refused.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -87,4 +87,44 @@ fn pattern_color(color: Rgb, text: Rgb) -> Rgb {
             shade.contrast(color) >= PATTERN_CONTRAST && shade.contrast(text) >= MIN_TEXT_CONTRAST
         })
         .unwrap_or(color)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_color_that_cannot_be_read_is_refused() {
+        let orange = Rgb::new(0xff, 0x8c, 0x00);
+
+        let white = Appearance::new(orange, Some(Rgb::WHITE), Pattern::Plain, Shape::Disc);
+
+        assert_eq!(
+            white.check().unwrap_err().to_string(),
+            "Text #ffffff on #ff8c00 has a contrast of 2.33:1; at least 4.5:1 is needed"
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_hides_the_text_is_refused() {
+        let mut appearance = Appearance::new(Rgb::BLACK, None, Pattern::Bars, Shape::Disc);
+
+        appearance.pattern_color = Rgb::WHITE;
+
+        assert!(appearance.check().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_color_gets_text_and_a_pattern_that_can_be_seen(value in 0u32..0x0100_0000) {
+            let color = Rgb::from_u32(value);
+
+            let appearance = Appearance::new(color, None, Pattern::Bars, Shape::Disc);
+
+            prop_assert_eq!(appearance.check(), Ok(()));
+            prop_assert!(appearance.pattern_color.contrast(color) >= PATTERN_CONTRAST);
+        }
+    }
 }

@@ -108,3 +108,47 @@ impl fmt::Display for Rgb {
         write!(f, "#{:06x}", self.to_u32())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_are_read_and_printed() {
+        assert_eq!(Rgb::parse("#C8102e"), Ok(Rgb::new(0xc8, 0x10, 0x2e)));
+        assert_eq!(Rgb::new(0xc8, 0x10, 0x2e).to_string(), "#c8102e");
+        assert_eq!(Rgb::new(1, 2, 3).to_u32(), 0x0001_0203);
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in
+            ["", "#", "c8102e", "#c81", "#c8102e0", "#+8102e", "#c8102g", "red", "#\u{e9}1234"]
+        {
+            assert!(Rgb::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn contrast_runs_from_1_to_21() {
+        assert!((Rgb::BLACK.contrast(Rgb::WHITE) - 21.0).abs() < 1e-9);
+        assert!((Rgb::WHITE.contrast(Rgb::WHITE) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn white_on_the_top_secret_orange_fails() {
+        let orange = Rgb::new(0xff, 0x8c, 0x00);
+
+        assert!((orange.contrast(Rgb::WHITE) - 2.3).abs() < 0.05);
+        assert_eq!(orange.best_text(), Rgb::BLACK);
+    }
+
+    #[test]
+    fn mixing_ends_at_both_colors() {
+        let (a, b) = (Rgb::new(10, 20, 30), Rgb::new(250, 0, 31));
+
+        assert_eq!((a.mix(b, 0.0), a.mix(b, 1.0), a.mix(b, 7.0)), (a, b, b));
+        assert_eq!(Rgb::BLACK.mix(Rgb::WHITE, 0.5), Rgb::new(128, 128, 128));
+        assert_eq!(a.mix(b, f64::NAN), a);
+    }
+}

@@ -183,3 +183,63 @@ impl Compartment {
         Self::new(self.level.min(other.level), self.categories.intersection(other.categories))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(numbers: &[u8]) -> CategorySet {
+        numbers.iter().filter_map(|number| Category::new(*number)).collect()
+    }
+
+    #[test]
+    fn there_are_256_levels_and_128_categories() {
+        assert_eq!(Level::MAX.get(), 255);
+        assert_eq!(Category::new(127).map(Category::get), Some(127));
+        assert_eq!(Category::new(128), None);
+        assert_eq!(CategorySet::ALL.iter().count(), 128);
+    }
+
+    #[test]
+    fn every_category_is_a_bit_of_its_own() {
+        let mut all = CategorySet::EMPTY;
+
+        let fresh = CategorySet::ALL.iter().filter(|category| all.insert(*category)).count();
+
+        assert_eq!((fresh, all, all.len()), (128, CategorySet::ALL, 128));
+    }
+
+    #[test]
+    fn inserting_twice_changes_nothing() {
+        let mut categories = set(&[5]);
+
+        let fresh = categories.insert(Category::new(5).unwrap());
+
+        assert!(!fresh);
+        assert_eq!(categories, set(&[5]));
+    }
+
+    #[test]
+    fn iteration_ascends() {
+        let numbers: Vec<u8> = set(&[127, 0, 64]).iter().map(Category::get).collect();
+
+        assert_eq!(numbers, [0, 64, 127]);
+    }
+
+    #[test]
+    fn a_higher_level_without_the_category_does_not_dominate() {
+        let secret = Compartment::new(Level::new(3), set(&[1]));
+        let top_secret = Compartment::new(Level::new(4), set(&[2]));
+
+        assert!(!top_secret.dominates(&secret));
+        assert!(!secret.dominates(&top_secret));
+    }
+
+    #[test]
+    fn bottom_and_top_bound_the_limits() {
+        let last = Compartment::new(Level::MAX, set(&[127]));
+
+        assert!(last.dominates(&Compartment::BOTTOM));
+        assert!(Compartment::TOP.dominates(&last));
+    }
+}

@@ -205,3 +205,80 @@ impl LabelSet {
         self.labels.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pattern, Rgb, Shape};
+
+    fn label(name: &str, text: &str, color: u32, pattern: Pattern) -> Label {
+        let appearance = Appearance::new(Rgb::from_u32(color), None, pattern, Shape::Disc);
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Label { name, text, class: AccessClass::default(), appearance }
+    }
+
+    fn table() -> LabelSet {
+        let mut labels = LabelSet::new();
+        labels.insert(label("red", "SECRET", 0x00c8_102e, Pattern::Bars)).unwrap();
+        labels
+    }
+
+    #[test]
+    fn labels_are_found_by_place_and_name() {
+        let mut labels = table();
+
+        let id = labels.insert(label("blue", "WORK", 0x0000_33a0, Pattern::Bars)).unwrap();
+
+        assert_eq!(labels.by_name("blue"), Some(id));
+        assert_eq!(labels.get(id).map(ToString::to_string), Some("WORK".to_owned()));
+        assert_eq!((labels.by_name("green"), labels.get(LabelId(2))), (None, None));
+        assert_eq!((labels.len(), labels.iter().count()), (2, 2));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_another_is_refused() {
+        let refused = table().insert(label("RED", "WORK", 0x0000_33a0, Pattern::Dots));
+
+        assert!(matches!(refused, Err(LabelError::SameName { .. })));
+    }
+
+    #[test]
+    fn a_text_that_looks_like_another_is_refused() {
+        let refused = table().insert(label("blue", "5ecret", 0x0000_33a0, Pattern::Dots));
+
+        assert!(matches!(refused, Err(LabelError::SameText { .. })));
+    }
+
+    #[test]
+    fn a_look_that_only_some_eyes_tell_apart_is_refused() {
+        // Red and this green are 69 delta-E apart for most, and 7 for a deuteranope.
+        let green = |pattern| label("green", "WORK", 0x0000_7a33, pattern);
+
+        let refused = table().insert(green(Pattern::Bars));
+
+        assert!(matches!(refused, Err(LabelError::SameLook { distance, .. }) if distance < 20.0));
+        assert!(table().insert(green(Pattern::Dots)).is_ok());
+    }
+
+    #[test]
+    fn a_refused_label_leaves_the_table_as_it_was() {
+        let mut labels = table();
+
+        let refused = labels.insert(label("red", "WORK", 0x0000_33a0, Pattern::Dots));
+
+        assert!(refused.is_err());
+        assert_eq!(labels, table());
+    }
+
+    #[test]
+    fn text_and_colors_are_checked() {
+        let mut faint = label("a", "A", 0x00ff_8c00, Pattern::Dots);
+        faint.appearance.text_color = Rgb::WHITE;
+
+        assert!(matches!(faint.validate(), Err(LabelError::Appearance { .. })));
+        let text = label("a", "A\u{202e}B", 0, Pattern::Dots).validate();
+        assert!(matches!(text, Err(LabelError::Text { .. })));
+        let name = label("", "A", 0, Pattern::Dots).validate();
+        assert!(matches!(name, Err(LabelError::Name { .. })));
+    }
+}

@@ -269,3 +269,109 @@ fn first_names(names: &[String]) -> String {
         (false, true) => format!("{}, ...", shown.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scheme() -> Scheme {
+        Scheme::builder()
+            .level("PUBLIC")
+            .level("TOP SECRET")
+            .category("ALPHA")
+            .category("BRAVO")
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_marking_prints_level_and_categories() {
+        let compartment = Compartment::new(Level::new(1), CategorySet::from_bits(0b11));
+
+        assert_eq!(scheme().print(&compartment).unwrap(), "TOP SECRET//ALPHA/BRAVO");
+    }
+
+    #[test]
+    fn categories_may_come_in_any_order() {
+        let compartment = scheme().parse("TOP SECRET//BRAVO/ALPHA").unwrap();
+
+        assert_eq!(compartment, Compartment::new(Level::new(1), CategorySet::from_bits(0b11)));
+    }
+
+    #[test]
+    fn unknown_names_are_refused_not_defaulted() {
+        let scheme = scheme();
+
+        for marking in ["SECRET", "public", "PUBLICX", "TOP", "TOP SECRET "] {
+            assert!(scheme.parse(marking).is_err(), "{marking:?}");
+        }
+        let error = scheme.parse("PUBLIC//CHARLIE").unwrap_err();
+        assert_eq!(error.to_string(), "Unknown category \"CHARLIE\"; the scheme has ALPHA, BRAVO");
+    }
+
+    #[test]
+    fn every_other_form_is_refused() {
+        let scheme = scheme();
+
+        for marking in [
+            "",
+            "/",
+            "//",
+            "PUBLIC/",
+            "PUBLIC//",
+            "PUBLIC/ALPHA",
+            "PUBLIC///ALPHA",
+            "//ALPHA",
+            "PUBLIC//ALPHA/",
+            "PUBLIC//ALPHA//BRAVO",
+            "PUBLIC//ALPHA/ALPHA",
+            "PUBLIC// ALPHA",
+            "PUBLIC//\u{202e}ALPHA",
+        ] {
+            assert!(scheme.parse(marking).is_err(), "{marking:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_without_a_name_is_not_left_out() {
+        let category = Category::new(2).unwrap();
+        let level = Level::new(2);
+        let categories = CategorySet::from_iter([category]);
+
+        let unnamed = scheme().print(&Compartment::new(Level::MIN, categories));
+        assert_eq!(unnamed, Err(MarkingError::UnnamedCategory(category)));
+        let unnamed = scheme().print(&Compartment::new(level, CategorySet::EMPTY));
+        assert_eq!(unnamed, Err(MarkingError::UnnamedLevel(level)));
+    }
+
+    #[test]
+    fn names_that_look_alike_are_refused() {
+        let refused = Scheme::builder().level("SECRET").level("5ecret").build();
+
+        let (first, second) = ("SECRET".to_owned(), "5ecret".to_owned());
+        assert_eq!(refused, Err(SchemeError::LookAlike { first, second }));
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let refused = Scheme::builder().level("A").category("B/C").build();
+
+        assert!(matches!(refused, Err(SchemeError::Name { name, .. }) if name == "B/C"));
+        assert_eq!(Scheme::builder().category("A").build(), Err(SchemeError::NoLevel));
+    }
+
+    #[test]
+    fn the_limits_are_256_levels_and_128_categories() {
+        let build = |levels: usize, categories: usize| {
+            let builder = (0..levels).fold(Scheme::builder(), |b, n| b.level(format!("LEVEL {n}")));
+            (0..categories).fold(builder, |b, n| b.category(format!("C{n}"))).build()
+        };
+
+        let largest = build(256, 128).unwrap();
+        assert_eq!(build(257, 0), Err(SchemeError::TooManyLevels(257)));
+        assert_eq!(build(1, 129), Err(SchemeError::TooManyCategories(129)));
+        let marking = largest.print(&Compartment::TOP).unwrap();
+        assert!(marking.starts_with("LEVEL 255//C0/C1/") && marking.ends_with("/C127"));
+        assert_eq!(largest.parse(&marking), Ok(Compartment::TOP));
+    }
+}

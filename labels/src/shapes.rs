@@ -81,3 +81,23 @@ named! {
     /// A wide, flat bar.
     Bar = "bar",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_patterns_and_shapes() {
+        for &pattern in Pattern::ALL {
+            assert_eq!(Pattern::from_name(pattern.name()), Some(pattern));
+        }
+        for &shape in Shape::ALL {
+            assert_eq!(Shape::from_name(shape.name()), Some(shape));
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        assert_eq!((Pattern::from_name("Bars"), Shape::from_name("")), (None, None));
+    }
+}

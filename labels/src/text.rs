@@ -34,6 +34,9 @@ pub enum TextError {
         /// What is allowed there.
         allowed: &'static str,
     },
+    /// Only punctuation: nothing that says which label it is.
+    #[error("Text has no letter or digit")]
+    NoLetter,
     /// Spaces that a reader cannot see.
     #[error("Text begins or ends with a space, or has two in a row")]
     Spacing,
@@ -43,8 +46,8 @@ pub enum TextError {
 ///
 /// # Errors
 ///
-/// [`TextError`] if it is empty, longer than [`MAX_NAME_CHARS`], has another character, or spaces
-/// that cannot be seen.
+/// [`TextError`] if it is empty, longer than [`MAX_NAME_CHARS`], has another character, no
+/// letter or digit, or spaces that cannot be seen.
 pub fn check_name(name: &str) -> Result<(), TextError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
     check(name, MAX_NAME_CHARS, allowed, "ASCII letters, digits, space, '-', '_' and '.'")
@@ -54,8 +57,8 @@ pub fn check_name(name: &str) -> Result<(), TextError> {
 ///
 /// # Errors
 ///
-/// [`TextError`] if it is empty, longer than [`MAX_TEXT_CHARS`], has another character, or spaces
-/// that cannot be seen.
+/// [`TextError`] if it is empty, longer than [`MAX_TEXT_CHARS`], has another character, no
+/// letter or digit, or spaces that cannot be seen.
 pub fn check_text(text: &str) -> Result<(), TextError> {
     check_within(text, MAX_TEXT_CHARS)
 }
@@ -86,6 +89,9 @@ fn check(
     if text.starts_with(' ') || text.ends_with(' ') || text.contains("  ") {
         return Err(TextError::Spacing);
     }
+    if !text.contains(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(TextError::NoLetter);
+    }
     Ok(())
 }
 
@@ -111,4 +117,76 @@ fn skeleton(text: &str) -> String {
             other => other,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_pass() {
+        for name in ["TOP SECRET", "Project-X_2.1", "a", &"x".repeat(MAX_NAME_CHARS)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn characters_that_could_deceive_are_refused() {
+        // Tab, bidirectional override, zero-width space, Cyrillic Es, no-break space, combining.
+        for c in ['\t', '\u{202e}', '\u{200b}', '\u{0421}', '\u{a0}', '\u{301}', '\u{7f}', '\0'] {
+            let text = format!("SE{c}RET");
+
+            let expected = |result| match result {
+                Err(TextError::Character { found, position, .. }) => (found, position) == (c, 3),
+                _ => false,
+            };
+            assert!(expected(check_name(&text)), "{text:?}");
+            assert!(expected(check_text(&text)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_slash_but_a_text_may() {
+        assert!(matches!(check_name("A/B"), Err(TextError::Character { found: '/', .. })));
+        assert_eq!(check_text("SECRET//A/B"), Ok(()));
+    }
+
+    #[test]
+    fn length_is_limited() {
+        let long = |limit: usize| "x".repeat(limit + 1);
+
+        assert_eq!(check_name(""), Err(TextError::Empty));
+        assert_eq!(check_name(&long(32)), Err(TextError::TooLong { found: 33, limit: 32 }));
+        assert_eq!(check_text(&long(80)), Err(TextError::TooLong { found: 81, limit: 80 }));
+        assert_eq!(check_text(&"x".repeat(80)), Ok(()));
+    }
+
+    #[test]
+    fn spaces_that_cannot_be_seen_are_refused() {
+        for text in [" A", "A ", "A  B"] {
+            assert_eq!(check_text(text), Err(TextError::Spacing), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn punctuation_alone_is_no_name() {
+        assert_eq!(check_text("--"), Err(TextError::NoLetter));
+    }
+
+    #[test]
+    fn look_alikes_are_found() {
+        for (a, b) in [("SECRET", "secret"), ("SECRET", "5ECRET"), ("LAB I", "lab-l"), ("CO", "C0")]
+        {
+            assert!(look_alike(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn numbered_names_are_told_apart() {
+        let names: Vec<String> = (0..200).map(|number| format!("LAB {number}")).collect();
+
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].iter().any(|other| look_alike(name, other)), "{name}");
+        }
+    }
 }

@@ -118,3 +118,56 @@ pub fn delta_e([l1, a1, b1]: [f64; 3], [l2, a2, b2]: [f64; 3]) -> f64 {
     let h = 2.0 * (c1 * c2).sqrt() * (turn / 2.0).to_radians().sin() / s_h;
     (l * l + c * c + h * h + r_t * c * h).max(0.0).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ciede2000_agrees_with_its_published_test_data() {
+        // Rows of table 1 of Sharma, Wu and Dalal: hue across zero, rotation, greys, large, dark.
+        let rows = [
+            ([50.0, 2.6772, -79.7751], [50.0, 0.0, -82.7485], 2.0425),
+            ([50.0, 3.1571, -77.2803], [50.0, 0.0, -82.7485], 2.8615),
+            ([50.0, -1.3802, -84.2814], [50.0, 0.0, -82.7485], 1.0000),
+            ([50.0, 0.0, 0.0], [50.0, -1.0, 2.0], 2.3669),
+            ([50.0, 2.49, -0.001], [50.0, -2.49, 0.0009], 7.1792),
+            ([50.0, 2.49, -0.001], [50.0, -2.49, 0.0011], 7.2195),
+            ([50.0, 2.5, 0.0], [50.0, 0.0, -2.5], 4.3065),
+            ([50.0, 2.5, 0.0], [73.0, 25.0, -18.0], 27.1492),
+            ([50.0, 2.5, 0.0], [61.0, -5.0, 29.0], 22.8977),
+            ([50.0, 2.5, 0.0], [56.0, -27.0, -3.0], 31.9030),
+            ([60.2574, -34.0099, 36.2677], [60.4626, -34.1751, 39.4387], 1.2644),
+            ([2.0776, 0.0795, -1.1350], [0.9033, -0.0636, -0.5514], 0.9082),
+        ];
+        for (a, b, expected) in rows {
+            assert!((delta_e(a, b) - expected).abs() < 5e-5, "{a:?} {b:?} {}", delta_e(a, b));
+            assert!((delta_e(b, a) - expected).abs() < 5e-5, "{b:?} {a:?}");
+        }
+    }
+
+    #[test]
+    fn black_and_white_are_100_apart_for_every_eye() {
+        for vision in Vision::ALL {
+            let distance = vision.distance(Rgb::BLACK, Rgb::WHITE);
+            assert!((distance - 100.0).abs() < 0.1, "{vision:?} {distance}");
+        }
+    }
+
+    #[test]
+    fn red_and_green_of_one_lightness_merge_for_a_deuteranope_only() {
+        let (red, green) = (Rgb::new(0xc8, 0x10, 0x2e), Rgb::new(0x00, 0x7a, 0x33));
+
+        assert!(Vision::Normal.distance(red, green) > 60.0);
+        assert!(Vision::Tritanopia.distance(red, green) > 50.0);
+        assert!(Vision::Deuteranopia.distance(red, green) < 20.0);
+        assert!(Vision::worst_distance(red, green) < 20.0);
+    }
+
+    #[test]
+    fn a_color_is_no_distance_from_itself() {
+        for color in [Rgb::BLACK, Rgb::WHITE, Rgb::new(128, 128, 128), Rgb::new(255, 0, 0)] {
+            assert!(Vision::ALL.iter().all(|vision| vision.distance(color, color) < 1e-6));
+        }
+    }
+}
