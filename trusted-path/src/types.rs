@@ -1,0 +1,255 @@
+//! What goes into the monitor and what comes out of it, as plain values.
+
+use tabard_input::{Chord, KeyCode, SourceId};
+use tabard_labels::LabelId;
+use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
+use thiserror::Error;
+
+/// Most guests of one desk.
+pub const MAX_GUESTS: usize = 64;
+/// Most characters of a guest's name.
+pub const MAX_NAME_CHARS: usize = 64;
+/// The highest coordinate of [`GuestInput::Pointer`]: the right or bottom edge.
+pub const POINTER_MAX: u16 = 32767;
+/// The least width and height in pixels that is worth giving to a guest.
+pub const MIN_GUEST_PIXELS: u32 = 16;
+
+/// What the signed-off desk file says of one guest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestConfig {
+    /// Its name, 1 to 64 characters, unique on the desk.
+    pub name: String,
+    /// Its label; it never changes while the monitor lives (invariant 7).
+    pub label: LabelId,
+    /// Whether to start it with the desk.
+    pub autostart: bool,
+}
+
+/// How guests share an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayoutMode {
+    /// The guest that has the keyboard fills the output.
+    Solo,
+    /// All guests side by side.
+    Desk,
+}
+
+/// Everything that the monitor knows from the desk file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MonitorConfig {
+    /// The guests, in the order of the desk file; [`GuestId`] counts them from 0.
+    pub guests: Vec<GuestConfig>,
+    /// The layout to begin with.
+    pub layout: LayoutMode,
+    /// The secure-attention chord.
+    pub chord: Chord,
+    /// Shown in the bar at all times, such as "A window is not a trusted path"; may be empty.
+    pub notice: String,
+    /// Shown at the foot of the trusted screen; may be empty.
+    pub footer: String,
+}
+
+/// Why a configuration cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// There is nothing to switch to.
+    #[error("The desk has no guest; it needs at least one")]
+    NoGuests,
+    /// More than [`MAX_GUESTS`].
+    #[error("The desk has {0} guests; at most {MAX_GUESTS} are possible")]
+    TooManyGuests(usize),
+    /// A name that cannot be shown on a banner.
+    #[error("The guest name {0:?} is unusable; use 1 to {MAX_NAME_CHARS} printable characters")]
+    BadName(String),
+    /// Two guests that the user could not tell apart.
+    #[error("Two guests are called {0:?}; give each its own name")]
+    DuplicateName(String),
+}
+
+/// Something that happened, from the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A key went down or up. Repeats may be left in; they change nothing.
+    Key {
+        /// The keyboard.
+        source: SourceId,
+        /// The key, 1..=255; others are ignored.
+        code: KeyCode,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// The pointer is now here.
+    Pointer {
+        /// The pointing device.
+        source: SourceId,
+        /// The output it points at; an unknown one is ignored.
+        output: OutputId,
+        /// Pixels from the left, clamped to the output.
+        x: u32,
+        /// Pixels from the top, clamped to the output.
+        y: u32,
+    },
+    /// A button went down or up.
+    Button {
+        /// The pointing device.
+        source: SourceId,
+        /// evdev code, `BTN_LEFT`..=`BTN_TASK` (0x110..=0x117); others are ignored.
+        code: u16,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// A wheel turned, in notches.
+    Wheel {
+        /// The pointing device.
+        source: SourceId,
+        /// Notches, away from the user positive.
+        vertical: i16,
+        /// Notches, to the right positive.
+        horizontal: i16,
+    },
+    /// A device went away: all its keys and buttons are up.
+    SourceLost(SourceId),
+    /// A screen appeared.
+    OutputAdded {
+        /// The screen.
+        output: OutputId,
+        /// Its size in pixels.
+        size: Size,
+        /// Its scale.
+        scale: Scale,
+    },
+    /// A screen changed its size or scale; an unknown one counts as added.
+    OutputResized {
+        /// The screen.
+        output: OutputId,
+        /// Its size in pixels.
+        size: Size,
+        /// Its scale.
+        scale: Scale,
+    },
+    /// A screen went away.
+    OutputRemoved(OutputId),
+    /// The frame that shows this view is on the glass of this output.
+    Presented {
+        /// The screen.
+        output: OutputId,
+        /// The number of the view that is shown.
+        serial: FrameSerial,
+    },
+    /// The state of a guest changed; nothing that a guest can send is more than this.
+    Guest {
+        /// The guest.
+        guest: GuestId,
+        /// Its new state.
+        report: GuestReport,
+    },
+    /// The time, whenever the minute changes.
+    Clock {
+        /// Minutes since midnight UTC, 0..=1439; others are ignored.
+        minute_of_day: u16,
+    },
+}
+
+/// What a guest is doing now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GuestReport {
+    /// It runs, after a start, a reset or a pause.
+    Running,
+    /// It is paused.
+    Paused,
+    /// It has ended.
+    Stopped(Ending),
+}
+
+/// Why a guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It switched itself off.
+    PowerOff,
+    /// Its processor gave up.
+    TripleFault,
+    /// KVM could not go on (internal error, unexpected exit).
+    Machine,
+    /// Its `tabard-vmm` process died.
+    ProcessDied,
+    /// Its `tabard-vmm` process sent something that the wire forbids, and was ended.
+    ProtocolViolation,
+    /// Its kernel or another file could not be loaded.
+    LoadFailed,
+    /// The user stopped it.
+    ByUser,
+}
+
+/// What the session must do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Hand input to a guest.
+    Deliver {
+        /// The guest.
+        guest: GuestId,
+        /// The input.
+        input: GuestInput,
+    },
+    /// Do something to a guest.
+    Command {
+        /// The guest.
+        guest: GuestId,
+        /// What to do.
+        command: GuestCommand,
+    },
+    /// There is a new view to compose and present.
+    Redraw,
+    /// The user ends the desk: stop every guest and leave.
+    Quit,
+}
+
+/// Input as a guest receives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GuestInput {
+    /// A key.
+    Key {
+        /// evdev code, 1..=255.
+        code: u16,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// A button; the pointer's place was delivered before it.
+    Button {
+        /// evdev code, 0x110..=0x117.
+        code: u16,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// The pointer's place on the guest's screen.
+    Pointer {
+        /// 0 (left edge) ..= [`POINTER_MAX`] (right edge).
+        x: u16,
+        /// 0 (top edge) ..= [`POINTER_MAX`] (bottom edge).
+        y: u16,
+    },
+    /// A wheel, in notches as in [`Event::Wheel`].
+    Wheel {
+        /// Notches, away from the user positive.
+        vertical: i16,
+        /// Notches, to the right positive.
+        horizontal: i16,
+    },
+}
+
+/// What to do to a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GuestCommand {
+    /// Start it; a report of [`GuestReport::Running`] or [`GuestReport::Stopped`] must follow.
+    Start,
+    /// End it; a report of [`GuestReport::Stopped`] must follow.
+    Stop,
+    /// Start it afresh; a report as after [`GuestCommand::Start`] must follow.
+    Reset,
+    /// Halt its processors; a report of [`GuestReport::Paused`] must follow.
+    Pause,
+    /// Go on after a pause; a report of [`GuestReport::Running`] must follow.
+    Resume,
+    /// Give it a screen of this size in pixels. Comes before the first [`GuestCommand::Start`],
+    /// and also while it is stopped.
+    Resize(Size),
+}
