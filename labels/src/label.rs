@@ -10,70 +10,34 @@ use crate::{AccessClass, Appearance, AppearanceError, MarkingError, Vision};
 /// The CIEDE2000 distance below which two colours are too close to tell labels apart, for any eye.
 pub const MIN_COLOR_DISTANCE: f64 = 20.0;
 
-/// Why a label was refused.
+/// Why a label was refused. Labels are given by name, the one already in the table first.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum LabelError {
     /// The name is not printable ASCII of a sensible length.
-    #[error("The name of label {name:?} cannot be used")]
-    Name {
-        /// The name as given.
-        name: String,
-        /// What is wrong with it.
-        source: TextError,
-    },
+    #[error("The name of label {0:?} cannot be used")]
+    Name(String, #[source] TextError),
     /// The banner text is not printable ASCII of a sensible length.
-    #[error("The banner text of label {name:?} cannot be used")]
-    Text {
-        /// The name of the label.
-        name: String,
-        /// What is wrong with the text.
-        source: TextError,
-    },
+    #[error("The banner text of label {0:?} cannot be used")]
+    Text(String, #[source] TextError),
     /// The text cannot be read on its banner.
-    #[error("The banner of label {name:?} cannot be read")]
-    Appearance {
-        /// The name of the label.
-        name: String,
-        /// The colours in question.
-        source: AppearanceError,
-    },
+    #[error("The banner of label {0:?} cannot be read")]
+    Appearance(String, #[source] AppearanceError),
     /// The marking is not one of the scheme.
-    #[error("The marking of label {name:?} is not one of the scheme")]
-    Marking {
-        /// The name of the label.
-        name: String,
-        /// What is wrong with the marking.
-        source: MarkingError,
-    },
+    #[error("The marking of label {0:?} is not one of the scheme")]
+    Marking(String, #[source] MarkingError),
     /// Two labels with names that are the same or look it.
-    #[error("Labels {first:?} and {second:?} have names that look alike; rename one")]
-    SameName {
-        /// The label that is in the table.
-        first: String,
-        /// The label that was refused.
-        second: String,
-    },
+    #[error("Labels {0:?} and {1:?} have names that look alike; rename one")]
+    SameName(String, String),
     /// Two labels with banner texts that are the same or look it.
-    #[error("Labels {first:?} and {second:?} have banner texts that look alike; change one text")]
-    SameText {
-        /// The label that is in the table.
-        first: String,
-        /// The label that was refused.
-        second: String,
-    },
-    /// Two labels that look the same but for their text.
+    #[error("Labels {0:?} and {1:?} have banner texts that look alike; change one text")]
+    SameText(String, String),
+    /// Two labels that look the same but for their text; last the CIEDE2000 distance of their
+    /// colours for the eye that tells them apart worst.
     #[error(
-        "Labels {first:?} and {second:?} have the same pattern and shape and colors only \
-         {distance:.1} delta-E apart; change the pattern, the shape or the color of one"
+        "Labels {0:?} and {1:?} have the same pattern and shape and colors only {2:.1} delta-E \
+         apart; change the pattern, the shape or the color of one"
     )]
-    SameLook {
-        /// The label that is in the table.
-        first: String,
-        /// The label that was refused.
-        second: String,
-        /// CIEDE2000 for the eye that tells them apart worst.
-        distance: f64,
-    },
+    SameLook(String, String, f64),
     /// More labels than there are numbers for.
     #[error("There are more than 65536 labels")]
     TooMany,
@@ -111,9 +75,9 @@ impl Label {
     /// text cannot be read on its banner.
     pub fn validate(&self) -> Result<(), LabelError> {
         let name = || self.name.clone();
-        text::check_text(&self.name).map_err(|source| LabelError::Name { name: name(), source })?;
-        text::check_text(&self.text).map_err(|source| LabelError::Text { name: name(), source })?;
-        self.appearance.check().map_err(|source| LabelError::Appearance { name: name(), source })
+        text::check_text(&self.name).map_err(|why| LabelError::Name(name(), why))?;
+        text::check_text(&self.text).map_err(|why| LabelError::Text(name(), why))?;
+        self.appearance.check().map_err(|why| LabelError::Appearance(name(), why))
     }
 
     /// Checks that a user can tell this label from the other.
@@ -125,18 +89,18 @@ impl Label {
     pub fn check_distinct(&self, other: &Self) -> Result<(), LabelError> {
         let names = || (self.name.clone(), other.name.clone());
         if text::look_alike(&self.name, &other.name) {
-            let (first, second) = names();
-            return Err(LabelError::SameName { first, second });
+            let (known, new) = names();
+            return Err(LabelError::SameName(known, new));
         }
         if text::look_alike(&self.text, &other.text) {
-            let (first, second) = names();
-            return Err(LabelError::SameText { first, second });
+            let (known, new) = names();
+            return Err(LabelError::SameText(known, new));
         }
         let (a, b) = (&self.appearance, &other.appearance);
         let distance = Vision::worst_distance(a.color, b.color);
         if a.pattern == b.pattern && a.shape == b.shape && distance < MIN_COLOR_DISTANCE {
-            let (first, second) = names();
-            return Err(LabelError::SameLook { first, second, distance });
+            let (known, new) = names();
+            return Err(LabelError::SameLook(known, new, distance));
         }
         Ok(())
     }
@@ -239,14 +203,14 @@ mod tests {
     fn a_name_that_looks_like_another_is_refused() {
         let refused = table().insert(label("RED", "WORK", 0x0000_33a0, Pattern::Dots));
 
-        assert!(matches!(refused, Err(LabelError::SameName { .. })));
+        assert!(matches!(refused, Err(LabelError::SameName(..))));
     }
 
     #[test]
     fn a_text_that_looks_like_another_is_refused() {
         let refused = table().insert(label("blue", "5ecret", 0x0000_33a0, Pattern::Dots));
 
-        assert!(matches!(refused, Err(LabelError::SameText { .. })));
+        assert!(matches!(refused, Err(LabelError::SameText(..))));
     }
 
     #[test]
@@ -256,7 +220,7 @@ mod tests {
 
         let refused = table().insert(green(Pattern::Bars));
 
-        assert!(matches!(refused, Err(LabelError::SameLook { distance, .. }) if distance < 20.0));
+        assert!(matches!(refused, Err(LabelError::SameLook(.., distance)) if distance < 20.0));
         assert!(table().insert(green(Pattern::Dots)).is_ok());
     }
 
@@ -275,10 +239,10 @@ mod tests {
         let mut faint = label("a", "A", 0x00ff_8c00, Pattern::Dots);
         faint.appearance.text_color = Rgb::WHITE;
 
-        assert!(matches!(faint.validate(), Err(LabelError::Appearance { .. })));
+        assert!(matches!(faint.validate(), Err(LabelError::Appearance(..))));
         let text = label("a", "A\u{202e}B", 0, Pattern::Dots).validate();
-        assert!(matches!(text, Err(LabelError::Text { .. })));
+        assert!(matches!(text, Err(LabelError::Text(..))));
         let name = label("", "A", 0, Pattern::Dots).validate();
-        assert!(matches!(name, Err(LabelError::Name { .. })));
+        assert!(matches!(name, Err(LabelError::Name(..))));
     }
 }

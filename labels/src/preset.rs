@@ -120,7 +120,7 @@ impl Preset {
     ///
     /// [`LabelError`] if the marking is not one of the scheme, or is longer than a banner.
     pub fn label(&self, name: &str, marking: &str) -> Result<Label, LabelError> {
-        let refuse = |source| LabelError::Marking { name: name.to_owned(), source };
+        let refuse = |source| LabelError::Marking(name.to_owned(), source);
         let secrecy = self.scheme.parse(marking).map_err(refuse)?;
         let text = self.scheme.print(&secrecy).map_err(refuse)?;
         let entry = self
@@ -344,8 +344,8 @@ mod tests {
     fn an_unknown_marking_makes_no_label() {
         let refused = preset("plain").unwrap().label("x", "TOP SECRET").unwrap_err();
 
-        let LabelError::Marking { source, .. } = refused else { panic!("{refused}") };
-        assert!(matches!(source, MarkingError::UnknownLevel { .. }));
+        let LabelError::Marking(_, source) = refused else { panic!("{refused}") };
+        assert!(matches!(source, MarkingError::UnknownLevel(..)));
     }
 
     #[test]
@@ -353,6 +353,6 @@ mod tests {
         let us = preset("us").unwrap().with_categories(["ORION"]).unwrap();
 
         assert_eq!(us.label("x", "SECRET//ORION").unwrap().text, "SECRET//ORION");
-        assert!(matches!(us.with_categories(["0RION"]), Err(SchemeError::LookAlike { .. })));
+        assert!(matches!(us.with_categories(["0RION"]), Err(SchemeError::LookAlike(..))));
     }
 }

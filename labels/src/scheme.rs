@@ -26,21 +26,11 @@ pub enum SchemeError {
     #[error("The scheme has {0} categories; at most {MAX_CATEGORIES} are allowed")]
     TooManyCategories(usize),
     /// A name with a character, a length or spaces that are not allowed.
-    #[error("Name {name:?} cannot be used")]
-    Name {
-        /// The name as given.
-        name: String,
-        /// What is wrong with it.
-        source: TextError,
-    },
-    /// Two names of one kind that are the same or look it.
-    #[error("Names {first:?} and {second:?} look alike")]
-    LookAlike {
-        /// The name that came first.
-        first: String,
-        /// The name that came later.
-        second: String,
-    },
+    #[error("Name {0:?} cannot be used")]
+    Name(String, #[source] TextError),
+    /// Two names of one kind that are the same or look it, in the order given.
+    #[error("Names {0:?} and {1:?} look alike")]
+    LookAlike(String, String),
 }
 
 /// Why a marking could not be read or printed.
@@ -52,22 +42,12 @@ pub enum MarkingError {
     /// Not of the form `LEVEL//CATEGORY/CATEGORY`.
     #[error("Marking {0:?} is not of the form LEVEL or LEVEL//CATEGORY/CATEGORY")]
     Form(String),
-    /// The scheme has no such level.
-    #[error("Unknown level {name:?}; the scheme has {known}")]
-    UnknownLevel {
-        /// The name as given.
-        name: String,
-        /// The first names that the scheme has.
-        known: String,
-    },
-    /// The scheme has no such category.
-    #[error("Unknown category {name:?}; the scheme has {known}")]
-    UnknownCategory {
-        /// The name as given.
-        name: String,
-        /// The first names that the scheme has.
-        known: String,
-    },
+    /// The scheme has no level of the first name; the second lists what it has.
+    #[error("Unknown level {0:?}; the scheme has {1}")]
+    UnknownLevel(String, String),
+    /// The scheme has no category of the first name; the second lists what it has.
+    #[error("Unknown category {0:?}; the scheme has {1}")]
+    UnknownCategory(String, String),
     /// The same category twice.
     #[error("Category {0:?} is named twice")]
     RepeatedCategory(String),
@@ -132,10 +112,9 @@ impl SchemeBuilder {
 
 fn check_names(names: &[String]) -> Result<(), SchemeError> {
     for (index, name) in names.iter().enumerate() {
-        text::check_name(name)
-            .map_err(|source| SchemeError::Name { name: name.clone(), source })?;
+        text::check_name(name).map_err(|source| SchemeError::Name(name.clone(), source))?;
         if let Some(first) = names.iter().take(index).find(|first| text::look_alike(first, name)) {
-            return Err(SchemeError::LookAlike { first: first.clone(), second: name.clone() });
+            return Err(SchemeError::LookAlike(first.clone(), name.clone()));
         }
     }
     Ok(())
@@ -228,18 +207,16 @@ impl Scheme {
         if level_name.is_empty() || level_name.contains('/') {
             return Err(MarkingError::Form(marking.to_owned()));
         }
-        let level = self.level(level_name).ok_or_else(|| MarkingError::UnknownLevel {
-            name: level_name.to_owned(),
-            known: first_names(&self.levels),
+        let level = self.level(level_name).ok_or_else(|| {
+            MarkingError::UnknownLevel(level_name.to_owned(), first_names(&self.levels))
         })?;
         let mut categories = CategorySet::EMPTY;
         for name in category_names.iter().flat_map(|names| names.split('/')) {
             if name.is_empty() {
                 return Err(MarkingError::Form(marking.to_owned()));
             }
-            let category = self.category(name).ok_or_else(|| MarkingError::UnknownCategory {
-                name: name.to_owned(),
-                known: first_names(&self.categories),
+            let category = self.category(name).ok_or_else(|| {
+                MarkingError::UnknownCategory(name.to_owned(), first_names(&self.categories))
             })?;
             if !categories.insert(category) {
                 return Err(MarkingError::RepeatedCategory(name.to_owned()));
@@ -333,6 +310,13 @@ mod tests {
     }
 
     #[test]
+    fn a_marking_without_a_level_is_of_no_form() {
+        let refused = scheme().parse("//ALPHA");
+
+        assert_eq!(refused, Err(MarkingError::Form("//ALPHA".to_owned())));
+    }
+
+    #[test]
     fn a_part_without_a_name_is_not_left_out() {
         let category = Category::new(2).unwrap();
         let level = Level::new(2);
@@ -349,14 +333,14 @@ mod tests {
         let refused = Scheme::builder().level("SECRET").level("5ecret").build();
 
         let (first, second) = ("SECRET".to_owned(), "5ecret".to_owned());
-        assert_eq!(refused, Err(SchemeError::LookAlike { first, second }));
+        assert_eq!(refused, Err(SchemeError::LookAlike(first, second)));
     }
 
     #[test]
     fn names_are_checked() {
         let refused = Scheme::builder().level("A").category("B/C").build();
 
-        assert!(matches!(refused, Err(SchemeError::Name { name, .. }) if name == "B/C"));
+        assert!(matches!(refused, Err(SchemeError::Name(name, _)) if name == "B/C"));
         assert_eq!(Scheme::builder().category("A").build(), Err(SchemeError::NoLevel));
     }
 
