@@ -1,0 +1,6 @@
+//! Tabard: a trusted-path virtual KVM switch and multilevel desktop.
+//!
+//! The trusted session is in [`session`]; the other modules are commands for a person at a
+//! prompt.
+
+pub mod session;

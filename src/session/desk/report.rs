@@ -1,0 +1,87 @@
+//! What is wrong with a desk file: every fault at once, each with its line, cause and next step.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub cause: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+/// All faults of one file, in the order of their lines; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeskFaults {
+    /// The file.
+    pub file: PathBuf,
+    /// The faults.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for DeskFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}:{}: {}. {}", self.file.display(), fault.line, fault.cause, fault.next)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DeskFaults {}
+
+/// Collects faults while the rest of the file is still read.
+#[derive(Debug)]
+pub(super) struct Report<'t> {
+    text: &'t str,
+    faults: Vec<Fault>,
+}
+
+impl<'t> Report<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, faults: Vec::new() }
+    }
+
+    /// Notes a fault at this byte of the file.
+    pub(super) fn fault(&mut self, at: usize, cause: impl Into<String>, next: impl Into<String>) {
+        let line = self.line(at);
+        // The cause may quote the file: escape what could forge a line of its own.
+        let clean = |text: String| text.trim_end_matches('.').escape_debug().to_string();
+        let cause = clean(cause.into()).replace("\\\"", "\"").replace("\\'", "'");
+        self.faults.push(Fault { line, cause, next: next.into() });
+    }
+
+    /// The line, from 1, that this byte of the file is on.
+    pub(super) fn line(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1)
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    pub(super) fn finish(mut self, file: &Path) -> DeskFaults {
+        self.faults.sort_by_key(|fault| fault.line);
+        DeskFaults { file: file.to_path_buf(), faults: self.faults }
+    }
+}
+
+/// An error and its sources in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

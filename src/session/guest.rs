@@ -1,0 +1,294 @@
+//! One guest as the session sees it: its process if it has one, its surface, and what the
+//! process said of its picture. Everything the process says ends here as pixels of its own
+//! rectangle or as one of a few words.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use tabard_display::{CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
+use tabard_trusted_path::{Ending, GuestInput, GuestReport};
+use tabard_view::{Rect, Size};
+use tabard_wire::{DecodeError, FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
+
+use super::channel::{Incoming, NotReading};
+use super::process::{GuestProcess, MachineSpec, ProcessError};
+
+/// Why a guest could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// Its process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Its surface.
+    #[error("Cannot make a surface: {0}")]
+    Surface(#[from] SurfaceError),
+    /// It has no place on any screen yet.
+    #[error("The screen is too small for it")]
+    NoSize,
+}
+
+/// A surface and the descriptor that its process gets.
+struct Shared {
+    generation: u32,
+    geometry: SurfaceGeometry,
+    surface: Arc<Surface>,
+    memory: OwnedFd,
+}
+
+/// What changed because of a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// Pixels of its surface.
+    pub(crate) damage: Option<Rect>,
+    /// Its state.
+    pub(crate) report: Option<GuestReport>,
+    /// A line for the log of the session.
+    pub(crate) log: Option<String>,
+}
+
+/// A guest of the desk.
+pub(crate) struct Guest {
+    spec: MachineSpec,
+    process: Option<GuestProcess>,
+    shared: Option<Shared>,
+    generation: u32,
+    picture_px: Size,
+    cursor: Option<CursorImage>,
+}
+
+impl Guest {
+    pub(crate) fn new(spec: MachineSpec) -> Self {
+        Self {
+            spec,
+            process: None,
+            shared: None,
+            generation: 0,
+            picture_px: Size::default(),
+            cursor: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The process id of its `tabard-vmm`, if it has one.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(GuestProcess::id)
+    }
+
+    /// What its process says; `None` without a process.
+    pub(crate) fn incoming(&self) -> Option<&crossbeam_channel::Receiver<Incoming>> {
+        self.process.as_ref().map(|process| &process.channel.incoming)
+    }
+
+    /// Its pixels for the compositor; `None` while there is nothing of it to show.
+    pub(crate) fn picture(&self) -> Option<GuestPicture> {
+        let shared = self.shared.as_ref()?;
+        self.process.as_ref()?;
+        Some(GuestPicture {
+            surface: Arc::clone(&shared.surface),
+            generation: shared.generation,
+            width_px: self.picture_px.width,
+            height_px: self.picture_px.height,
+            cursor: self.cursor,
+        })
+    }
+
+    /// Gives it a surface of this size, from now on or from its next start.
+    ///
+    /// # Errors
+    /// [`SurfaceError`] if memory is short; it keeps the surface that it has then.
+    pub(crate) fn resize(&mut self, size: Size) -> Result<(), SurfaceError> {
+        let Ok(geometry) = SurfaceGeometry::new(size.width, size.height) else { return Ok(()) };
+        let (surface, memory) = Surface::create(SurfaceShape {
+            width_px: geometry.width_px(),
+            height_px: geometry.height_px(),
+            stride_bytes: geometry.stride_bytes(),
+            cursor_offset_bytes: geometry.cursor_offset_bytes(),
+            total_bytes: geometry.total_bytes(),
+        })?;
+        self.generation = self.generation.wrapping_add(1);
+        self.shared = Some(Shared { generation: self.generation, geometry, surface, memory });
+        // The picture of the old surface is not in the new one; the process copies it over.
+        self.picture_px = Size::default();
+        self.cursor = None;
+        self.send_surface().or_else(|_| {
+            self.process = None;
+            Ok(())
+        })
+    }
+
+    fn send_surface(&self) -> Result<(), ProcessError> {
+        let (Some(process), Some(shared)) = (&self.process, &self.shared) else { return Ok(()) };
+        let memory = shared.memory.as_fd().try_clone_to_owned()?;
+        Ok(process.surface(shared.generation, shared.geometry, memory)?)
+    }
+
+    /// Starts its process and lets it load; it boots once it says that it has.
+    ///
+    /// # Errors
+    /// [`GuestError`]; no process is left then.
+    pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
+        // A surface of its own for each run: nothing of the last one is left in it.
+        let geometry = self.shared.as_ref().ok_or(GuestError::NoSize)?.geometry;
+        self.process = None;
+        self.resize(Size { width: geometry.width_px(), height: geometry.height_px() })?;
+        self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
+        let started = self.send_surface().and_then(|()| Ok(self.send(ToVmm::Load)?));
+        if started.is_err() {
+            self.process = None;
+        }
+        Ok(started?)
+    }
+
+    /// Ends its process.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+        self.picture_px = Size::default();
+        self.cursor = None;
+    }
+
+    /// Sends a message, if it has a process.
+    ///
+    /// # Errors
+    /// [`NotReading`].
+    pub(crate) fn send(&self, message: ToVmm) -> Result<(), NotReading> {
+        self.process.as_ref().map_or(Ok(()), |process| process.channel.send(message))
+    }
+
+    /// Delivers input; `false` if it does not read and lost something that must not be lost.
+    pub(crate) fn deliver(&self, input: GuestInput) -> bool {
+        let (message, must_arrive) = match input {
+            GuestInput::Key { code, pressed } => (ToVmm::Key { code, pressed }, !pressed),
+            GuestInput::Button { code, pressed } => (ToVmm::Button { code, pressed }, !pressed),
+            GuestInput::Pointer { x, y } => (ToVmm::Pointer { x, y }, false),
+            GuestInput::Wheel { vertical, horizontal } => {
+                (ToVmm::Wheel { vertical, horizontal }, false)
+            }
+        };
+        self.send(message).is_ok() || !must_arrive
+    }
+
+    /// Takes one message of its process.
+    pub(crate) fn take(&mut self, incoming: Incoming) -> Changed {
+        match incoming {
+            Incoming::Message(message) => self.message(message),
+            Incoming::Garbage(error) => self.violation(&error),
+            Incoming::Closed => self.ended(Ending::ProcessDied, "its process ended".to_owned()),
+        }
+    }
+
+    fn message(&mut self, message: FromVmm) -> Changed {
+        match message {
+            FromVmm::Loaded => match self.send(ToVmm::Boot) {
+                Ok(()) => Changed::default(),
+                Err(error) => self.ended(Ending::ProtocolViolation, error.to_string()),
+            },
+            FromVmm::Running => report(GuestReport::Running),
+            FromVmm::Paused => report(GuestReport::Paused),
+            FromVmm::Stopped(reason) => {
+                let (ending, words) = stop_words(reason);
+                self.ended(ending, words.to_owned())
+            }
+            FromVmm::Failed { reason, detail } => {
+                self.ended(Ending::LoadFailed, fail_words(reason, detail))
+            }
+            FromVmm::Damage { generation, rect } => {
+                let rect = Rect::new(rect.x, rect.y, rect.width, rect.height);
+                self.damage(generation, rect)
+            }
+            FromVmm::Scanout { generation, width, height } => {
+                if generation == self.generation {
+                    self.picture_px = Size { width, height };
+                }
+                self.damage(generation, Rect::new(0, 0, u32::MAX, u32::MAX))
+            }
+            FromVmm::Cursor { generation, visible, hot_x, hot_y } => {
+                if generation != self.generation {
+                    return Changed::default();
+                }
+                let serial = self.cursor.map_or(0, |cursor| cursor.serial.wrapping_add(1));
+                self.cursor = visible.then_some(CursorImage {
+                    hot_x: u32::from(hot_x),
+                    hot_y: u32::from(hot_y),
+                    serial,
+                });
+                // An empty rectangle: nothing of the surface changed, but a frame is due.
+                Changed { damage: Some(Rect::default()), ..Changed::default() }
+            }
+        }
+    }
+
+    fn damage(&self, generation: u32, rect: Rect) -> Changed {
+        let Some(shared) = self.shared.as_ref().filter(|shared| shared.generation == generation)
+        else {
+            return Changed::default();
+        };
+        let whole = Size { width: shared.geometry.width_px(), height: shared.geometry.height_px() };
+        Changed { damage: Some(rect.intersect(whole.rect())), ..Changed::default() }
+    }
+
+    /// Ends it because what it sent is not a message.
+    fn violation(&mut self, error: &DecodeError) -> Changed {
+        self.ended(Ending::ProtocolViolation, format!("its process broke the protocol: {error}"))
+    }
+
+    /// Ends its process and says why.
+    pub(crate) fn ended(&mut self, ending: Ending, words: String) -> Changed {
+        self.stop();
+        Changed {
+            damage: None,
+            report: Some(GuestReport::Stopped(ending)),
+            log: Some(format!("Guest {}: {words}", self.spec.name)),
+        }
+    }
+}
+
+fn report(report: GuestReport) -> Changed {
+    Changed { report: Some(report), ..Changed::default() }
+}
+
+fn stop_words(reason: StopReason) -> (Ending, &'static str) {
+    match reason {
+        StopReason::PowerOff => (Ending::PowerOff, "powered off"),
+        StopReason::TripleFault => (Ending::TripleFault, "its processor faulted three times"),
+        StopReason::KvmInternal => {
+            (Ending::Machine, "KVM could not run it; `tabard doctor` says what this KVM can run")
+        }
+        StopReason::Unexpected => (Ending::Machine, "it did what this machine has no device for"),
+    }
+}
+
+/// What went wrong while loading, in words for the person who wrote the desk file.
+pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
+    match reason {
+        FailReason::Kvm => format!("KVM refused to make a machine (error {detail}); run `tabard doctor`"),
+        FailReason::Memory => {
+            format!("its memory could not be had (error {detail}); write a smaller memory")
+        }
+        FailReason::KernelFormat => format!(
+            "its kernel is neither an ELF nor a bzImage file (it starts with {detail:#010x}); check the path of kernel"
+        ),
+        FailReason::KernelTruncated => format!(
+            "its kernel is cut short: {detail} bytes are missing at the end; copy the file again"
+        ),
+        FailReason::KernelMachine => format!(
+            "its kernel is for another kind of processor (ELF machine {detail}); use one for x86-64"
+        ),
+        FailReason::KernelEntry => {
+            "its kernel has no PVH or Linux 64-bit entry; use a Linux kernel or a PVH ELF".to_owned()
+        }
+        FailReason::TooLarge => {
+            format!("its kernel and initrd need {detail} MiB; write a larger memory")
+        }
+        FailReason::Initrd => format!("its initrd cannot be read (error {detail}); check the file"),
+        FailReason::CommandLine => {
+            format!("its command line of {detail} bytes cannot be used; shorten cmdline")
+        }
+        FailReason::Device => format!("a device could not be set up (error {detail})"),
+        FailReason::Protocol => "its process did not understand the session".to_owned(),
+        FailReason::Jail => format!("its jail could not be entered (error {detail}); run `tabard doctor`"),
+    }
+}

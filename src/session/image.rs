@@ -1,0 +1,123 @@
+//! Kernel, initrd and command line of a guest as descriptors. Files are opened once, at the
+//! start, so that a guest restarted later runs what was checked then. Their contents are never
+//! parsed here: that is the jailed process's work.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// The prefix that names an embedded guest instead of a file.
+pub const BUILTIN_PREFIX: &str = "builtin:";
+
+/// Why an image cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The file cannot be opened.
+    #[error("Cannot open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a directory, device or pipe.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// It holds nothing.
+    #[error("{} is empty", .0.display())]
+    Empty(PathBuf),
+    /// No embedded guest has this name.
+    #[error("There is no built-in guest {name:?}; there are {known}")]
+    Builtin {
+        /// The name asked for.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// Memory for an embedded image or the command line could not be had.
+    #[error("Cannot set up a memory file: {0}")]
+    Memory(#[from] io::Error),
+}
+
+/// What a guest boots from.
+#[derive(Debug)]
+pub(crate) struct Images {
+    kernel: OwnedFd,
+    initrd: Option<OwnedFd>,
+    command_line: OwnedFd,
+}
+
+impl Images {
+    /// Opens everything.
+    ///
+    /// # Errors
+    /// Any [`ImageError`].
+    pub(crate) fn open(
+        kernel: &str,
+        initrd: Option<&Path>,
+        command_line: &str,
+        base: &Path,
+    ) -> Result<Self, ImageError> {
+        Ok(Self {
+            kernel: open_kernel(kernel, base)?,
+            initrd: initrd.map(|path| open_file(&base.join(path))).transpose()?,
+            command_line: sealed("command line", command_line.as_bytes())?,
+        })
+    }
+
+    pub(crate) fn kernel(&self) -> io::Result<OwnedFd> {
+        self.kernel.try_clone()
+    }
+
+    pub(crate) fn initrd(&self) -> io::Result<Option<OwnedFd>> {
+        self.initrd.as_ref().map(OwnedFd::try_clone).transpose()
+    }
+
+    pub(crate) fn command_line(&self) -> io::Result<OwnedFd> {
+        self.command_line.try_clone()
+    }
+}
+
+/// Opens a kernel by path or by `builtin:NAME`.
+fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
+    let Some(name) = kernel.strip_prefix(BUILTIN_PREFIX) else {
+        return open_file(&base.join(kernel));
+    };
+    let builtin = tabard_guests::builtin(name).ok_or_else(|| ImageError::Builtin {
+        name: name.to_owned(),
+        known: tabard_guests::BUILTINS
+            .iter()
+            .map(|builtin| builtin.name)
+            .collect::<Vec<_>>()
+            .join(", "),
+    })?;
+    Ok(sealed(builtin.name, builtin.elf)?)
+}
+
+fn open_file(path: &Path) -> Result<OwnedFd, ImageError> {
+    let open = |source| ImageError::Open { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(open)?;
+    let metadata = file.metadata().map_err(open)?;
+    if !metadata.is_file() {
+        return Err(ImageError::NotAFile(path.to_path_buf()));
+    }
+    if metadata.len() == 0 {
+        return Err(ImageError::Empty(path.to_path_buf()));
+    }
+    Ok(file.into())
+}
+
+/// A memory file that nobody can change any more.
+fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memory = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(memory);
+    file.write_all(bytes)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
+    Ok(file.into())
+}

@@ -1,0 +1,28 @@
+//! The trusted session: it starts the guests' processes, and joins input, monitor and display in
+//! one loop. It decides nothing itself: every event goes to the monitor, every effect is carried
+//! out to the letter.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod channel;
+pub mod desk;
+mod frames;
+mod guest;
+mod image;
+mod preflight;
+mod process;
+mod run;
+mod start;
+
+pub use image::{BUILTIN_PREFIX, ImageError};
+pub use process::{ProcessError, open_kvm};
+pub use run::{Control, Outcome, Session, Status};
+pub use start::{Options, StartError, check_guests, prepare, vmm_program};

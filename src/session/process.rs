@@ -1,0 +1,176 @@
+//! One running `tabard-vmm`: started with the wire and a log as its only descriptors, ended and
+//! reaped by dropping it. No path, no argument and no environment ever enter it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tabard_wire::{SurfaceGeometry, ToVmm};
+
+use super::channel::{Channel, NotReading};
+use super::image::Images;
+
+/// Why a guest's process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The program is missing or may not be run.
+    #[error("Cannot start {}: {source}. Build it with `cargo build --workspace`, or install it beside `tabard`", path.display())]
+    Spawn {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `/dev/kvm` cannot be opened.
+    #[error("{}", kvm_error(.0))]
+    Kvm(io::Error),
+    /// A socket, thread or descriptor could not be had.
+    #[error("Cannot set up the wire to a guest: {0}")]
+    Wire(#[from] io::Error),
+    /// The process did not take its first messages.
+    #[error("Cannot set up a guest: {0}")]
+    NotReading(#[from] NotReading),
+}
+
+/// A sentence that names the cause and the next step.
+fn kvm_error(error: &io::Error) -> String {
+    let (cause, next) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            "it does not exist",
+            "Switch virtualization on in the firmware and run `sudo modprobe kvm_intel` or `sudo modprobe kvm_amd`",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "permission denied",
+            "Run `sudo usermod -aG kvm $USER` and log in again",
+        ),
+        _ => ("it cannot be opened", "Run `tabard doctor`"),
+    };
+    format!("Cannot open /dev/kvm: {cause} ({error}). {next}")
+}
+
+/// Opens `/dev/kvm`.
+///
+/// # Errors
+/// [`ProcessError::Kvm`], whose text names the cause and the command that mends it.
+pub fn open_kvm() -> Result<OwnedFd, ProcessError> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map(OwnedFd::from)
+        .map_err(ProcessError::Kvm)
+}
+
+/// What a guest's machine is made of.
+#[derive(Debug)]
+pub(crate) struct MachineSpec {
+    /// The guest's name, for thread names only.
+    pub(crate) name: String,
+    /// Memory in MiB.
+    pub(crate) memory_mib: u32,
+    /// Virtual processors.
+    pub(crate) vcpus: u8,
+    /// Kernel, initrd and command line.
+    pub(crate) images: Images,
+    /// Where its first serial port goes.
+    pub(crate) serial_log: PathBuf,
+    /// After so many bytes the rest is dropped.
+    pub(crate) serial_limit_bytes: u64,
+}
+
+/// A running `tabard-vmm` and the wire to it. Dropping it kills and reaps the process.
+pub(crate) struct GuestProcess {
+    child: Child,
+    /// The wire.
+    pub(crate) channel: Channel,
+}
+
+impl GuestProcess {
+    /// Starts the process and tells it everything up to, but without, the surface.
+    ///
+    /// # Errors
+    /// Any [`ProcessError`]; nothing is left running then.
+    pub(crate) fn start(
+        program: &Path,
+        spec: &MachineSpec,
+        kvm: &OwnedFd,
+    ) -> Result<Self, ProcessError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(io::Error::from)?;
+        let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
+        let child = Command::new(program)
+            .env_clear()
+            .current_dir("/")
+            // The wire is descriptor 0: the one place that needs no unsafe code to fill.
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|source| ProcessError::Spawn { path: program.to_path_buf(), source })?;
+        // From here on dropping `child` through `Self` cleans up.
+        let channel = match Channel::new(&spec.name, ours) {
+            Ok(channel) => channel,
+            Err(error) => {
+                end(child);
+                return Err(error.into());
+            }
+        };
+        let process = Self { child, channel };
+        let wire = &process.channel;
+        wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
+        wire.send_with(ToVmm::Kvm, kvm.as_fd().try_clone_to_owned()?)?;
+        wire.send_with(ToVmm::Kernel, spec.images.kernel()?)?;
+        if let Some(initrd) = spec.images.initrd()? {
+            wire.send_with(ToVmm::Initrd, initrd)?;
+        }
+        wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
+        wire.send_with(
+            ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes },
+            OwnedFd::from(serial),
+        )?;
+        Ok(process)
+    }
+
+    /// Hands the process a new surface.
+    ///
+    /// # Errors
+    /// [`NotReading`].
+    pub(crate) fn surface(
+        &self,
+        generation: u32,
+        geometry: SurfaceGeometry,
+        memory: OwnedFd,
+    ) -> Result<(), NotReading> {
+        self.channel.send_with(ToVmm::Surface { generation, geometry }, memory)
+    }
+
+    /// The process id, for those who watch or kill it in tests.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for GuestProcess {
+    fn drop(&mut self) {
+        // Killed rather than asked: whatever it does, it is gone when this returns.
+        kill_and_reap(&mut self.child);
+    }
+}
+
+fn end(mut child: Child) {
+    kill_and_reap(&mut child);
+}
+
+fn kill_and_reap(child: &mut Child) {
+    // Both fail only if the process is already reaped.
+    let _ = child.kill();
+    let _ = child.wait();
+}

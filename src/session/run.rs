@@ -1,0 +1,347 @@
+//! The loop of the session. Input comes first in every turn, then the presenter's word, then the
+//! guests, a bounded number of messages each: no guest can keep the user waiting (invariant 2).
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Select, Sender};
+use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
+use tabard_input::{KeyCode, SourceId};
+use tabard_trusted_path::{
+    Effect, Ending, Event, GuestCommand, GuestReport, Monitor,
+};
+use tabard_view::{GuestId, Recipient, Size};
+use tabard_wire::ToVmm;
+
+use super::channel::Incoming;
+use super::frames::Frames;
+use super::guest::{Changed, Guest};
+
+/// Messages of one guest that are taken before input is looked at again.
+const GUEST_BURST: usize = 16;
+/// Events of one source that are taken in one turn.
+const INPUT_BURST: usize = 64;
+/// The source that the presenter's own input counts as.
+const WINDOW: SourceId = SourceId(0);
+/// The source that a script's input counts as.
+const SCRIPT: SourceId = SourceId(1);
+/// Lines about guests that are printed in one minute; a guest that dies in a loop fills no log.
+const LOG_LINES_PER_MINUTE: u32 = 60;
+
+/// What a script or a test asks of a running session.
+#[derive(Debug)]
+pub enum Control {
+    /// Input, as if from a device.
+    Input(RawInput),
+    /// Answer with the present state.
+    Query(Sender<Status>),
+    /// End the session.
+    Quit,
+}
+
+/// The state of a session at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Who is to receive input.
+    pub recipient: Recipient,
+    /// Whether input reaches the recipient: the glass names it everywhere.
+    pub input_open: bool,
+    /// For each guest its size, and the process id of its `tabard-vmm`.
+    pub guests: Vec<(Option<Size>, Option<u32>)>,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The user closed it.
+    Closed,
+    /// The presenter failed; why, in words.
+    Failed(String),
+}
+
+/// A session that is ready to run.
+pub struct Session {
+    monitor: Monitor,
+    guests: Vec<Guest>,
+    program: PathBuf,
+    kvm: OwnedFd,
+    minute_of_day: Option<u16>,
+    log_left: u32,
+}
+
+impl Session {
+    pub(crate) fn new(
+        monitor: Monitor,
+        guests: Vec<Guest>,
+        program: PathBuf,
+        kvm: OwnedFd,
+    ) -> Self {
+        let log_left = LOG_LINES_PER_MINUTE;
+        Self { monitor, guests, program, kvm, minute_of_day: None, log_left }
+    }
+
+    /// Runs until the user quits or the presenter ends. Every guest is gone when it returns.
+    pub fn run(
+        mut self,
+        frames: FrameSender,
+        presenter: &Receiver<PresenterEvent>,
+        control: &Receiver<Control>,
+    ) -> Outcome {
+        let mut frames = Frames::new(frames, self.monitor.view());
+        // A control channel whose other end is gone would wake the loop for ever.
+        let never = crossbeam_channel::never();
+        let mut control = control;
+        loop {
+            self.tick(&mut frames);
+            for _ in 0..INPUT_BURST {
+                let Ok(event) = presenter.try_recv() else { break };
+                if let Some(outcome) = self.presenter_event(event, &mut frames) {
+                    return outcome;
+                }
+            }
+            for _ in 0..INPUT_BURST {
+                match control.try_recv() {
+                    Ok(event) => {
+                        if let Some(outcome) = self.control(event, &mut frames) {
+                            return outcome;
+                        }
+                    }
+                    Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                        control = &never;
+                        break;
+                    }
+                    Err(crossbeam_channel::TryRecvError::Empty) => break,
+                }
+            }
+            self.take_from_guests(&mut frames);
+            let guests = &self.guests;
+            let frame_due = frames.flush(|| pictures(guests));
+            if self.wait(presenter, control, frame_due).is_none() {
+                return Outcome::Failed("The presenter has ended".to_owned());
+            }
+        }
+    }
+
+    /// Sleeps until something is there; `None` if the presenter is gone.
+    fn wait(
+        &self,
+        presenter: &Receiver<PresenterEvent>,
+        control: &Receiver<Control>,
+        frame_due: Option<Duration>,
+    ) -> Option<()> {
+        let mut select = Select::new();
+        let first = select.recv(presenter);
+        select.recv(control);
+        for guest in &self.guests {
+            if let Some(incoming) = guest.incoming() {
+                select.recv(incoming);
+            }
+        }
+        let until_minute = next_minute();
+        let wait = frame_due.map_or(until_minute, |due| due.min(until_minute));
+        match select.ready_deadline(Instant::now().checked_add(wait)?) {
+            // Ready and empty means closed.
+            Ok(index) if index == first && presenter.is_empty() => {
+                matches!(presenter.try_recv(), Err(crossbeam_channel::TryRecvError::Empty))
+                    .then_some(())
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn tick(&mut self, frames: &mut Frames) {
+        let now = minute_of_day();
+        if self.minute_of_day != Some(now) {
+            self.minute_of_day = Some(now);
+            self.log_left = LOG_LINES_PER_MINUTE;
+            self.step(Event::Clock { minute_of_day: now }, frames);
+        }
+    }
+
+    fn presenter_event(&mut self, event: PresenterEvent, frames: &mut Frames) -> Option<Outcome> {
+        let event = match event {
+            PresenterEvent::OutputAdded { output, size, scale } => {
+                Event::OutputAdded { output, size, scale }
+            }
+            PresenterEvent::OutputResized { output, size, scale } => {
+                Event::OutputResized { output, size, scale }
+            }
+            PresenterEvent::OutputRemoved { output } => Event::OutputRemoved(output),
+            PresenterEvent::Presented { output, serial } => {
+                frames.confirmed();
+                Event::Presented { output, serial }
+            }
+            PresenterEvent::Input(input) => host_event(WINDOW, input),
+            PresenterEvent::CloseRequested => return Some(Outcome::Closed),
+            PresenterEvent::Failed(why) => return Some(Outcome::Failed(why)),
+        };
+        self.step(event, frames)
+    }
+
+    fn control(&mut self, control: Control, frames: &mut Frames) -> Option<Outcome> {
+        match control {
+            Control::Input(input) => self.step(host_event(SCRIPT, input), frames),
+            Control::Query(answer) => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.try_send(self.status());
+                None
+            }
+            Control::Quit => Some(Outcome::Closed),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let ids = (0..=u8::MAX).map(GuestId);
+        Status {
+            recipient: self.monitor.recipient(),
+            input_open: self.monitor.input_open(),
+            guests: ids
+                .zip(&self.guests)
+                .map(|(id, guest)| (self.monitor.guest_size(id), guest.process_id()))
+                .collect(),
+        }
+    }
+
+    fn take_from_guests(&mut self, frames: &mut Frames) {
+        for index in 0..self.guests.len() {
+            let Ok(id) = u8::try_from(index).map(GuestId) else { return };
+            for _ in 0..GUEST_BURST {
+                let Some(guest) = self.guests.get_mut(index) else { return };
+                let Some(incoming) = guest.incoming() else { break };
+                let incoming = match incoming.try_recv() {
+                    Ok(incoming) => incoming,
+                    Err(crossbeam_channel::TryRecvError::Empty) => break,
+                    Err(crossbeam_channel::TryRecvError::Disconnected) => Incoming::Closed,
+                };
+                let changed = guest.take(incoming);
+                self.changed(id, changed, frames);
+            }
+        }
+    }
+
+    fn changed(&mut self, id: GuestId, changed: Changed, frames: &mut Frames) {
+        if let Some(line) = changed.log {
+            self.log(&line);
+        }
+        if let Some(damage) = changed.damage {
+            frames.damage(id, damage);
+        }
+        if let Some(report) = changed.report {
+            self.step(Event::Guest { guest: id, report }, frames);
+        }
+    }
+
+    /// Prints a line on standard error, where the person who started the session reads it.
+    fn log(&mut self, line: &str) {
+        if let Some(left) = self.log_left.checked_sub(1) {
+            self.log_left = left;
+            eprintln!("tabard: {line}");
+        }
+    }
+
+    /// One event through the monitor, and its effects carried out; some are events again.
+    fn step(&mut self, event: Event, frames: &mut Frames) -> Option<Outcome> {
+        let mut events = vec![event];
+        let mut outcome = None;
+        while let Some(event) = events.pop() {
+            for effect in self.monitor.step(event) {
+                match effect {
+                    Effect::Deliver { guest, input } => {
+                        let lost = self.guest(guest).is_some_and(|guest| !guest.deliver(input));
+                        if lost {
+                            events.extend(self.end(guest, Ending::ProtocolViolation,
+                                "its process does not read its input"));
+                        }
+                    }
+                    Effect::Command { guest, command } => {
+                        events.extend(self.command(guest, command));
+                    }
+                    Effect::Redraw => frames.show(self.monitor.view()),
+                    Effect::Quit => outcome = Some(Outcome::Closed),
+                }
+            }
+        }
+        outcome
+    }
+
+    fn guest(&mut self, id: GuestId) -> Option<&mut Guest> {
+        self.guests.get_mut(usize::from(id.0))
+    }
+
+    fn end(&mut self, id: GuestId, ending: Ending, words: &str) -> Option<Event> {
+        let changed = self.guest(id)?.ended(ending, words.to_owned());
+        if let Some(line) = changed.log {
+            self.log(&line);
+        }
+        changed.report.map(|report| Event::Guest { guest: id, report })
+    }
+
+    fn command(&mut self, id: GuestId, command: GuestCommand) -> Option<Event> {
+        let index = usize::from(id.0);
+        let guest = self.guests.get_mut(index)?;
+        let sent = match command {
+            GuestCommand::Start => {
+                return match guest.start(&self.program, &self.kvm) {
+                    Ok(()) => None,
+                    Err(error) => {
+                        let words = format!("cannot start: {error}");
+                        self.end(id, Ending::LoadFailed, &words)
+                    }
+                };
+            }
+            GuestCommand::Stop => {
+                guest.stop();
+                let report = GuestReport::Stopped(Ending::ByUser);
+                return Some(Event::Guest { guest: id, report });
+            }
+            GuestCommand::Resize(size) => {
+                return match guest.resize(size) {
+                    Ok(()) => None,
+                    Err(error) => {
+                        let words = format!("cannot be resized: {error}");
+                        self.end(id, Ending::Machine, &words)
+                    }
+                };
+            }
+            GuestCommand::Reset => guest.send(ToVmm::Reset),
+            GuestCommand::Pause => guest.send(ToVmm::Pause),
+            GuestCommand::Resume => guest.send(ToVmm::Resume),
+        };
+        match sent {
+            Ok(()) => None,
+            Err(error) => self.end(id, Ending::ProtocolViolation, &error.to_string()),
+        }
+    }
+}
+
+fn pictures(guests: &[Guest]) -> Pictures {
+    (0..=u8::MAX)
+        .map(GuestId)
+        .zip(guests)
+        .filter_map(|(id, guest)| Some((id, guest.picture()?)))
+        .collect()
+}
+
+fn host_event(source: SourceId, input: RawInput) -> Event {
+    match input {
+        RawInput::Key { code, pressed } => Event::Key { source, code: KeyCode(code), pressed },
+        RawInput::Pointer { output, x, y } => Event::Pointer { source, output, x, y },
+        RawInput::Button { code, pressed } => Event::Button { source, code, pressed },
+        RawInput::Wheel { vertical, horizontal } => Event::Wheel { source, vertical, horizontal },
+        RawInput::Lost => Event::SourceLost(source),
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn minute_of_day() -> u16 {
+    u16::try_from(since_epoch().as_secs() / 60 % 1440).unwrap_or(0)
+}
+
+fn next_minute() -> Duration {
+    let within = since_epoch().as_secs() % 60;
+    Duration::from_secs(60_u64.saturating_sub(within).max(1))
+}

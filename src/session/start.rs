@@ -1,0 +1,194 @@
+//! From a checked desk to a session that is ready to run: images opened, kernels tried, log
+//! folder made. Nothing of a guest runs before all of it has succeeded.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
+
+use super::desk::{Desk, GuestSpec};
+use super::guest::Guest;
+use super::image::Images;
+use super::preflight;
+use super::process::{MachineSpec, ProcessError, open_kvm};
+use super::run::Session;
+
+/// Serial output kept of one guest, in bytes; a guest that prints for ever fills no disk.
+const SERIAL_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Where things are on this host, and what the user asked for besides the desk.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The `tabard-vmm` program.
+    pub vmm: PathBuf,
+    /// The folder for each guest's serial log, `NAME.serial`.
+    pub logs: PathBuf,
+    /// Shown in the bar at all times, such as that a window is not a trusted path.
+    pub notice: String,
+}
+
+/// What keeps a desk from starting.
+#[derive(Debug)]
+pub enum StartError {
+    /// Guests that cannot be loaded: a line of the desk file, and why.
+    Guests {
+        /// The desk file.
+        file: PathBuf,
+        /// Line and cause.
+        faults: Vec<(usize, String)>,
+    },
+    /// KVM or the guests' program.
+    Process(ProcessError),
+    /// The folder for logs.
+    Logs {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The monitor refuses the desk.
+    Config(ConfigError),
+    /// The program `tabard-vmm` is not beside `tabard`.
+    NoProgram(PathBuf),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guests { file, faults } => {
+                for (index, (line, cause)) in faults.iter().enumerate() {
+                    if index > 0 {
+                        writeln!(f)?;
+                    }
+                    write!(f, "{}:{line}: {cause}", file.display())?;
+                }
+                Ok(())
+            }
+            Self::Process(error) => error.fmt(f),
+            Self::Logs { path, source } => write!(
+                f,
+                "Cannot write serial logs to {}: {source}. Name another folder with --logs",
+                path.display()
+            ),
+            Self::Config(error) => error.fmt(f),
+            Self::NoProgram(path) => write!(
+                f,
+                "Cannot find {}. Build it with `cargo build --workspace`, or install it beside `tabard`",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ProcessError> for StartError {
+    fn from(error: ProcessError) -> Self {
+        Self::Process(error)
+    }
+}
+
+/// The `tabard-vmm` that belongs to this `tabard`: the one beside it.
+///
+/// # Errors
+/// [`StartError::NoProgram`].
+pub fn vmm_program() -> Result<PathBuf, StartError> {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("tabard"));
+    let program = own.with_file_name("tabard-vmm");
+    if program.is_file() { Ok(program) } else { Err(StartError::NoProgram(program)) }
+}
+
+/// Opens every guest's images and lets its kernel be loaded once, as far as this host can.
+///
+/// # Errors
+/// [`StartError`], with every guest's fault where guests are at fault.
+pub fn check_guests(desk: &Desk, program: &Path) -> Result<(), StartError> {
+    let kvm = open_kvm()?;
+    load_all(desk, program, Path::new("/"), &kvm).map(|_| ())
+}
+
+/// Makes a session that is ready to run, and its monitor.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
+    let kvm = open_kvm()?;
+    std::fs::create_dir_all(&options.logs)
+        .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
+    let specs = load_all(desk, &options.vmm, &options.logs, &kvm)?;
+    let footer = format!("{} guests. Desk {}.", desk.guests.len(), desk.name);
+    let monitor = Monitor::new(MonitorConfig {
+        guests: desk
+            .guests
+            .iter()
+            .map(|guest| GuestConfig {
+                name: guest.name.clone(),
+                label: guest.label,
+                autostart: guest.autostart,
+            })
+            .collect(),
+        layout: desk.layout,
+        chord: desk.sak.clone(),
+        notice: options.notice.clone(),
+        footer,
+    })
+    .map_err(StartError::Config)?;
+    let guests = specs.into_iter().map(Guest::new).collect();
+    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm))
+}
+
+fn load_all(
+    desk: &Desk,
+    program: &Path,
+    logs: &Path,
+    kvm: &OwnedFd,
+) -> Result<Vec<MachineSpec>, StartError> {
+    let mut specs = Vec::new();
+    let mut faults = Vec::new();
+    for guest in &desk.guests {
+        let mut spec = match open(desk, guest) {
+            Ok(spec) => spec,
+            Err(cause) => {
+                faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
+                continue;
+            }
+        };
+        // The embedded guests are part of this program: trying them would only take time.
+        if !guest.kernel.starts_with(super::BUILTIN_PREFIX)
+            && let Err(cause) = preflight::load(program, &spec, kvm)
+        {
+            faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
+        }
+        spec.serial_log = logs.join(format!("{}.serial", file_name(&guest.name)));
+        specs.push(spec);
+    }
+    if faults.is_empty() {
+        Ok(specs)
+    } else {
+        Err(StartError::Guests { file: desk.file.clone(), faults })
+    }
+}
+
+fn open(desk: &Desk, guest: &GuestSpec) -> Result<MachineSpec, String> {
+    let images =
+        Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
+            .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
+    Ok(MachineSpec {
+        name: guest.name.clone(),
+        memory_mib: guest.memory_mib,
+        vcpus: guest.vcpus,
+        images,
+        // While it is only tried it prints nothing that anyone would want to keep.
+        serial_log: PathBuf::from("/dev/null"),
+        serial_limit_bytes: SERIAL_LIMIT_BYTES,
+    })
+}
+
+/// The guest's name as a file name: what could leave the folder becomes `_`.
+#[must_use]
+pub(crate) fn file_name(name: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    name.chars().map(|c| if safe(c) { c } else { '_' }).collect()
+}
