@@ -1,0 +1,130 @@
+//! The machine under a guest: boot, memory, interrupts, serial port, gpu and input.
+//!
+//! All unsafe code of the guests is in this tree.
+
+mod boot;
+mod cfuncs;
+mod device;
+mod gpu;
+mod gpu_commands;
+mod input;
+mod interrupts;
+mod memory;
+pub mod serial;
+mod start;
+
+pub use gpu::{CURSOR_SIDE, Gpu, GpuError};
+pub use input::{Device, InputEvent};
+pub use memory::Pages;
+
+use crate::options::Options;
+use alloc::format;
+use alloc::vec::Vec;
+use core::panic::PanicInfo;
+use input::Input;
+
+/// Makes `$main`, a `fn(Machine) -> !`, the program that runs at CPL 3.
+#[macro_export]
+macro_rules! guest {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        #[allow(missing_docs, reason = "the entry point that the boot code jumps to")]
+        pub extern "C" fn guest_main(start_info: usize) -> ! {
+            // SAFETY: the boot code passes on what the loader gave it, once.
+            let machine = unsafe { $crate::machine::Machine::start(start_info) };
+            $main(machine)
+        }
+    };
+}
+
+/// What woke the guest.
+pub enum Wake {
+    /// Input events, in the order of each device.
+    Input(Vec<InputEvent>),
+    /// The display's configuration changed: its size may be another one.
+    Display,
+}
+
+/// The devices of this machine.
+pub struct Machine {
+    /// Words of the kernel command line.
+    pub options: Options,
+    /// The display, where there is one.
+    pub gpu: Option<Gpu>,
+    inputs: Vec<Input>,
+}
+
+impl Machine {
+    /// Sets up memory, interrupts and devices.
+    ///
+    /// # Safety
+    ///
+    /// To be called once, by the boot code, with the address that the loader passed.
+    pub unsafe fn start(start_info: usize) -> Self {
+        // SAFETY: the caller vouches for the address.
+        let Some(info) = (unsafe { start::StartInfo::read(start_info) }) else {
+            stop("{\"error\":\"not started by PVH\"}");
+        };
+        memory::init(&info);
+        // SAFETY: loaders keep the string in low memory or below the heap's pages; it is copied
+        // at once.
+        let options = Options::parse(unsafe { info.command_line() });
+        interrupts::init();
+        let mut gpu = None;
+        let mut inputs = Vec::new();
+        for &(base, irq) in options.devices() {
+            match device::open(base) {
+                Some(device::Opened::Gpu(transport)) if gpu.is_none() => {
+                    match Gpu::new(transport) {
+                        Ok(device) => {
+                            gpu = Some(device);
+                            interrupts::enable(base, irq, true);
+                        }
+                        Err(error) => serial::line(&format!("{{\"error\":\"gpu: {error}\"}}")),
+                    }
+                }
+                Some(device::Opened::Input(transport)) => match Input::new(transport) {
+                    Ok(device) => {
+                        inputs.push(device);
+                        interrupts::enable(base, irq, false);
+                    }
+                    Err(error) => serial::line(&format!("{{\"error\":\"input: {error}\"}}")),
+                },
+                _ => {}
+            }
+        }
+        Self { options, gpu, inputs }
+    }
+
+    /// Sleeps until there is input or the display changed.
+    pub fn wait(&mut self) -> Wake {
+        loop {
+            if interrupts::take_config_changed() {
+                return Wake::Display;
+            }
+            let mut events = Vec::new();
+            for input in &mut self.inputs {
+                input.drain(&mut events);
+            }
+            if !events.is_empty() {
+                return Wake::Input(events);
+            }
+            interrupts::wait();
+        }
+    }
+}
+
+/// Says why and sleeps for ever.
+fn stop(why: &str) -> ! {
+    serial::line(why);
+    loop {
+        interrupts::wait();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    // The message may quote anything: keep the line valid JSON.
+    let message = format!("{info}").replace(['"', '\\', '\n'], " ");
+    stop(&format!("{{\"panic\":\"{message}\"}}"))
+}
