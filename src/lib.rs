@@ -3,4 +3,10 @@
 //! The trusted session is in [`session`]; the other modules are commands for a person at a
 //! prompt.
 
+pub mod check;
+pub mod demo;
+pub mod doctor;
+pub mod harness;
+pub mod run;
+pub mod script;
 pub mod session;

@@ -1,2 +1,49 @@
-//! The command.
-fn main() {}
+//! The command: reads the command line, calls the module that does the work, turns its error
+//! into one clear message and a status. 0: done; 1: a test failed or a session broke; 2: bad
+//! input or a host that cannot.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tabard::{check, demo, doctor, run, script};
+
+/// A trusted-path virtual KVM switch and multilevel desktop.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show a desk of three labelled guests: in a window, or as pictures where there is no display.
+    Demo(demo::DemoArgs),
+    /// Run the desktop that a desk file describes.
+    Run(run::RunArgs),
+    /// Run a desk without a screen from a script, and check what it shows and does.
+    Test(script::TestArgs),
+    /// Read a desk file, try every kernel, say all that is wrong; start nothing.
+    Check(check::CheckArgs),
+    /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
+    Doctor,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::command(&args),
+        Command::Run(args) => run::command(&args),
+        Command::Test(args) => script::command(&args),
+        Command::Check(args) => check::command(&args),
+        Command::Doctor => doctor::command(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tabard", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -123,7 +123,8 @@ fn write_one(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
             None => send(socket, &bytes, SendFlags::NOSIGNAL),
             Some(descriptor) => {
                 let descriptors = [descriptor.as_fd()];
-                let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut space =
+                    [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
                 let mut ancillary = SendAncillaryBuffer::new(&mut space);
                 ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
                 let bytes = [io::IoSlice::new(&bytes)];

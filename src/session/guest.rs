@@ -264,7 +264,9 @@ fn stop_words(reason: StopReason) -> (Ending, &'static str) {
 /// What went wrong while loading, in words for the person who wrote the desk file.
 pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
     match reason {
-        FailReason::Kvm => format!("KVM refused to make a machine (error {detail}); run `tabard doctor`"),
+        FailReason::Kvm => {
+            format!("KVM refused to make a machine (error {detail}); run `tabard doctor`")
+        }
         FailReason::Memory => {
             format!("its memory could not be had (error {detail}); write a smaller memory")
         }
@@ -278,7 +280,8 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
             "its kernel is for another kind of processor (ELF machine {detail}); use one for x86-64"
         ),
         FailReason::KernelEntry => {
-            "its kernel has no PVH or Linux 64-bit entry; use a Linux kernel or a PVH ELF".to_owned()
+            "its kernel has no PVH or Linux 64-bit entry; use a Linux kernel or a PVH ELF"
+                .to_owned()
         }
         FailReason::TooLarge => {
             format!("its kernel and initrd need {detail} MiB; write a larger memory")
@@ -289,6 +292,8 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
         }
         FailReason::Device => format!("a device could not be set up (error {detail})"),
         FailReason::Protocol => "its process did not understand the session".to_owned(),
-        FailReason::Jail => format!("its jail could not be entered (error {detail}); run `tabard doctor`"),
+        FailReason::Jail => {
+            format!("its jail could not be entered (error {detail}); run `tabard doctor`")
+        }
     }
 }

@@ -25,4 +25,4 @@ mod start;
 pub use image::{BUILTIN_PREFIX, ImageError};
 pub use process::{ProcessError, open_kvm};
 pub use run::{Control, Outcome, Session, Status};
-pub use start::{Options, StartError, check_guests, prepare, vmm_program};
+pub use start::{Options, StartError, check_guests, file_name, prepare, vmm_program};

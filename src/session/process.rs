@@ -42,10 +42,9 @@ fn kvm_error(error: &io::Error) -> String {
             "it does not exist",
             "Switch virtualization on in the firmware and run `sudo modprobe kvm_intel` or `sudo modprobe kvm_amd`",
         ),
-        io::ErrorKind::PermissionDenied => (
-            "permission denied",
-            "Run `sudo usermod -aG kvm $USER` and log in again",
-        ),
+        io::ErrorKind::PermissionDenied => {
+            ("permission denied", "Run `sudo usermod -aG kvm $USER` and log in again")
+        }
         _ => ("it cannot be opened", "Run `tabard doctor`"),
     };
     format!("Cannot open /dev/kvm: {cause} ({error}). {next}")
@@ -98,13 +97,9 @@ impl GuestProcess {
         spec: &MachineSpec,
         kvm: &OwnedFd,
     ) -> Result<Self, ProcessError> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(io::Error::from)?;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(io::Error::from)?;
         let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
         let child = Command::new(program)
             .env_clear()

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, Select, Sender};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{KeyCode, SourceId};
-use tabard_trusted_path::{
-    Effect, Ending, Event, GuestCommand, GuestReport, Monitor,
-};
+use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor};
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::ToVmm;
 
@@ -250,8 +248,11 @@ impl Session {
                     Effect::Deliver { guest, input } => {
                         let lost = self.guest(guest).is_some_and(|guest| !guest.deliver(input));
                         if lost {
-                            events.extend(self.end(guest, Ending::ProtocolViolation,
-                                "its process does not read its input"));
+                            events.extend(self.end(
+                                guest,
+                                Ending::ProtocolViolation,
+                                "its process does not read its input",
+                            ));
                         }
                     }
                     Effect::Command { guest, command } => {

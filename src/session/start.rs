@@ -100,13 +100,12 @@ pub fn vmm_program() -> Result<PathBuf, StartError> {
     if program.is_file() { Ok(program) } else { Err(StartError::NoProgram(program)) }
 }
 
-/// Opens every guest's images and lets its kernel be loaded once, as far as this host can.
+/// Opens every guest's images and, with a program and KVM, lets each kernel be loaded once.
 ///
 /// # Errors
-/// [`StartError`], with every guest's fault where guests are at fault.
-pub fn check_guests(desk: &Desk, program: &Path) -> Result<(), StartError> {
-    let kvm = open_kvm()?;
-    load_all(desk, program, Path::new("/"), &kvm).map(|_| ())
+/// [`StartError::Guests`], with every guest's fault.
+pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<(), StartError> {
+    load_all(desk, Path::new("/"), loader).map(|_| ())
 }
 
 /// Makes a session that is ready to run, and its monitor.
@@ -117,7 +116,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let kvm = open_kvm()?;
     std::fs::create_dir_all(&options.logs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
-    let specs = load_all(desk, &options.vmm, &options.logs, &kvm)?;
+    let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)))?;
     let footer = format!("{} guests. Desk {}.", desk.guests.len(), desk.name);
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
@@ -141,9 +140,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
 
 fn load_all(
     desk: &Desk,
-    program: &Path,
     logs: &Path,
-    kvm: &OwnedFd,
+    loader: Option<(&Path, &OwnedFd)>,
 ) -> Result<Vec<MachineSpec>, StartError> {
     let mut specs = Vec::new();
     let mut faults = Vec::new();
@@ -157,6 +155,7 @@ fn load_all(
         };
         // The embedded guests are part of this program: trying them would only take time.
         if !guest.kernel.starts_with(super::BUILTIN_PREFIX)
+            && let Some((program, kvm)) = loader
             && let Err(cause) = preflight::load(program, &spec, kvm)
         {
             faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
@@ -172,9 +171,8 @@ fn load_all(
 }
 
 fn open(desk: &Desk, guest: &GuestSpec) -> Result<MachineSpec, String> {
-    let images =
-        Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
-            .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
+    let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
+        .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
     Ok(MachineSpec {
         name: guest.name.clone(),
         memory_mib: guest.memory_mib,
@@ -188,7 +186,7 @@ fn open(desk: &Desk, guest: &GuestSpec) -> Result<MachineSpec, String> {
 
 /// The guest's name as a file name: what could leave the folder becomes `_`.
 #[must_use]
-pub(crate) fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     name.chars().map(|c| if safe(c) { c } else { '_' }).collect()
 }

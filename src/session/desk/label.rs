@@ -22,8 +22,12 @@ pub(super) fn read_preset(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> 
     let categories = head.strings(report, "categories");
     let name = theme.as_ref().map_or(tabard_labels::PRESETS[0], |theme| &theme.value);
     let Some(preset) = tabard_labels::preset(name) else {
-        let at = theme.map_or(head.at(), |theme| theme.at);
-        report.fault(at, format!("There is no theme {name:?}"), format!("Write theme = \"{known}\""));
+        let at = theme.as_ref().map_or(head.at(), |theme| theme.at);
+        report.fault(
+            at,
+            format!("There is no theme {name:?}"),
+            format!("Write theme = \"{known}\""),
+        );
         return None;
     };
     let Some(Placed { value, at }) = categories else { return Some(preset) };

@@ -5,6 +5,8 @@ mod guest;
 mod label;
 mod report;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -59,7 +61,9 @@ impl Desk {
             faults: vec![Fault { line: 1, cause, next: next.to_owned() }],
         };
         let length = std::fs::metadata(file)
-            .map_err(|error| unreadable(format!("Cannot read the file: {error}"), "Check its path"))?
+            .map_err(|error| {
+                unreadable(format!("Cannot read the file: {error}"), "Check its path")
+            })?
             .len();
         if length > MAX_FILE_BYTES {
             return Err(unreadable(

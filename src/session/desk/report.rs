@@ -52,9 +52,17 @@ impl<'t> Report<'t> {
     /// Notes a fault at this byte of the file.
     pub(super) fn fault(&mut self, at: usize, cause: impl Into<String>, next: impl Into<String>) {
         let line = self.line(at);
-        // The cause may quote the file: escape what could forge a line of its own.
-        let clean = |text: String| text.trim_end_matches('.').escape_debug().to_string();
-        let cause = clean(cause.into()).replace("\\\"", "\"").replace("\\'", "'");
+        // The cause may quote the file: escape what could forge a line or look like another
+        // letter.
+        let cause = cause
+            .into()
+            .trim_end_matches('.')
+            .chars()
+            .map(|c| match c {
+                ' '..='~' => c.to_string(),
+                other => other.escape_unicode().to_string(),
+            })
+            .collect();
         self.faults.push(Fault { line, cause, next: next.into() });
     }
 

@@ -53,7 +53,10 @@ impl<'d, 't> Table<'d, 't> {
             let found = value.get_ref().type_str();
             report.fault(
                 at,
-                format!("{key} in [{}] is a {found} out of its range or of the wrong kind", self.name),
+                format!(
+                    "{key} in [{}] is a {found} out of its range or of the wrong kind",
+                    self.name
+                ),
                 format!("Write {key} = {wants}"),
             );
         }

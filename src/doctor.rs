@@ -1,0 +1,225 @@
+//! `tabard doctor`: what this host allows, in plain words, with the command that mends each.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::run::display;
+use crate::session::{open_kvm, vmm_program};
+
+/// What was found of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    /// It works; what it means.
+    Good(String),
+    /// Tabard works without it; what is missing, and what mends it.
+    Partly(String, String),
+    /// Nothing works without it; why, and what mends it.
+    Bad(String, String),
+}
+
+/// One line of the report.
+type Line = (&'static str, Finding);
+
+/// Runs the command. The status is 2 if no guest can run here.
+#[must_use]
+pub fn command() -> ExitCode {
+    let lines = [
+        ("processor", processor()),
+        ("/dev/kvm", kvm()),
+        ("stock kernels", stock_kernels()),
+        ("tabard-vmm", program()),
+        ("window", window()),
+        ("screens", devices("/dev/dri", "card", "screens", "video")),
+        ("keyboards", devices("/dev/input", "event", "input devices", "input")),
+        ("memory", memory()),
+        ("descriptors", descriptors()),
+        ("jail", jail()),
+    ];
+    print_all(&lines);
+    if lines.iter().any(|(_, finding)| matches!(finding, Finding::Bad(..))) {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn print_all(lines: &[Line]) {
+    for (name, finding) in lines {
+        match finding {
+            Finding::Good(words) => println!("ok    {name:<14} {words}"),
+            Finding::Partly(words, mend) => {
+                println!("note  {name:<14} {words}\n{:21}{mend}", "");
+            }
+            Finding::Bad(words, mend) => println!("FAIL  {name:<14} {words}\n{:21}{mend}", ""),
+        }
+    }
+}
+
+fn good(words: impl Into<String>) -> Finding {
+    Finding::Good(words.into())
+}
+
+fn processor() -> Finding {
+    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    good(format!("{}, {count} usable", model.unwrap_or_else(|| "unknown".to_owned())))
+}
+
+fn kvm() -> Finding {
+    match open_kvm() {
+        Ok(_) => good("opens for reading and writing"),
+        Err(error) => {
+            let text = error.to_string();
+            let (cause, mend) = text.split_once(". ").unwrap_or((&text, "Run it again as root"));
+            Finding::Bad(cause.to_owned(), mend.to_owned())
+        }
+    }
+}
+
+/// Which KVM this is. `kvm_pvm` runs a guest's privileged code in an interpreter that does not
+/// know all instructions of a stock kernel.
+fn stock_kernels() -> Finding {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
+    if !Path::new("/sys/module/kvm").exists() && !Path::new("/dev/kvm").exists() {
+        return Finding::Partly(
+            "there is no KVM".to_owned(),
+            "Switch virtualization on in the firmware; sudo modprobe kvm_intel || sudo modprobe kvm_amd"
+                .to_owned(),
+        );
+    }
+    if has("vmx") || has("svm") {
+        good("hardware virtualization: stock Linux kernels run")
+    } else if Path::new("/sys/module/kvm_pvm").exists() {
+        Finding::Partly(
+            "this KVM is kvm_pvm without hardware virtualization: built-in guests run at full \
+             speed, stock Linux kernels do not boot"
+                .to_owned(),
+            "Run Tabard on the bare machine, or ask for nested virtualization".to_owned(),
+        )
+    } else {
+        Finding::Partly(
+            "the processor shows neither vmx nor svm: stock Linux kernels may not boot".to_owned(),
+            "Switch virtualization on in the firmware".to_owned(),
+        )
+    }
+}
+
+fn program() -> Finding {
+    match vmm_program() {
+        Ok(path) => good(path.display().to_string()),
+        Err(error) => Finding::Bad(
+            error.to_string(),
+            "Run `cargo build --workspace`, or install tabard-vmm beside tabard".to_owned(),
+        ),
+    }
+}
+
+/// Libraries that the window loads at run time, and the Debian packages that have them.
+const X11_LIBRARIES: [(&str, &str); 5] = [
+    ("libX11.so.6", "libx11-6"),
+    ("libX11-xcb.so.1", "libx11-xcb1"),
+    ("libXcursor.so.1", "libxcursor1"),
+    ("libXi.so.6", "libxi6"),
+    ("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"),
+];
+
+fn window() -> Finding {
+    if let Err(why) = display() {
+        let (cause, mend) = why.split_once(". ").unwrap_or((&why, ""));
+        return Finding::Partly(cause.to_owned(), mend.to_owned());
+    }
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib/x86_64-linux-gnu"];
+    let missing: Vec<&str> = X11_LIBRARIES
+        .iter()
+        .filter(|(file, _)| !folders.iter().any(|folder| Path::new(folder).join(file).exists()))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() || std::env::var_os("WAYLAND_DISPLAY").is_some() {
+        good("a display is there (a window is not a trusted path: the desktop around it sees all)")
+    } else {
+        Finding::Partly(
+            "a display is there, libraries are missing".to_owned(),
+            format!("sudo apt-get install {}", missing.join(" ")),
+        )
+    }
+}
+
+fn devices(folder: &str, prefix: &str, what: &str, group: &str) -> Finding {
+    let entries = fs::read_dir(folder).map(|entries| {
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+            })
+            .collect::<Vec<_>>()
+    });
+    let paths = entries.unwrap_or_default();
+    if paths.is_empty() {
+        return Finding::Partly(
+            format!("no {what} under {folder}"),
+            "Only a window or no screen at all is possible here".to_owned(),
+        );
+    }
+    let usable = paths
+        .iter()
+        .filter(|path| fs::File::options().read(true).write(true).open(path).is_ok())
+        .count();
+    if usable == paths.len() {
+        good(format!("{usable} {what}; owning them directly is not built yet"))
+    } else {
+        Finding::Partly(
+            format!("{usable} of {} {what} can be opened", paths.len()),
+            format!("sudo usermod -aG {group} $USER"),
+        )
+    }
+}
+
+fn memory() -> Finding {
+    let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemAvailable"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    match available.map(|kib| kib / 1024) {
+        Some(mib) if mib >= 512 => good(format!("{mib} MiB free for guests")),
+        Some(mib) => Finding::Partly(
+            format!("only {mib} MiB are free"),
+            "Give the guests less memory, or close other programs".to_owned(),
+        ),
+        None => good("unknown"),
+    }
+}
+
+fn descriptors() -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    match limit {
+        // Each guest needs about ten on either side.
+        Some(limit) if limit < 1024 => {
+            Finding::Partly(format!("at most {limit} open files"), "ulimit -n 1024".to_owned())
+        }
+        Some(limit) => good(format!("at most {limit} open files")),
+        None => good("no limit of open files"),
+    }
+}
+
+/// What a jail of a guest's process could be built of; today it is the exec with inherited
+/// descriptors only, no new privileges, no core dumps, and death with its parent.
+fn jail() -> Finding {
+    let seccomp = Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
+    let landlock = fs::read_to_string("/sys/kernel/security/lsm")
+        .is_ok_and(|text| text.split(',').any(|lsm| lsm.trim() == "landlock"));
+    let namespaces = fs::read_to_string("/proc/sys/user/max_user_namespaces")
+        .is_ok_and(|text| text.trim() != "0");
+    let word = |yes: bool| if yes { "yes" } else { "no" };
+    good(format!(
+        "the kernel offers seccomp: {}, Landlock: {}, user namespaces: {} (not used yet)",
+        word(seccomp),
+        word(landlock),
+        word(namespaces)
+    ))
+}

@@ -1,0 +1,191 @@
+//! `tabard run`: a desk in a window, or without a screen.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded};
+use tabard_display::{FrameSender, PresenterEvent};
+use tabard_view::{Scale, Size};
+
+use crate::session::desk::Desk;
+use crate::session::{Control, Options, Outcome, Session, prepare, vmm_program};
+
+/// Events of the presenter that may wait for the loop; the window waits beyond it.
+pub(crate) const PRESENTER_QUEUE: usize = 256;
+
+/// Said on the glass at all times: the desktop around a window sees and draws what it likes.
+pub const WINDOW_NOTICE: &str = "A window is not a trusted path";
+
+/// Arguments of `tabard run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The desk file.
+    desk: PathBuf,
+    /// Run without a screen, until interrupted.
+    #[arg(long)]
+    headless: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What `run` and `demo` have in common.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CommonArgs {
+    /// Size of the window or of the screen that is not there, such as 1280x800.
+    #[arg(long, value_parser = parse_size, default_value = "1280x800")]
+    pub size: Size,
+    /// Folder for the guests' serial logs [default: tabard/DESK in the user's state folder].
+    #[arg(long)]
+    pub logs: Option<PathBuf>,
+}
+
+/// Runs the command.
+#[must_use]
+pub fn command(args: &RunArgs) -> ExitCode {
+    match Desk::read(&args.desk) {
+        Ok(desk) => run(&desk, &args.common, args.headless),
+        Err(faults) => {
+            eprintln!("{faults}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a desk until its user quits.
+pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
+    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
+    if !headless && let Err(why) = display() {
+        eprintln!("tabard: {why}");
+        return ExitCode::from(2);
+    }
+    let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
+    let session =
+        vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
+    let session = match session {
+        Ok(session) => session,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    eprintln!("tabard: serial logs are in {}", logs.display());
+    let outcome = if headless {
+        run_headless(session, desk, args.size)
+    } else {
+        run_windowed(session, desk, args.size)
+    };
+    match outcome {
+        Outcome::Closed => ExitCode::SUCCESS,
+        Outcome::Failed(why) => {
+            eprintln!("tabard: the session ended: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
+    let (events, presenter) = bounded(PRESENTER_QUEUE);
+    let (frames, requests) = FrameSender::channel(None);
+    let outputs = [(size, desk.scale.unwrap_or(Scale::ONE))];
+    let screen =
+        tabard_display::headless::Headless::spawn(&outputs, desk.labels.clone(), requests, events);
+    let (handle, thread) = match screen {
+        Ok(screen) => screen,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    eprintln!("tabard: running without a screen; Ctrl+C ends it");
+    let outcome = session.run(frames, &presenter, &crossbeam_channel::never());
+    drop(handle);
+    match thread.join() {
+        Ok(()) => outcome,
+        Err(_) => Outcome::Failed("The presenter broke; its message is above".to_owned()),
+    }
+}
+
+fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
+    let (events, presenter) = bounded::<PresenterEvent>(PRESENTER_QUEUE);
+    let window = tabard_display::window::Window::open(tabard_display::window::WindowOptions {
+        title: format!("Tabard: {}", desk.name),
+        size,
+        scale: desk.scale,
+        labels: desk.labels.clone(),
+    });
+    let (window, frames) = match window {
+        Ok(window) => window,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    // The window's loop must have the first thread; the session has its own, and ends first.
+    let loop_thread = thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(move || run_loop(session, frames, &presenter));
+    let loop_thread = match loop_thread {
+        Ok(loop_thread) => loop_thread,
+        Err(error) => return Outcome::Failed(format!("Cannot start a thread: {error}")),
+    };
+    let shown = window.run(events);
+    let outcome = loop_thread
+        .join()
+        .unwrap_or_else(|_| Outcome::Failed("The session broke; its message is above".to_owned()));
+    match shown {
+        Ok(()) => outcome,
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+fn run_loop(
+    session: Session,
+    frames: FrameSender,
+    presenter: &Receiver<PresenterEvent>,
+) -> Outcome {
+    session.run(frames, presenter, &crossbeam_channel::never::<Control>())
+}
+
+/// Whether there is a display to open a window on.
+///
+/// # Errors
+/// A sentence that says what is missing and what to do.
+pub fn display() -> Result<(), String> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("WAYLAND_DISPLAY") || set("DISPLAY") {
+        Ok(())
+    } else {
+        Err("There is no display: neither WAYLAND_DISPLAY nor DISPLAY is set. \
+             Run it from a desktop session, or with --headless"
+            .to_owned())
+    }
+}
+
+/// Where logs of a desk go: `$XDG_STATE_HOME/tabard/NAME` or `~/.local/state/tabard/NAME`.
+fn default_logs(desk: &str) -> PathBuf {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
+    state.unwrap_or_else(std::env::temp_dir).join("tabard").join(crate::session::file_name(desk))
+}
+
+/// Reads a size such as `1280x800`.
+///
+/// # Errors
+/// A sentence that says what a size looks like.
+pub fn parse_size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once('x').and_then(|(width, height)| {
+        Some(Size { width: width.parse().ok()?, height: height.parse().ok()? })
+    });
+    sides
+        .filter(|size| (320..=8192).contains(&size.width) && (240..=8192).contains(&size.height))
+        .ok_or_else(|| "write a size from 320x240 to 8192x8192, such as 1280x800".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_two_numbers_in_range() {
+        assert_eq!(parse_size("640x480"), Ok(Size { width: 640, height: 480 }));
+        for bad in ["640", "640x", "x480", "1x1", "9000x600", "-640x480"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Desk files, good and bad.
+
+use std::path::Path;
+
+use super::*;
+
+const GOOD: &str = r##"
+[desk]
+name = "Test desk"
+layout = "solo"
+sak = "Pause"
+theme = "us"
+scale = 1.5
+categories = ["GAMMA"]
+
+[labels.low]
+level = "UNCLASSIFIED"
+text = "OPEN"
+color = "#004488"
+pattern = "waves"
+shape = "cross"
+
+[guests.zebra]
+label = "SECRET//GAMMA"
+kernel = "builtin:notepad"
+
+[guests.ant]
+label = "low"
+kernel = "vmlinux"
+initrd = "initrd.img"
+cmdline = "console=ttyS0"
+memory = "1G"
+vcpus = 2
+autostart = false
+"##;
+
+fn parse(text: &str) -> Result<Desk, DeskFaults> {
+    Desk::parse(text, Path::new("desks/test.toml"))
+}
+
+/// The faults of this file as `line: cause`.
+fn faults(text: &str) -> Vec<String> {
+    let faults = parse(text).unwrap_err().faults;
+    faults.into_iter().map(|fault| format!("{}: {}", fault.line, fault.cause)).collect()
+}
+
+fn with(line: &str, replacement: &str) -> String {
+    assert!(GOOD.contains(line));
+    GOOD.replace(line, replacement)
+}
+
+#[test]
+fn a_good_desk_is_read_whole() {
+    let desk = parse(GOOD).unwrap();
+
+    assert_eq!(desk.name, "Test desk");
+    assert_eq!(desk.layout, LayoutMode::Solo);
+    assert_eq!(desk.scale, Scale::from_percent(150));
+    assert_eq!(desk.base, Path::new("desks"));
+    let ant = &desk.guests[1];
+    assert_eq!((ant.memory_mib, ant.vcpus, ant.autostart), (1024, 2, false));
+    assert_eq!(desk.labels.get(ant.label).unwrap().text, "OPEN");
+}
+
+#[test]
+fn guests_keep_the_order_of_the_file() {
+    let names: Vec<String> = parse(GOOD).unwrap().guests.into_iter().map(|g| g.name).collect();
+    assert_eq!(names, ["zebra", "ant"]);
+}
+
+#[test]
+fn a_marking_is_a_label() {
+    let desk = parse(GOOD).unwrap();
+    assert_eq!(desk.labels.get(desk.guests[0].label).unwrap().text, "SECRET//GAMMA");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_its_line() {
+    let found = faults(&with("layout = \"solo\"", "layuot = \"solo\""));
+    assert_eq!(found, ["4: Unknown key layuot in [desk]"]);
+}
+
+#[test]
+fn an_unknown_table_is_an_error() {
+    let found = faults(&format!("{GOOD}\n[network]\n"));
+    assert!(found[0].contains("Unknown key network at the top"), "{found:?}");
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let text = with("layout = \"solo\"", "layout = \"tiled\"")
+        .replace("sak = \"Pause\"", "sak = \"A\"")
+        .replace("memory = \"1G\"", "memory = \"lots\"")
+        .replace("vcpus = 2", "vcpus = 0");
+    assert_eq!(faults(&text).len(), 4);
+}
+
+#[test]
+fn invariant_7_an_unknown_level_or_category_is_refused() {
+    for bad in ["COSMIC", "SECRET//OMEGA", "secret", "SECRET//", ""] {
+        let found = faults(&with("label = \"SECRET//GAMMA\"", &format!("label = {bad:?}")));
+        assert!(found[0].starts_with("18: "), "{bad:?}: {found:?}");
+    }
+}
+
+#[test]
+fn guests_with_names_that_look_alike_are_refused() {
+    let found = faults(&with("[guests.ant]", "[guests.Zebra]"));
+    assert!(found[0].contains("look alike"), "{found:?}");
+}
+
+#[test]
+fn names_with_control_or_bidi_characters_are_refused_and_escaped() {
+    for bad in ["a\\u202Eb", "a\\nb", "a\\u200Bb", "\\u0430nt"] {
+        let error = parse(&with("[guests.ant]", &format!("[guests.\"{bad}\"]"))).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("cannot be used"), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{text:?}");
+    }
+}
+
+#[test]
+fn text_that_is_not_toml_names_its_line() {
+    assert!(faults("[desk]\nname = \n")[0].starts_with("2: Not TOML"));
+}
+
+#[test]
+fn a_label_that_cannot_be_read_is_refused() {
+    let text = with("color = \"#004488\"", "color = \"#777777\"\ntext_color = \"#888888\"");
+    assert!(faults(&text)[0].contains("cannot be read"), "{:?}", faults(&text));
+}
+
+#[test]
+fn a_desk_without_guests_is_refused() {
+    assert!(faults("[desk]\nname = \"x\"\n")[0].contains("no guests"));
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_it() {
+    let error = Desk::read(Path::new("no/such/desk.toml")).unwrap_err().to_string();
+    assert!(error.contains("no/such/desk.toml") && error.contains("Check its path"), "{error}");
+}
+
+#[test]
+fn a_scale_that_is_not_a_number_is_refused() {
+    for bad in ["nan", "inf", "0.1", "9"] {
+        let found = faults(&with("scale = 1.5", &format!("scale = {bad}")));
+        assert!(found[0].contains("scale"), "{bad}: {found:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "(\\[(desk|labels|guests)(\\.[a-z]+)?\\]\n|[a-z]+ = (\"[ -~]*\"|-?[0-9.]+|\\[\\]|true)\n|\\PC*\n){0,12}") {
+        let _ = parse(&text);
+    }
+}
