@@ -1,0 +1,291 @@
+//! Screens in memory: for tests, tours and machines without a display.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
+use tabard_labels::LabelSet;
+use tabard_view::{FrameSerial, OutputId, Scale, Size, View};
+use thiserror::Error;
+
+use crate::presenter::at_least_one;
+use crate::{Compositor, CompositorError, DrawnText, Frame, FrameRequest, PresenterEvent};
+
+/// Why the headless presenter did not start or answer.
+#[derive(Debug, Error)]
+pub enum HeadlessError {
+    /// It cannot draw.
+    #[error("Headless screens cannot be drawn")]
+    Compositor(#[from] CompositorError),
+    /// The system gave no thread.
+    #[error("Headless screens got no thread")]
+    Thread(#[source] std::io::Error),
+    /// It has ended.
+    #[error("Headless screens have been closed")]
+    Closed,
+    /// There is no such screen.
+    #[error("There is no headless screen {}", .0.0)]
+    NoOutput(OutputId),
+}
+
+/// What a headless screen shows at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Number of the view in the frame.
+    pub serial: FrameSerial,
+    /// The view in the frame; `None` before the first.
+    pub view: Option<Arc<View>>,
+    /// The picture.
+    pub frame: Frame,
+    /// The texts that Tabard itself drew in it.
+    pub texts: Vec<DrawnText>,
+}
+
+enum Command {
+    Snapshot(OutputId, Sender<Option<Snapshot>>),
+    Watch(Sender<FrameSerial>),
+    Resize(OutputId, Size, Scale),
+    Add(OutputId, Size, Scale),
+    Remove(OutputId),
+    Hold(bool),
+}
+
+/// Looks at headless screens and plugs them in and out.
+#[derive(Debug, Clone)]
+pub struct HeadlessHandle {
+    commands: Sender<Command>,
+}
+
+impl HeadlessHandle {
+    /// What this screen shows now.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::NoOutput`], or [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn snapshot(&self, output: OutputId) -> Result<Snapshot, HeadlessError> {
+        let (answer, snapshot) = bounded(1);
+        self.send(Command::Snapshot(output, answer))?;
+        let snapshot = snapshot.recv().map_err(|_| HeadlessError::Closed)?;
+        snapshot.ok_or(HeadlessError::NoOutput(output))
+    }
+
+    /// A channel that gets a token after each presented frame, so that one who waits for a
+    /// picture need not poll. At most one token waits in it: its number may be behind, look at a
+    /// new snapshot. The channel is closed when the presenter ends.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn watch(&self) -> Result<Receiver<FrameSerial>, HeadlessError> {
+        let (token, watch) = bounded(1);
+        self.send(Command::Watch(token))?;
+        Ok(watch)
+    }
+
+    /// Gives a screen another size and scale, as a user who resizes a window.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn resize(&self, output: OutputId, size: Size, scale: Scale) -> Result<(), HeadlessError> {
+        self.send(Command::Resize(output, size, scale))
+    }
+
+    /// Plugs a screen in.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn add_output(
+        &self,
+        output: OutputId,
+        size: Size,
+        scale: Scale,
+    ) -> Result<(), HeadlessError> {
+        self.send(Command::Add(output, size, scale))
+    }
+
+    /// Unplugs a screen.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn remove_output(&self, output: OutputId) -> Result<(), HeadlessError> {
+        self.send(Command::Remove(output))
+    }
+
+    /// Withholds confirmations, as a display that is slow; with `false`, the newest of each
+    /// screen is confirmed at once.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError::Closed`] if the presenter has ended.
+    pub fn hold(&self, hold: bool) -> Result<(), HeadlessError> {
+        self.send(Command::Hold(hold))
+    }
+
+    fn send(&self, command: Command) -> Result<(), HeadlessError> {
+        self.commands.send(command).map_err(|_| HeadlessError::Closed)
+    }
+}
+
+/// Screens in memory, drawn and confirmed at once by a thread of their own.
+#[derive(Debug)]
+pub struct Headless {
+    compositor: Compositor,
+    outputs: BTreeMap<OutputId, Output>,
+    watchers: Vec<Sender<FrameSerial>>,
+    events: Sender<PresenterEvent>,
+    hold: bool,
+}
+
+#[derive(Debug)]
+struct Output {
+    size: Size,
+    scale: Scale,
+    frame: Frame,
+    view: Option<Arc<View>>,
+    unconfirmed: Option<FrameSerial>,
+}
+
+/// The session is gone: nothing is left to do.
+struct Ended;
+
+impl Headless {
+    /// Starts the thread; the outputs are numbered from 0 and announced by
+    /// [`PresenterEvent::OutputAdded`]. It ends when the last sender of `requests` or the
+    /// receiver of `events` is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadlessError`] if text cannot be drawn or there is no thread.
+    pub fn spawn(
+        outputs: &[(Size, Scale)],
+        labels: LabelSet,
+        requests: Receiver<FrameRequest>,
+        events: Sender<PresenterEvent>,
+    ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
+        let (commands, receiver) = bounded(16);
+        let mut headless = Self {
+            compositor: Compositor::new(labels)?,
+            outputs: BTreeMap::new(),
+            watchers: Vec::new(),
+            events,
+            hold: false,
+        };
+        let outputs: Vec<_> = (0..=u8::MAX).map(OutputId).zip(outputs.to_vec()).collect();
+        let run = move || {
+            let added = outputs
+                .into_iter()
+                .try_for_each(|(output, (size, scale))| headless.add(output, size, scale));
+            if added.is_ok() {
+                // Either way this is the end; there is nobody left to tell.
+                let (Ok(()) | Err(Ended)) = headless.run(&requests, receiver);
+            }
+        };
+        let builder = std::thread::Builder::new().name("headless".to_owned());
+        let thread = builder.spawn(run).map_err(HeadlessError::Thread)?;
+        Ok((HeadlessHandle { commands }, thread))
+    }
+
+    fn run(
+        &mut self,
+        requests: &Receiver<FrameRequest>,
+        mut commands: Receiver<Command>,
+    ) -> Result<(), Ended> {
+        loop {
+            select! {
+                recv(requests) -> request => match request {
+                    Ok(request) => self.present(&request)?,
+                    Err(_) => return Ok(()),
+                },
+                recv(commands) -> command => match command {
+                    Ok(command) => self.obey(command)?,
+                    // Nobody looks any more; frames are still to be confirmed.
+                    Err(_) => commands = never(),
+                },
+            }
+        }
+    }
+
+    fn present(&mut self, request: &FrameRequest) -> Result<(), Ended> {
+        let serial = request.view.serial;
+        for view in &request.view.outputs {
+            // A view of another size was made before a resize; a newer one is on its way.
+            let output = self.outputs.get_mut(&view.id);
+            let Some(output) =
+                output.filter(|output| output.size == view.size && output.scale == view.scale)
+            else {
+                continue;
+            };
+            self.compositor.compose(view, &request.pictures, &request.damage, &mut output.frame);
+            output.view = Some(Arc::clone(&request.view));
+            if self.hold {
+                output.unconfirmed = Some(serial);
+            } else {
+                tell(&self.events, PresenterEvent::Presented { output: view.id, serial })?;
+            }
+        }
+        self.watchers.retain(|watcher| {
+            !matches!(watcher.try_send(serial), Err(TrySendError::Disconnected(_)))
+        });
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Ended> {
+        match command {
+            Command::Snapshot(id, answer) => {
+                let texts = self.compositor.drawn_texts(id);
+                let snapshot = self.outputs.get(&id).map(|output| Snapshot {
+                    serial: output.view.as_ref().map(|view| view.serial).unwrap_or_default(),
+                    view: output.view.clone(),
+                    frame: output.frame.clone(),
+                    texts,
+                });
+                // One who asked and left gets no answer.
+                let _ = answer.try_send(snapshot);
+                Ok(())
+            }
+            Command::Watch(watcher) => {
+                self.watchers.push(watcher);
+                Ok(())
+            }
+            Command::Resize(id, size, scale) => {
+                let size = at_least_one(size);
+                let Some(output) = self.outputs.get_mut(&id) else { return Ok(()) };
+                (output.size, output.scale) = (size, scale);
+                tell(&self.events, PresenterEvent::OutputResized { output: id, size, scale })
+            }
+            Command::Add(id, size, scale) => self.add(id, size, scale),
+            Command::Remove(id) => {
+                if self.outputs.remove(&id).is_none() {
+                    return Ok(());
+                }
+                self.compositor.forget(id);
+                tell(&self.events, PresenterEvent::OutputRemoved { output: id })
+            }
+            Command::Hold(hold) => {
+                self.hold = hold;
+                if hold {
+                    return Ok(());
+                }
+                self.outputs.iter_mut().try_for_each(|(id, output)| {
+                    let Some(serial) = output.unconfirmed.take() else { return Ok(()) };
+                    tell(&self.events, PresenterEvent::Presented { output: *id, serial })
+                })
+            }
+        }
+    }
+
+    fn add(&mut self, id: OutputId, size: Size, scale: Scale) -> Result<(), Ended> {
+        let size = at_least_one(size);
+        let frame = Frame::new(size);
+        self.outputs.insert(id, Output { size, scale, frame, view: None, unconfirmed: None });
+        tell(&self.events, PresenterEvent::OutputAdded { output: id, size, scale })
+    }
+}
+
+fn tell(events: &Sender<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
+    events.send(event).map_err(|_| Ended)
+}

@@ -1,0 +1,208 @@
+//! The pieces of the trusted screen, and what Tabard says in place of a guest's pixels.
+
+use tabard_labels::LabelSet;
+use tabard_view::{Hint, Rect, TrustedRow};
+
+use crate::art;
+use crate::font::{Style, Weight};
+use crate::paint::{Align, Painter};
+use crate::theme;
+
+/// Size of ordinary text, in units.
+const PLAIN_TEXT: u32 = 16;
+/// Height of a line of hints and of an entry of the help table, in units.
+pub(crate) const HINT_UNITS: u32 = 36;
+/// A row narrower than this many units stacks state and remark.
+const NARROW_UNITS: u32 = 860;
+
+pub(crate) fn title(painter: &mut Painter, title: &str) {
+    let rect = painter.frame.size.rect();
+    let sizes = (painter.px(32), painter.px(16));
+    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, rect.width);
+    painter.text(rect, Align::Left, &text, style, theme::TEXT);
+}
+
+pub(crate) fn footer(painter: &mut Painter, footer: &str) {
+    let rect = painter.frame.size.rect();
+    let sizes = (painter.px(theme::SMALL_TEXT), painter.px(10));
+    let (text, style) = painter.tools.fonts.shrink(footer, Weight::Regular, sizes, rect.width);
+    painter.text(rect, Align::Left, &text, style, theme::TEXT_DIM);
+}
+
+/// One guest: key, name, label, state, remark.
+pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
+    let rect = painter.frame.size.rect();
+    let radius = painter.px(7);
+    let ring = painter.px(3);
+    if row.selected {
+        painter.rounded(rect, radius, theme::RING);
+        painter.rounded(rect.inset(ring), radius.saturating_sub(ring), theme::PANEL_SELECTED);
+    } else {
+        painter.rounded(rect, radius, theme::PANEL);
+    }
+    let pad = painter.px(18);
+    let inner = Rect { x: pad, width: rect.width.saturating_sub(pad.saturating_mul(2)), ..rect };
+    let cap_width = painter.px(34);
+    if !row.key.is_empty() {
+        let height = painter.px(34);
+        let y = rect.height.saturating_sub(height) / 2;
+        key_cap(painter, Rect::new(pad, y, cap_width, height), &row.key, theme::SMALL_TEXT + 4);
+    }
+    // Columns are shares of the row, so that all rows have the same.
+    let narrow = rect.width < painter.px(NARROW_UNITS);
+    let (plate_at, plate_end, state_end) = if narrow { (30, 72, 100) } else { (25, 57, 74) };
+    let part = |percent: u32| pad.saturating_add(inner.width.saturating_mul(percent) / 100);
+    let gap = painter.px(16);
+    let column = |from: u32, to: u32| Rect { x: from, width: to.saturating_sub(from), ..rect };
+
+    let name_at = pad.saturating_add(cap_width).saturating_add(gap.saturating_mul(5) / 4);
+    let ink = if row.live { theme::TEXT } else { theme::TEXT_DIM };
+    name(painter, column(name_at, part(plate_at).saturating_sub(gap)), &row.name, ink);
+
+    let plate_height = painter.px(36);
+    let plate = Rect {
+        y: rect.height.saturating_sub(plate_height) / 2,
+        height: plate_height,
+        ..column(part(plate_at), part(plate_end))
+    };
+    art::strip(painter, plate, "", labels.get(row.label));
+
+    let sizes = (painter.px(PLAIN_TEXT), painter.px(11));
+    let state = column(part(plate_end).saturating_add(gap.saturating_mul(2)), part(state_end));
+    let remark = if narrow { state } else { column(part(state_end), inner.right()) };
+    let (state, remark, align) = if narrow && !row.remark.is_empty() {
+        let lift = |rect: Rect, y| Rect { y, height: rect.height / 2, ..rect };
+        (
+            lift(state, painter.px(5)),
+            lift(remark, (rect.height / 2).saturating_sub(painter.px(5))),
+            Align::Left,
+        )
+    } else {
+        (state, remark, Align::Right)
+    };
+    let fonts = &mut painter.tools.fonts;
+    let (text, style) = fonts.shrink(&row.state, Weight::Regular, sizes, state.width);
+    let (remark_text, remark_style) =
+        fonts.shrink(&row.remark, Weight::Regular, sizes, remark.width);
+    painter.text(state, Align::Left, &text, style, ink);
+    painter.text(remark, align, &remark_text, remark_style, theme::ACCENT);
+}
+
+/// A name, smaller and then in two lines if it is long.
+fn name(painter: &mut Painter, place: Rect, name: &str, ink: u32) {
+    let wanted = (20, 14);
+    let fitted = art::fit(painter, ("", "", name), wanted, (place.width, place.height));
+    if let [line] = fitted.lines.as_slice() {
+        painter.text(place, Align::Left, line, fitted.style, ink);
+        return;
+    }
+    let half = fitted.style.size_px.saturating_mul(3) / 5;
+    let above = Rect { height: place.height.saturating_sub(half.saturating_mul(2)), ..place };
+    let mut whole = Rect::default();
+    for (line, y) in fitted.lines.iter().zip([0, half.saturating_mul(2)]) {
+        let place = Rect { y: place.y.saturating_add(y), ..above };
+        whole = whole.union(painter.draw_line(place, Align::Left, line, fitted.style, ink));
+    }
+    painter.note(whole, name);
+}
+
+/// A key as it looks on a keyboard.
+fn key_cap(painter: &mut Painter, rect: Rect, key: &str, size: u32) {
+    let radius = painter.px(5);
+    painter.rounded(rect, radius, theme::KEYCAP_EDGE);
+    let (top, _) = rect.cut_bottom(painter.px(3));
+    painter.rounded(top, radius, theme::KEYCAP);
+    let sizes = (painter.px(size), painter.px(9));
+    let room = rect.width.saturating_sub(painter.px(6));
+    let (text, style) = painter.tools.fonts.shrink(key, Weight::Bold, sizes, room);
+    painter.text(top, Align::Centre, &text, style, theme::TEXT);
+}
+
+/// Width of the cap that a key needs.
+fn cap_width(painter: &mut Painter, key: &str) -> u32 {
+    let style = Style { weight: Weight::Bold, size_px: painter.px(theme::SMALL_TEXT) };
+    let text = painter.tools.fonts.width(key, style);
+    text.saturating_add(painter.px(16)).max(painter.px(28))
+}
+
+/// Keys and what they do, from left to right, as many lines as fit.
+pub(crate) fn hints(painter: &mut Painter, hints: &[Hint]) {
+    let whole = painter.frame.size.rect();
+    let (line, cap) = (painter.px(HINT_UNITS), painter.px(27));
+    let style = Style { weight: Weight::Regular, size_px: painter.px(theme::SMALL_TEXT + 1) };
+    let (mut x, mut y) = (0u32, 0u32);
+    for hint in hints {
+        let wide = cap_width(painter, &hint.key);
+        let text = painter.tools.fonts.width(&hint.text, style);
+        let total = wide.saturating_add(painter.px(8)).saturating_add(text);
+        if x > 0 && x.saturating_add(total) > whole.width {
+            (x, y) = (0, y.saturating_add(line));
+        }
+        if y.saturating_add(cap) > whole.height {
+            return;
+        }
+        key_cap(painter, Rect::new(x, y, wide, cap), &hint.key, theme::SMALL_TEXT);
+        let after = x.saturating_add(wide).saturating_add(painter.px(8));
+        let room = whole.width.saturating_sub(after);
+        let shown = painter.tools.fonts.elide(&hint.text, style, room);
+        let place = Rect::new(after, y, room, cap.saturating_sub(painter.px(3)));
+        painter.text(place, Align::Left, &shown, style, theme::TEXT_DIM);
+        x = x.saturating_add(total).saturating_add(painter.px(24));
+    }
+}
+
+/// Every key and what it does, in two columns, or one where the screen is narrow.
+pub(crate) fn help(painter: &mut Painter, hints: &[Hint]) {
+    let whole = painter.frame.size.rect();
+    let count = u32::try_from(hints.len()).unwrap_or(u32::MAX);
+    let columns = if whole.width < painter.px(500) { 1 } else { 2 };
+    let rows = count.div_ceil(columns).max(1);
+    let gap = painter.px(40);
+    let gaps = gap.saturating_mul(columns.saturating_sub(1));
+    let wide = whole.width.saturating_sub(gaps).checked_div(columns).unwrap_or(0);
+    let line = painter.px(HINT_UNITS + 4).min(whole.height.checked_div(rows).unwrap_or(0));
+    let cap_height = painter.px(28).min(line.saturating_sub(painter.px(2)));
+    let widest = hints.iter().map(|hint| cap_width(painter, &hint.key)).max().unwrap_or(0);
+    let caps = widest.min(wide / 2);
+    let sizes = (painter.px(PLAIN_TEXT), painter.px(10));
+    for (index, hint) in (0u32..).zip(hints) {
+        let column = index.checked_div(rows).unwrap_or(0);
+        let row = index.checked_rem(rows).unwrap_or(0);
+        let x = wide.saturating_add(gap).saturating_mul(column);
+        let y = line.saturating_mul(row);
+        let cap = cap_width(painter, &hint.key).min(caps);
+        key_cap(painter, Rect::new(x, y, cap, cap_height), &hint.key, theme::SMALL_TEXT);
+        let after = x.saturating_add(caps).saturating_add(painter.px(16));
+        let room = x.saturating_add(wide).saturating_sub(after);
+        let (text, style) = painter.tools.fonts.shrink(&hint.text, Weight::Regular, sizes, room);
+        let place = Rect::new(after, y, room, cap_height.saturating_sub(painter.px(3)));
+        painter.text(place, Align::Left, &text, style, theme::TEXT);
+    }
+}
+
+/// What Tabard says where a guest has nothing to show.
+pub(crate) fn words(painter: &mut Painter, title: &str, detail: &str) {
+    let whole = painter.frame.size.rect();
+    let pad = painter.px(12);
+    let room = whole.width.saturating_sub(pad.saturating_mul(2));
+    let (above, below) = whole.cut_top(whole.height.saturating_mul(3) / 5);
+    let sizes = (painter.px(26), painter.px(12));
+    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, room);
+    painter.text(above, Align::Centre, &text, style, theme::TEXT);
+    let sizes = (painter.px(15), painter.px(9));
+    let (text, style) = painter.tools.fonts.shrink(detail, Weight::Regular, sizes, room);
+    painter.text(below, Align::Centre, &text, style, theme::TEXT_DIM);
+}
+
+/// A word on a plate over a dimmed picture.
+pub(crate) fn plate(painter: &mut Painter, title: &str) {
+    let whole = painter.frame.size.rect();
+    let edge = painter.px(6);
+    art::hatch(painter, whole, theme::PANEL, theme::HATCH);
+    let inside = whole.inset(edge);
+    painter.fill(inside, theme::PANEL);
+    let sizes = (painter.px(22), painter.px(11));
+    let room = inside.width.saturating_sub(painter.px(16));
+    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, room);
+    painter.text(inside, Align::Centre, &text, style, theme::TEXT);
+}
