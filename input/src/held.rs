@@ -85,6 +85,12 @@ impl HeldKeys {
         owed
     }
 
+    /// Whether this source has this key down.
+    #[must_use]
+    pub fn is_down_on(&self, source: SourceId, code: KeyCode) -> bool {
+        self.down.contains_key(&(source, code))
+    }
+
     /// Whether any source has this key down.
     #[must_use]
     pub fn is_down(&self, code: KeyCode) -> bool {

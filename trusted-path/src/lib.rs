@@ -12,11 +12,26 @@
     )
 )]
 
+mod config;
+mod focus;
+mod guests;
 mod monitor;
+mod outputs;
+mod pointer;
+mod scene;
+mod trusted_screen;
 mod types;
+mod windows;
+mod words;
 
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod rig;
+
+pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
+pub use guests::GuestState;
 pub use monitor::Monitor;
 pub use types::{
-    ConfigError, Effect, Ending, Event, GuestCommand, GuestConfig, GuestInput, GuestReport,
-    LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MIN_GUEST_PIXELS, MonitorConfig, POINTER_MAX,
+    Effect, Ending, Event, GuestCommand, GuestInput, GuestReport, MIN_GUEST_PIXELS, POINTER_MAX,
 };

@@ -1,12 +1,36 @@
-//! The monitor's state and its one function.
+//! The monitor's state and its one function, [`Monitor::step`].
 
-use crate::{ConfigError, Effect, Event, MonitorConfig};
+use crate::{
+    ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    focus::Focus,
+    guests::Guests,
+    outputs::Outputs,
+    pointer::Place,
+    trusted_screen::TrustedScreen,
+    windows::{Windows, guest_size},
+};
+use tabard_input::HeldKeys;
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
 
 /// Decides who receives input and what is shown.
+///
+/// It begins without outputs, with the keyboard on the first guest that starts with the desk, or
+/// on the trusted screen if none does. When the first output that can show the guests appears, every
+/// guest is given its size, and then those that start with the desk are started.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Monitor {
-    config: MonitorConfig,
+    pub(crate) config: MonitorConfig,
+    pub(crate) layout: LayoutMode,
+    pub(crate) guests: Guests,
+    pub(crate) outputs: Outputs,
+    pub(crate) focus: Focus,
+    pub(crate) held: HeldKeys,
+    pub(crate) pointer: Option<Place>,
+    pub(crate) minute_of_day: Option<u16>,
+    /// The number of the first view that named the present recipient.
+    pub(crate) recipient_serial: FrameSerial,
+    started: bool,
+    view: View,
 }
 
 impl Monitor {
@@ -15,35 +39,163 @@ impl Monitor {
     /// # Errors
     /// A configuration that cannot be run.
     pub fn new(config: MonitorConfig) -> Result<Self, ConfigError> {
-        Ok(Self { config })
+        config.check()?;
+        let guests = Guests::new(&config);
+        let first = guests.iter().find(|guest| guest.autostart).map(|guest| guest.id);
+        let focus = first.map_or_else(|| Focus::Trusted(TrustedScreen::new(None)), Focus::Guest);
+        // 0 means "nothing confirmed yet", so the first view is number 1.
+        let serial = FrameSerial(1);
+        let mut monitor = Self {
+            layout: config.layout,
+            config,
+            guests,
+            outputs: Outputs::default(),
+            focus,
+            held: HeldKeys::default(),
+            pointer: None,
+            minute_of_day: None,
+            recipient_serial: serial,
+            started: false,
+            view: View { serial, recipient: Recipient::Nobody, outputs: Vec::new() },
+        };
+        monitor.view.recipient = monitor.recipient();
+        Ok(monitor)
     }
 
     /// Takes one event and says what must be done, in order.
-    pub fn step(&mut self, _event: Event) -> Vec<Effect> {
-        Vec::new()
+    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+        let target = self.target();
+        let done = match event {
+            Event::Key { source, code, pressed } => self.key(source, code, pressed),
+            Event::Pointer { output, x, y, source: _ } => self.pointer(output, x, y),
+            Event::Button { source, code, pressed } => self.button(source, code, pressed),
+            Event::Wheel { vertical, horizontal, source: _ } => self.wheel(vertical, horizontal),
+            Event::SourceLost(source) => self.source_lost(source),
+            Event::OutputAdded { output, size, scale }
+            | Event::OutputResized { output, size, scale } => {
+                self.outputs.set(output, size, scale, self.next_serial());
+                self.keep_pointer_on_screen();
+                Vec::new()
+            }
+            Event::OutputRemoved(output) => {
+                self.outputs.remove(output);
+                self.keep_pointer_on_screen();
+                Vec::new()
+            }
+            Event::Presented { output, serial } => {
+                self.outputs.confirm(output, serial, self.view.serial);
+                Vec::new()
+            }
+            Event::Guest { guest, report } => {
+                self.guests.report(guest, report);
+                Vec::new()
+            }
+            Event::Clock { minute_of_day } => {
+                if minute_of_day < 24 * 60 {
+                    self.minute_of_day = Some(minute_of_day);
+                }
+                Vec::new()
+            }
+        };
+        self.settle(target, done)
     }
 
     /// What the screens should show now.
     #[must_use]
     pub fn view(&self) -> View {
-        View { serial: FrameSerial(1), recipient: self.recipient(), outputs: Vec::new() }
+        self.view.clone()
     }
 
-    /// Who receives input once the view is confirmed.
+    /// The size in pixels that this guest was told last; `None` before the first output.
     #[must_use]
-    pub fn recipient(&self) -> Recipient {
-        Recipient::Nobody
+    pub fn guest_size(&self, guest: GuestId) -> Option<Size> {
+        self.guests.get(guest)?.size
     }
 
-    /// Whether every output has confirmed a frame that names the recipient.
+    /// What this guest is doing.
     #[must_use]
-    pub fn input_open(&self) -> bool {
-        false
+    pub fn guest_state(&self, guest: GuestId) -> Option<GuestState> {
+        self.guests.state(guest)
     }
 
-    /// The size in pixels that this guest has, once an output is known.
+    /// The present layout.
     #[must_use]
-    pub fn guest_size(&self, _guest: GuestId) -> Option<Size> {
-        None
+    pub fn layout(&self) -> LayoutMode {
+        self.layout
+    }
+
+    /// Draws the consequences of what was done: releases, sizes, view.
+    fn settle(&mut self, target: Option<GuestId>, done: Vec<Effect>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let resized = self.resize_guests();
+        let redraw = self.renew_view();
+        if self.target() != target {
+            // The old target gets its releases now, in the very step that ends its turn, and what
+            // is still down is swallowed until it is up (invariant 4). A machine that is gone
+            // gets nothing.
+            let owed = self.held.swallow_all();
+            let alive = target.filter(|&guest| {
+                matches!(self.guests.state(guest), Some(GuestState::Running | GuestState::Paused))
+            });
+            effects.extend(self.releases(alive, owed));
+        }
+        effects.extend(done);
+        effects.extend(resized);
+        effects.extend(redraw);
+        effects
+    }
+
+    /// Tells guests their new sizes; the first time, starts those that start with the desk. A
+    /// screen that is too small for the present layout leaves the sizes as they were.
+    fn resize_guests(&mut self) -> Vec<Effect> {
+        let Some(output) = self.outputs.first().copied() else { return Vec::new() };
+        let (mode, count) = (self.layout, self.guests.len());
+        let mut effects = Vec::new();
+        let mut all_sized = true;
+        for guest in self.guests.iter_mut() {
+            let size = guest_size(mode, output.size, output.scale, count, guest.id);
+            if let Some(size) = size.filter(|&size| guest.size != Some(size)) {
+                guest.size = Some(size);
+                let command = GuestCommand::Resize(size);
+                effects.push(Effect::Command { guest: guest.id, command });
+            }
+            all_sized &= guest.size.is_some();
+        }
+        if all_sized && !self.started {
+            self.started = true;
+            let starting: Vec<GuestId> =
+                self.guests.iter().filter(|guest| guest.autostart).map(|guest| guest.id).collect();
+            for guest in starting {
+                effects.extend(self.command(guest, GuestCommand::Start));
+            }
+        }
+        effects
+    }
+
+    /// Gives the view a new number if it says anything new.
+    fn renew_view(&mut self) -> Option<Effect> {
+        let recipient = self.recipient();
+        let next = View { serial: self.view.serial, recipient, outputs: self.output_views() };
+        if next == self.view {
+            return None;
+        }
+        let serial = self.next_serial();
+        if next.recipient != self.view.recipient {
+            self.recipient_serial = serial;
+        }
+        self.view = View { serial, ..next };
+        Some(Effect::Redraw)
+    }
+
+    fn next_serial(&self) -> FrameSerial {
+        FrameSerial(self.view.serial.0.saturating_add(1))
+    }
+
+    /// Whether every output can show the guests in the present layout.
+    pub(crate) fn all_outputs_fit(&self) -> bool {
+        self.outputs.iter().all(|output| {
+            let count = self.guests.len();
+            Windows::new(self.layout, output.size, output.scale, count, GuestId(0)).fit()
+        })
     }
 }

@@ -1,70 +1,12 @@
 //! What goes into the monitor and what comes out of it, as plain values.
 
-use tabard_input::{Chord, KeyCode, SourceId};
-use tabard_labels::LabelId;
+use tabard_input::{KeyCode, SourceId};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
-use thiserror::Error;
 
-/// Most guests of one desk.
-pub const MAX_GUESTS: usize = 64;
-/// Most characters of a guest's name.
-pub const MAX_NAME_CHARS: usize = 64;
 /// The highest coordinate of [`GuestInput::Pointer`]: the right or bottom edge.
 pub const POINTER_MAX: u16 = 32767;
 /// The least width and height in pixels that is worth giving to a guest.
 pub const MIN_GUEST_PIXELS: u32 = 16;
-
-/// What the signed-off desk file says of one guest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GuestConfig {
-    /// Its name, 1 to 64 characters, unique on the desk.
-    pub name: String,
-    /// Its label; it never changes while the monitor lives (invariant 7).
-    pub label: LabelId,
-    /// Whether to start it with the desk.
-    pub autostart: bool,
-}
-
-/// How guests share an output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LayoutMode {
-    /// The guest that has the keyboard fills the output.
-    Solo,
-    /// All guests side by side.
-    Desk,
-}
-
-/// Everything that the monitor knows from the desk file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MonitorConfig {
-    /// The guests, in the order of the desk file; [`GuestId`] counts them from 0.
-    pub guests: Vec<GuestConfig>,
-    /// The layout to begin with.
-    pub layout: LayoutMode,
-    /// The secure-attention chord.
-    pub chord: Chord,
-    /// Shown in the bar at all times, such as "A window is not a trusted path"; may be empty.
-    pub notice: String,
-    /// Shown at the foot of the trusted screen; may be empty.
-    pub footer: String,
-}
-
-/// Why a configuration cannot be run.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConfigError {
-    /// There is nothing to switch to.
-    #[error("The desk has no guest; it needs at least one")]
-    NoGuests,
-    /// More than [`MAX_GUESTS`].
-    #[error("The desk has {0} guests; at most {MAX_GUESTS} are possible")]
-    TooManyGuests(usize),
-    /// A name that cannot be shown on a banner.
-    #[error("The guest name {0:?} is unusable; use 1 to {MAX_NAME_CHARS} printable characters")]
-    BadName(String),
-    /// Two guests that the user could not tell apart.
-    #[error("Two guests are called {0:?}; give each its own name")]
-    DuplicateName(String),
-}
 
 /// Something that happened, from the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,132 @@
+//! What the signed-off desk file tells the monitor. Names and labels come from here and nowhere
+//! else (invariant 7).
+
+use tabard_input::Chord;
+use tabard_labels::LabelId;
+use thiserror::Error;
+
+/// Most guests of one desk.
+pub const MAX_GUESTS: usize = 64;
+/// Most characters of a guest's name.
+pub const MAX_NAME_CHARS: usize = 64;
+
+/// What the signed-off desk file says of one guest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestConfig {
+    /// Its name, 1 to 64 characters, unique on the desk.
+    pub name: String,
+    /// Its label; it never changes while the monitor lives (invariant 7).
+    pub label: LabelId,
+    /// Whether to start it with the desk.
+    pub autostart: bool,
+}
+
+/// How guests share an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayoutMode {
+    /// The guest that has the keyboard fills the output.
+    Solo,
+    /// All guests side by side.
+    Desk,
+}
+
+/// Everything that the monitor knows from the desk file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MonitorConfig {
+    /// The guests, in the order of the desk file; [`GuestId`] counts them from 0.
+    pub guests: Vec<GuestConfig>,
+    /// The layout to begin with.
+    pub layout: LayoutMode,
+    /// The secure-attention chord.
+    pub chord: Chord,
+    /// Shown in the bar at all times, such as "A window is not a trusted path"; may be empty.
+    pub notice: String,
+    /// Shown at the foot of the trusted screen; may be empty.
+    pub footer: String,
+}
+
+/// Why a configuration cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// There is nothing to switch to.
+    #[error("The desk has no guest; it needs at least one")]
+    NoGuests,
+    /// More than [`MAX_GUESTS`].
+    #[error("The desk has {0} guests; at most {MAX_GUESTS} are possible")]
+    TooManyGuests(usize),
+    /// A name that cannot be shown on a banner.
+    #[error("The guest name {0:?} is unusable; use 1 to {MAX_NAME_CHARS} printable characters")]
+    BadName(String),
+    /// Two guests that the user could not tell apart.
+    #[error("Two guests are called {0:?}; give each its own name")]
+    DuplicateName(String),
+}
+
+impl MonitorConfig {
+    /// Refuses what could not be shown or told apart.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.guests.is_empty() {
+            return Err(ConfigError::NoGuests);
+        }
+        if self.guests.len() > MAX_GUESTS {
+            return Err(ConfigError::TooManyGuests(self.guests.len()));
+        }
+        for (index, guest) in self.guests.iter().enumerate() {
+            if !is_printable(&guest.name) {
+                return Err(ConfigError::BadName(guest.name.clone()));
+            }
+            if self.guests.iter().take(index).any(|earlier| earlier.name == guest.name) {
+                return Err(ConfigError::DuplicateName(guest.name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name shows on a banner as what it is: no control characters, and none that are
+/// invisible or turn the direction of writing.
+fn is_printable(name: &str) -> bool {
+    let invisible = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    !name.trim().is_empty()
+        && name.chars().count() <= MAX_NAME_CHARS
+        && !name.chars().any(invisible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(names: &[&str]) -> MonitorConfig {
+        let guest = |name: &&str| GuestConfig {
+            name: (*name).to_owned(),
+            label: LabelId(0),
+            autostart: true,
+        };
+        MonitorConfig {
+            guests: names.iter().map(guest).collect(),
+            layout: LayoutMode::Desk,
+            chord: Chord::default(),
+            notice: String::new(),
+            footer: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_desk_needs_one_to_64_guests() {
+        assert_eq!(config(&[]).check(), Err(ConfigError::NoGuests));
+        assert_eq!(config(&["a"; 65]).check(), Err(ConfigError::TooManyGuests(65)));
+    }
+
+    #[test]
+    fn names_are_printable_and_differ() {
+        for bad in ["", " ", "a\nb", "a\u{202e}b", &"x".repeat(65)] {
+            assert_eq!(config(&[bad]).check(), Err(ConfigError::BadName(bad.to_owned())));
+        }
+        assert_eq!(config(&["a", "b", "a"]).check(), Err(ConfigError::DuplicateName("a".into())));
+        assert_eq!(config(&["Büro 1", "b"]).check(), Ok(()));
+    }
+}

@@ -1,0 +1,107 @@
+//! The guests of the desk and what each is doing. A report changes the state of the guest that it
+//! is about and nothing else (invariant 3).
+
+use crate::{Ending, GuestCommand, GuestReport, MonitorConfig};
+use tabard_labels::LabelId;
+use tabard_view::{GuestId, Size};
+
+/// What a guest is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GuestState {
+    /// It was never started.
+    Off,
+    /// It was told to start and has not said that it runs.
+    Starting,
+    /// It runs; only now can it receive input.
+    Running,
+    /// Its processors are halted.
+    Paused,
+    /// It has ended.
+    Ended(Ending),
+}
+
+impl GuestState {
+    /// Whether there is a machine that can be stopped and reset.
+    pub(crate) fn is_alive(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Paused)
+    }
+}
+
+/// One guest of the desk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Guest {
+    pub(crate) id: GuestId,
+    pub(crate) name: String,
+    pub(crate) label: LabelId,
+    pub(crate) autostart: bool,
+    pub(crate) state: GuestState,
+    /// The size it was told last.
+    pub(crate) size: Option<Size>,
+}
+
+/// All guests, in the order of the desk file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Guests(Vec<Guest>);
+
+impl Guests {
+    pub(crate) fn new(config: &MonitorConfig) -> Self {
+        let ids = (0..=u8::MAX).map(GuestId);
+        let guest = |(id, guest): (GuestId, &crate::GuestConfig)| Guest {
+            id,
+            name: guest.name.clone(),
+            label: guest.label,
+            autostart: guest.autostart,
+            state: GuestState::Off,
+            size: None,
+        };
+        Self(ids.zip(&config.guests).map(guest).collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Guest> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Guest> {
+        self.0.iter_mut()
+    }
+
+    pub(crate) fn get(&self, id: GuestId) -> Option<&Guest> {
+        self.0.get(usize::from(id.0))
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Option<&Guest> {
+        self.0.get(index)
+    }
+
+    pub(crate) fn state(&self, id: GuestId) -> Option<GuestState> {
+        self.get(id).map(|guest| guest.state)
+    }
+
+    /// Takes over what a guest is doing. Reports about unknown guests are ignored.
+    pub(crate) fn report(&mut self, id: GuestId, report: GuestReport) {
+        if let Some(guest) = self.0.get_mut(usize::from(id.0)) {
+            guest.state = match report {
+                GuestReport::Running => GuestState::Running,
+                GuestReport::Paused => GuestState::Paused,
+                GuestReport::Stopped(ending) => GuestState::Ended(ending),
+            };
+        }
+    }
+
+    /// Notes a command that is about to be given. Answers whether it may be: a guest without a
+    /// size cannot start.
+    pub(crate) fn command(&mut self, id: GuestId, command: GuestCommand) -> bool {
+        let Some(guest) = self.0.get_mut(usize::from(id.0)) else { return false };
+        if matches!(command, GuestCommand::Start | GuestCommand::Reset) {
+            if guest.size.is_none() {
+                return false;
+            }
+            guest.state = GuestState::Starting;
+        }
+        true
+    }
+}

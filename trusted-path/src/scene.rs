@@ -1,0 +1,143 @@
+//! Derives what every screen shows from the monitor's state. Names and labels come from the
+//! configuration only (invariant 7), and while the trusted screen is open no guest is in it.
+
+use crate::outputs::Output;
+use crate::trusted_screen::TrustedScreen as Screen;
+use crate::windows::Windows;
+use crate::{GuestState, Monitor, focus::Focus, words};
+use tabard_view::{
+    Bar, BarKind, Content, GuestId, OutputView, Pointer, Recipient, TrustedBody, TrustedRow,
+    TrustedScreen, Window, layout,
+};
+
+impl Monitor {
+    /// One entry for each screen.
+    pub(crate) fn output_views(&self) -> Vec<OutputView> {
+        let recipient = self.recipient();
+        let chord = self.config.chord.to_string();
+        let view = |output: &Output| OutputView {
+            id: output.id,
+            size: output.size,
+            scale: output.scale,
+            bar: self.bar(output, recipient, &chord),
+            content: match &self.focus {
+                Focus::Trusted(screen) => {
+                    Content::Trusted(self.trusted_view(screen, output, &chord))
+                }
+                Focus::Guest(shown) => self.windows_view(*shown, output, recipient, &chord),
+            },
+            pointer: self.pointer_view(output, recipient),
+        };
+        self.outputs.iter().map(view).collect()
+    }
+
+    fn bar(&self, output: &Output, recipient: Recipient, chord: &str) -> Bar {
+        let (rect, _) = layout::bar(output.size, output.scale);
+        let clock = self.minute_of_day.map(words::clock).unwrap_or_default();
+        let (kind, right) = match (&self.focus, recipient) {
+            (Focus::Trusted(screen), _) => {
+                let question = self.question(screen);
+                let message = words::trusted_message(question.as_deref(), self.all_outputs_fit());
+                let back = screen.help() || screen.previous().is_some();
+                (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
+            }
+            (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
+            (Focus::Guest(_), _) => {
+                (BarKind::Nobody { message: words::too_small(self.layout, chord) }, clock)
+            }
+        };
+        Bar { rect, kind, left: chord.to_owned(), right, notice: self.config.notice.clone() }
+    }
+
+    fn typing_into(&self, guest: GuestId) -> BarKind {
+        match self.guests.get(guest) {
+            Some(guest) => BarKind::TypingInto { name: guest.name.clone(), label: guest.label },
+            // Cannot be: focus only ever takes guests of the desk.
+            None => BarKind::Nobody { message: String::new() },
+        }
+    }
+
+    fn windows_view(
+        &self,
+        shown: GuestId,
+        output: &Output,
+        recipient: Recipient,
+        chord: &str,
+    ) -> Content {
+        let count = self.guests.len();
+        let windows = Windows::new(self.layout, output.size, output.scale, count, shown);
+        if !windows.fit() {
+            return Content::Blank;
+        }
+        let window = |(id, frame): &(GuestId, _)| {
+            let guest = self.guests.get(*id)?;
+            Some(Window {
+                guest: *id,
+                name: guest.name.clone(),
+                label: guest.label,
+                focused: recipient == Recipient::Guest(*id),
+                frame: *frame,
+                picture: words::picture(guest.state, chord, *id == shown),
+            })
+        };
+        Content::Windows(windows.iter().filter_map(window).collect())
+    }
+
+    fn pointer_view(&self, output: &Output, recipient: Recipient) -> Option<Pointer> {
+        let place = self.pointer.filter(|place| place.output == output.id)?;
+        let (x, y) = (place.x, place.y);
+        // Only the guest that receives the pointer may say how it looks, and only inside.
+        let over = match recipient {
+            Recipient::Guest(guest) if self.guests.state(guest) == Some(GuestState::Running) => {
+                let content = self.windows_on(output.id).and_then(|all| all.content(guest));
+                content.filter(|content| content.contains(x, y)).map(|_| guest)
+            }
+            _ => None,
+        };
+        Some(Pointer { x, y, over })
+    }
+
+    fn question(&self, screen: &Screen) -> Option<String> {
+        screen.ask().map(|ask| words::question(ask, self.selected_name(screen)))
+    }
+
+    fn selected_name(&self, screen: &Screen) -> &str {
+        self.guests.get(screen.selected()).map_or("", |guest| &guest.name)
+    }
+
+    fn trusted_view(&self, screen: &Screen, output: &Output, chord: &str) -> TrustedScreen {
+        let footer = self.config.footer.clone();
+        if screen.help() {
+            let body = TrustedBody::Help(words::help(chord));
+            return TrustedScreen {
+                title: "Keys".to_owned(),
+                body,
+                hints: words::help_hints(),
+                footer,
+            };
+        }
+        let row = |(index, id): (usize, GuestId)| {
+            let guest = self.guests.get(id)?;
+            let number = usize::from(id.0).saturating_add(1);
+            let had_it = screen.previous() == Some(id);
+            Some(TrustedRow {
+                rect: layout::trusted_row(output.size, output.scale, index),
+                guest: id,
+                key: if number <= 9 { number.to_string() } else { String::new() },
+                name: guest.name.clone(),
+                label: guest.label,
+                state: words::state(guest.state).to_owned(),
+                live: matches!(guest.state, GuestState::Running | GuestState::Starting),
+                remark: if had_it { "had the keyboard".to_owned() } else { String::new() },
+                selected: id == screen.selected(),
+            })
+        };
+        let rows = screen.shown(output, self.guests.len()).enumerate().filter_map(row).collect();
+        let selected = self.guests.state(screen.selected()).unwrap_or(GuestState::Off);
+        let hints = match screen.ask() {
+            Some(ask) => words::question_hints(ask, self.selected_name(screen)),
+            None => words::list_hints(selected, self.layout, screen.previous().is_some()),
+        };
+        TrustedScreen { title: "Go to".to_owned(), body: TrustedBody::Guests(rows), hints, footer }
+    }
+}

@@ -1,0 +1,163 @@
+//! Every sentence that the monitor puts on the screen, in plain English.
+
+use crate::trusted_screen::Ask;
+use crate::{Ending, GuestState, LayoutMode};
+use tabard_view::{Hint, Picture};
+
+/// What fills the window of a guest in this state. `focused` is whether the trusted screen will
+/// have it selected when it opens.
+pub(crate) fn picture(state: GuestState, chord: &str, focused: bool) -> Picture {
+    let then = if focused { "then" } else { "select it, then" };
+    let words = |title: &str, detail: String| Picture::Words { title: title.to_owned(), detail };
+    match state {
+        GuestState::Running => Picture::Live,
+        GuestState::Paused => Picture::Veiled { title: "paused".to_owned() },
+        GuestState::Starting => words("Starting", String::new()),
+        GuestState::Off => words("Not started", format!("{chord}, {then} S, starts it")),
+        GuestState::Ended(ending) => {
+            words(ending_title(ending), format!("{chord}, {then} S, starts it again"))
+        }
+    }
+}
+
+fn ending_title(ending: Ending) -> &'static str {
+    match ending {
+        Ending::PowerOff => "Switched itself off",
+        Ending::TripleFault => "Crashed: its processor gave up (triple fault)",
+        Ending::Machine => "Failed: KVM could not run it any further",
+        Ending::ProcessDied => "Failed: its virtual machine process died",
+        Ending::ProtocolViolation => "Ended: its virtual machine process broke the rules",
+        Ending::LoadFailed => "Not started: its kernel could not be loaded",
+        Ending::ByUser => "Stopped",
+    }
+}
+
+/// The state of a guest on its row of the trusted screen.
+pub(crate) fn state(state: GuestState) -> &'static str {
+    match state {
+        GuestState::Off => "not started",
+        GuestState::Starting => "starting",
+        GuestState::Running => "running",
+        GuestState::Paused => "paused",
+        GuestState::Ended(Ending::PowerOff) => "switched off",
+        GuestState::Ended(Ending::ByUser) => "stopped",
+        GuestState::Ended(_) => "failed",
+    }
+}
+
+/// The time as the bar shows it.
+pub(crate) fn clock(minute_of_day: u16) -> String {
+    let (hours, minutes) = (minute_of_day / 60, minute_of_day % 60);
+    format!("{hours:02}:{minutes:02}Z")
+}
+
+/// What the bar says when an output cannot show the guests.
+pub(crate) fn too_small(mode: LayoutMode, chord: &str) -> String {
+    match mode {
+        LayoutMode::Desk => format!("screen too small for all guests; {chord}, then D: one guest"),
+        LayoutMode::Solo => "screen too small to show a guest".to_owned(),
+    }
+}
+
+/// What the bar says after TRUSTED PATH.
+pub(crate) fn trusted_message(question: Option<&str>, all_fit: bool) -> String {
+    match question {
+        Some(question) => question.to_owned(),
+        None if all_fit => "no guest sees these keys".to_owned(),
+        None => "this screen is too small for the guests".to_owned(),
+    }
+}
+
+/// An open question.
+pub(crate) fn question(ask: Ask, name: &str) -> String {
+    let key = ask.key();
+    match ask {
+        Ask::Stop(_) => format!("{key} again stops {name}; what it has not saved is lost"),
+        Ask::Reset(_) => format!("{key} again resets {name}; what it has not saved is lost"),
+        Ask::Quit => format!("{key} again ends the desk and stops every guest"),
+    }
+}
+
+/// The hints while a question is open.
+pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
+    let yes = match ask {
+        Ask::Stop(_) => format!("again to stop {name}"),
+        Ask::Reset(_) => format!("again to reset {name}"),
+        Ask::Quit => "again to end the desk and stop every guest".to_owned(),
+    };
+    vec![hint(&ask.key().to_string(), &yes), hint("Esc", "leave it as it is")]
+}
+
+/// The hints below the list of guests.
+pub(crate) fn list_hints(selected: GuestState, mode: LayoutMode, can_go_back: bool) -> Vec<Hint> {
+    let mut hints = vec![hint("1-9", "go"), hint("Up Down", "select"), hint("Enter", "go")];
+    hints.push(hint("S", if selected.is_alive() { "stop" } else { "start" }));
+    if selected.is_alive() {
+        hints.push(hint("R", "reset"));
+    }
+    match selected {
+        GuestState::Running => hints.push(hint("P", "pause")),
+        GuestState::Paused => hints.push(hint("P", "resume")),
+        _ => {}
+    }
+    hints.push(match mode {
+        LayoutMode::Solo => hint("D", "all guests side by side"),
+        LayoutMode::Desk => hint("D", "one guest at a time"),
+    });
+    if can_go_back {
+        hints.push(hint("Esc", "back"));
+    }
+    hints.push(hint("?", "help"));
+    hints.push(hint("Q", "end the desk"));
+    hints
+}
+
+/// Every key and what it does.
+pub(crate) fn help(chord: &str) -> Vec<Hint> {
+    vec![
+        hint(chord, "open this trusted screen, from anywhere; no guest can see or stop it"),
+        hint("1 to 9", "go to that guest: keyboard and pointer follow"),
+        hint("Up Down Home End", "select a guest"),
+        hint("Enter", "go to the selected guest (or click on its row)"),
+        hint("Esc", "back to the guest that had the keyboard; leave a question or this help"),
+        hint("S", "start the selected guest, or stop it (asks first)"),
+        hint("R", "reset the selected guest (asks first)"),
+        hint("P", "pause the selected guest, or let it go on"),
+        hint("D", "all guests side by side, or one at a time"),
+        hint("? or H or F1", "this help"),
+        hint("Q", "end the desk and stop every guest (asks first)"),
+        hint("Y", "yes to a question, as does its own key once more"),
+        hint("Click", "in another guest's window: go to it; that click is not passed on"),
+    ]
+}
+
+/// The hints below the help.
+pub(crate) fn help_hints() -> Vec<Hint> {
+    vec![hint("Any key", "back to the guests")]
+}
+
+fn hint(key: &str, text: &str) -> Hint {
+    Hint { key: key.to_owned(), text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_has_two_digits_each() {
+        assert_eq!((clock(0), clock(14 * 60 + 7)), ("00:00Z".into(), "14:07Z".into()));
+    }
+
+    #[test]
+    fn an_ended_guest_says_why_and_what_to_press() {
+        let picture = picture(GuestState::Ended(Ending::TripleFault), "Ctrl+Alt+Esc", true);
+        assert_eq!(
+            picture,
+            Picture::Words {
+                title: "Crashed: its processor gave up (triple fault)".into(),
+                detail: "Ctrl+Alt+Esc, then S, starts it again".into(),
+            }
+        );
+    }
+}
