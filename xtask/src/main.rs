@@ -1,2 +1,70 @@
-//! Tasks.
-fn main() {}
+//! The tasks behind the aliases of `.cargo/config.toml`: what a newcomer runs, and what the
+//! continuous integration runs.
+#![forbid(unsafe_code)]
+
+mod build;
+mod demo;
+mod lines;
+mod measure;
+mod packages;
+mod table;
+mod verify;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask TASK
+
+  verify          install what the tests need (as root), then format, lints, build, tests, docs
+  demo [ARGS]     build the release and show a desk of real guests; ARGS go to `tabard demo`
+  measure         print every promised figure as a line of JSON, write docs/specification.md
+  lines [--check] count the lines of both sides; with --check, fail when one is over its budget
+
+`cargo verify`, `cargo demo`, `cargo measure` and `cargo lines` are short for these.";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match (task.as_str(), rest.as_slice()) {
+        ("verify", []) => verify::run(),
+        ("demo", rest) => demo::run(rest),
+        ("measure", []) => measure::run(),
+        ("lines", []) => print_lines(false),
+        ("lines", [flag]) if flag == "--check" => print_lines(true),
+        ("" | "help" | "--help" | "-h", _) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!(
+                "xtask: {:?} is no task\n\n{USAGE}",
+                std::env::args().skip(1).collect::<Vec<_>>().join(" ")
+            );
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints how long each side is and, to check, fails if one is too long.
+fn print_lines(check: bool) -> Result<(), String> {
+    let mut over = Vec::new();
+    for side in lines::SIDES {
+        let count = lines::count(&build::root(), side).map_err(|error| error.to_string())?;
+        println!("{}: {count} lines, budget {}", side.name, side.budget);
+        if count > side.budget {
+            over.push(format!("{} is over its budget by {}", side.name, count - side.budget));
+        }
+    }
+    if check && !over.is_empty() {
+        return Err(format!("xtask: {}", over.join("; ")));
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Runs cargo, and knows where it puts things.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The cargo that runs this task, in the root of the repository.
+#[must_use]
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = Command::new(program);
+    cargo.current_dir(root());
+    cargo
+}
+
+/// Runs a command to its end; what it prints goes to the terminal.
+///
+/// # Errors
+/// A sentence, if it cannot start or fails.
+pub fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| cannot_start(command, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("{} failed: {status}", words(command))) }
+}
+
+/// Runs a command to its end and returns what it prints; its messages go to the terminal.
+///
+/// # Errors
+/// A sentence, if it cannot start or fails.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(command, &error))?;
+    if !output.status.success() {
+        return Err(format!("{} failed: {}", words(command), output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The folder where cargo builds.
+///
+/// # Errors
+/// A sentence, if cargo cannot say it.
+pub fn target_dir() -> Result<PathBuf, String> {
+    let text = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: Value =
+        serde_json::from_str(&text).map_err(|error| format!("Cargo's metadata: {error}"))?;
+    let folder = metadata["target_directory"].as_str();
+    folder.map(PathBuf::from).ok_or_else(|| "Cargo did not say where it builds".to_owned())
+}
+
+/// Builds both programs for release, side by side, and returns the path of `tabard`.
+///
+/// # Errors
+/// A sentence, if the build fails.
+pub fn release() -> Result<PathBuf, String> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "tabard", "--package", "tabard-vmm"]);
+    build.args(["--bins", "--message-format", "json-render-diagnostics"]);
+    let messages = output(&mut build)?;
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    built
+        .filter(|message| message["target"]["name"] == "tabard")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| "Cargo did not say where it put the program".to_owned())
+}
+
+/// A command as it would be typed.
+#[must_use]
+pub fn words(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let args = command.get_args().map(|arg| arg.to_string_lossy());
+    let words: Vec<_> = std::iter::once(program.to_string_lossy()).chain(args).collect();
+    format!("`{}`", words.join(" "))
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> String {
+    format!("Cannot start {}: {error}", words(command))
+}

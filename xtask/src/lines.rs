@@ -1,0 +1,161 @@
+//! Counts the lines that must be read to trust Tabard: everything but blank lines and tests.
+//! Comments count, because a reader reads them too.
+//!
+//! Left out are `#[cfg(test)]` items, the files of modules behind `#[cfg(test)]`, files called
+//! `tests.rs`, and the folders `tests`, `benches` and `examples`. The sources are known to be
+//! formatted by rustfmt, so an item ends where its indentation says; a source that misleads this
+//! is counted longer, never shorter.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// One side of the wall between `tabard` and `tabard-vmm`.
+#[derive(Debug, Clone, Copy)]
+pub struct Side {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its folders, from the root of the repository.
+    pub folders: &'static [&'static str],
+    /// The most lines that it may have.
+    pub budget: usize,
+}
+
+/// Both sides and their budgets.
+pub const SIDES: [Side; 2] = [
+    Side {
+        name: "trusted side",
+        folders: &["labels", "input", "trusted-path", "display", "vmm/wire", "src/session"],
+        budget: 7_000,
+    },
+    Side { name: "tabard-vmm", folders: &["vmm/src"], budget: 8_000 },
+];
+
+/// Folders that hold no shipped code.
+const NOT_SHIPPED: [&str; 4] = ["tests", "benches", "examples", "target"];
+
+/// The lines of one side of the repository at `root`.
+///
+/// # Errors
+/// What reading its files gave.
+pub fn count(root: &Path, side: Side) -> io::Result<usize> {
+    let mut files = Vec::new();
+    for folder in side.folders {
+        sources(&root.join(folder), &mut files)?;
+    }
+    let mut texts = Vec::new();
+    let mut only_tests = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file)?;
+        let shipped = shipped(&text);
+        only_tests.extend(shipped.test_modules.iter().flat_map(|name| module(&file, name)));
+        texts.push((file, shipped.lines));
+    }
+    let is_test = |file: &Path| file.ancestors().any(|path| only_tests.contains(path));
+    Ok(texts.iter().filter(|(file, _)| !is_test(file)).map(|(_, lines)| lines).sum())
+}
+
+/// All Rust files below `folder` that may be shipped.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if !NOT_SHIPPED.iter().any(|not| name == *not) {
+                sources(&path, files)?;
+            }
+        } else if path.extension().is_some_and(|ending| ending == "rs") && name != "tests.rs" {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Where the module `name` that `file` declares may be: a file or a folder.
+fn module(file: &Path, name: &str) -> [PathBuf; 2] {
+    let stem = file.file_stem().unwrap_or_default();
+    let folder = if stem == "mod" || stem == "lib" || stem == "main" {
+        file.with_file_name("")
+    } else {
+        file.with_extension("")
+    };
+    [folder.join(format!("{name}.rs")), folder.join(name)]
+}
+
+/// What counts in one file.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Shipped {
+    lines: usize,
+    /// Modules in files of their own that are only tests.
+    test_modules: Vec<String>,
+}
+
+fn shipped(text: &str) -> Shipped {
+    let mut found = Shipped::default();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let trimmed = line.trim();
+        if trimmed == "#[cfg(test)]" {
+            found.test_modules.extend(skip_item(&mut lines, indentation(line)));
+        } else if !trimmed.is_empty() {
+            found.lines += 1;
+        }
+    }
+    found
+}
+
+/// Passes over the item behind its `#[cfg(test)]`; its name if it is a module in another file.
+fn skip_item<'a>(lines: &mut impl Iterator<Item = &'a str>, indent: usize) -> Option<String> {
+    let mut head = true;
+    for line in lines {
+        let trimmed = line.trim();
+        let outermost = indentation(line) == indent && !trimmed.is_empty();
+        if head && outermost && trimmed.starts_with("#[") {
+            continue;
+        }
+        head = false;
+        if outermost && (trimmed.ends_with(';') || trimmed.ends_with(',')) {
+            let name = trimmed.trim_start_matches("pub(crate) ").strip_prefix("mod ");
+            return name.and_then(|name| name.strip_suffix(';')).map(str::to_owned);
+        }
+        if outermost && trimmed.ends_with('}') {
+            return None;
+        }
+    }
+    None
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_do_not_count_and_comments_do() {
+        assert_eq!(shipped("//! Doc.\n\n// Why.\nfn f() {\n    \n}\n").lines, 4);
+    }
+
+    #[test]
+    fn test_modules_do_not_count() {
+        let text = "fn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() {\n    }\n}\nfn h() {}\n";
+        assert_eq!(shipped(text), Shipped { lines: 2, test_modules: vec![] });
+    }
+
+    #[test]
+    fn other_items_of_tests_do_not_count() {
+        let text = "#[cfg(test)]\n#[allow(dead_code)]\npub(crate) fn g(\n    a: u8,\n) -> u8 {\n    a\n}\nfn f() {}\n";
+        assert_eq!(shipped(text).lines, 1);
+        assert_eq!(shipped("#[cfg(test)]\nuse a::b;\nfn f() {}\n").lines, 1);
+    }
+
+    #[test]
+    fn test_modules_in_other_files_are_found_by_name() {
+        let found = shipped("mod a;\n#[cfg(test)]\nmod rig;\n");
+        assert_eq!(found, Shipped { lines: 1, test_modules: vec!["rig".to_owned()] });
+        assert_eq!(module(Path::new("x/src/lib.rs"), "rig")[0], Path::new("x/src/rig.rs"));
+        assert_eq!(module(Path::new("x/src/a.rs"), "rig")[0], Path::new("x/src/a/rig.rs"));
+    }
+}

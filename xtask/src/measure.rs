@@ -1,0 +1,62 @@
+//! `cargo measure`: runs the measuring program of `benches/`, adds the lines of code, prints one
+//! JSON object a line, and writes the table of `docs/specification.md`.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{build, lines, table};
+
+/// Measures everything.
+///
+/// # Errors
+/// A sentence, if something cannot be measured or a figure is over its limit.
+pub fn run() -> Result<(), String> {
+    let tabard = build::release()?;
+    let mut figures = Vec::new();
+    let mut bench = build::cargo();
+    bench.args(["bench", "--package", "tabard", "--bench", "measure"]);
+    bench.env("TABARD_VMM", tabard.with_file_name("tabard-vmm"));
+    let mut child = bench
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("Cannot start {}: {error}", build::words(&bench)))?;
+    // Figures are shown as they come: the whole takes minutes.
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        let line = line.map_err(|error| format!("The measuring program: {error}"))?;
+        if let Ok(figure) = serde_json::from_str::<Value>(&line)
+            && figure.get("figure").is_some()
+        {
+            println!("{line}");
+            figures.push(figure);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("The measuring program: {error}"))?;
+    for side in lines::SIDES {
+        let count = lines::count(&build::root(), side).map_err(|error| error.to_string())?;
+        let figure = json!({
+            "figure": format!("lines_{}", side.name.replace([' ', '-'], "_")),
+            "value": count, "unit": "lines", "limit": side.budget,
+            "peer": null, "peer_value": null, "ratio": null,
+        });
+        println!("{figure}");
+        figures.push(figure);
+    }
+    if !status.success() {
+        return Err(format!("measure: {} failed: {status}", build::words(&bench)));
+    }
+    let file: PathBuf = build::root().join("docs/specification.md");
+    let at = |error| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(&file).map_err(|error| at(error.to_string()))?;
+    let text = table::replace(&text, &figures).map_err(|error| at(error.to_owned()))?;
+    fs::write(&file, text).map_err(|error| at(error.to_string()))?;
+    eprintln!("measure: wrote the table of {}", file.display());
+    let over: Vec<_> = figures.iter().filter(|figure| table::is_over(figure)).collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = over.iter().filter_map(|figure| figure["figure"].as_str()).collect();
+    Err(format!("measure: over the limit: {}", names.join(", ")))
+}

@@ -1,0 +1,126 @@
+//! `cargo verify`: everything that must hold before a change is taken, in the order in which a
+//! fault is cheapest to find. It stops at the first step that fails.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{build, packages};
+
+/// The target that `guests/build.rs` builds the bare-metal guests for.
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs all steps.
+///
+/// # Errors
+/// A sentence that names the step that failed.
+pub fn run() -> Result<(), String> {
+    let started = Instant::now();
+    let target = build::target_dir()?;
+    let mut steps = Steps { total: 6, done: 0, advice: Vec::new() };
+
+    steps.packages()?;
+    steps.run(
+        "format",
+        &mut [
+            build::cargo().args(["fmt", "--all", "--check"]),
+            bare(&target).args(["fmt", "--all", "--check"]),
+        ],
+    )?;
+    steps.run(
+        "clippy",
+        &mut [
+            build::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            bare(&target)
+                .args(["clippy", "--locked", "--release", "--bins", "--target", GUEST_TARGET])
+                .args(["--", "-D", "warnings"]),
+            bare(&target)
+                .args(["clippy", "--locked", "--lib", "--tests", "--no-default-features"])
+                .args(["--", "-D", "warnings"]),
+        ],
+    )?;
+    // The tests of `tabard` start the `tabard-vmm` beside it, which `cargo test` does not build.
+    steps.run("build", &mut [build::cargo().args(["build", "--workspace", "--bins"])])?;
+    steps.run(
+        "test",
+        &mut [
+            bare(&target).args(["test", "--locked", "--lib", "--no-default-features"]),
+            build::cargo().args(["test", "--workspace"]),
+        ],
+    )?;
+    steps.run(
+        "docs",
+        &mut [build::cargo()
+            .args(["doc", "--no-deps", "--workspace"])
+            .env("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+
+    println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
+    Ok(())
+}
+
+/// The cargo of `guests/bare`, a workspace of its own that builds in a folder of its own.
+fn bare(target: &Path) -> Command {
+    let mut cargo = build::cargo();
+    cargo.current_dir(build::root().join("guests/bare"));
+    cargo.env("CARGO_TARGET_DIR", target.join("bare"));
+    cargo
+}
+
+/// How far it is.
+struct Steps {
+    total: u32,
+    done: u32,
+    /// What the host lacks, said again if a step fails.
+    advice: Vec<String>,
+}
+
+impl Steps {
+    fn begin(&mut self, name: &str) -> Instant {
+        self.done += 1;
+        println!("[{}/{}] {name} ...", self.done, self.total);
+        Instant::now()
+    }
+
+    fn end(&self, name: &str, started: Instant) {
+        println!("[{}/{}] {name} ... {}", self.done, self.total, time(started.elapsed()));
+    }
+
+    fn packages(&mut self) -> Result<(), String> {
+        let started = self.begin("packages");
+        if let Some(line) = packages::ensure(&packages::TESTS)? {
+            self.advice.push(format!("These packages are missing; run: {line}"));
+        }
+        if let Err(error) = File::options().read(true).write(true).open("/dev/kvm") {
+            let advice = format!(
+                "/dev/kvm does not open ({error}), and the tests run real guests; \
+                 `cargo run -- doctor` says what mends it"
+            );
+            eprintln!("{advice}");
+            self.advice.push(advice);
+        }
+        self.end("packages", started);
+        Ok(())
+    }
+
+    fn run(&mut self, name: &str, commands: &mut [&mut Command]) -> Result<(), String> {
+        let started = self.begin(name);
+        for command in commands {
+            build::run(command).map_err(|why| {
+                let step = format!("[{}/{}] {name}", self.done, self.total);
+                let advice: String = self.advice.iter().map(|line| format!("\n{line}")).collect();
+                format!("verify: FAILED at {step}: {why}{advice}")
+            })?;
+        }
+        self.end(name, started);
+        Ok(())
+    }
+}
+
+fn time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
