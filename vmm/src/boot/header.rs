@@ -1,0 +1,174 @@
+//! Judges a kernel file by its header, with the numbers that a person needs to mend it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use tabard_wire::FailReason;
+
+use super::{BootError, HIGH_MEMORY_START, MIB};
+
+/// What a kernel file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An x86-64 ELF file that can be executed.
+    Elf,
+    /// A Linux bzImage with a 64-bit entry.
+    BzImage {
+        /// Highest address of a byte of the ramdisk.
+        initrd_max: u64,
+    },
+}
+
+const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
+const ELF_HEADER_BYTES: u64 = 64;
+const PROGRAM_HEADER_BYTES: u64 = 56;
+const PT_LOAD: u32 = 1;
+const EM_X86_64: u16 = 62;
+/// Start of the Linux setup header and the bytes of it that are read.
+const SETUP: u64 = 0x1f1;
+const SETUP_BYTES: u64 = 0x77;
+
+/// Reads little-endian numbers of the file; a place beyond its end counts as cut short.
+struct Source<'a> {
+    file: &'a File,
+    length: u64,
+}
+
+impl Source<'_> {
+    fn bytes<const N: usize>(&self, offset: u64) -> Result<[u8; N], BootError> {
+        let mut bytes = [0; N];
+        self.need(offset.saturating_add(u64::try_from(N).unwrap_or(u64::MAX)))?;
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
+        Ok(bytes)
+    }
+
+    fn u16(&self, offset: u64) -> Result<u16, BootError> {
+        Ok(u16::from_le_bytes(self.bytes(offset)?))
+    }
+
+    fn u32(&self, offset: u64) -> Result<u32, BootError> {
+        Ok(u32::from_le_bytes(self.bytes(offset)?))
+    }
+
+    fn u64(&self, offset: u64) -> Result<u64, BootError> {
+        Ok(u64::from_le_bytes(self.bytes(offset)?))
+    }
+
+    /// The file must reach to `end`; otherwise the detail is what is missing.
+    fn need(&self, end: u64) -> Result<(), BootError> {
+        match end.checked_sub(self.length) {
+            None | Some(0) => Ok(()),
+            Some(missing) => Err(BootError::new(FailReason::KernelTruncated, missing)),
+        }
+    }
+}
+
+/// Says what the file is and that all of it is there and fits below `memory_end`.
+pub(super) fn judge(file: &File, memory_end: u64) -> Result<Kind, BootError> {
+    let format = |detail| BootError::new(FailReason::KernelFormat, detail);
+    let length = file.metadata().map_err(|_| format(0))?.len();
+    let source = Source { file, length };
+    let magic: [u8; 4] = if length < 4 { [0; 4] } else { source.bytes(0)? };
+    if magic == ELF_MAGIC {
+        return elf(&source, memory_end).map(|()| Kind::Elf);
+    }
+    if length >= 0x206 && source.bytes::<4>(0x202)? == *b"HdrS" {
+        return bz_image(&source, memory_end);
+    }
+    Err(format(u32::from_le_bytes(magic).into()))
+}
+
+fn elf(source: &Source<'_>, memory_end: u64) -> Result<(), BootError> {
+    source.need(ELF_HEADER_BYTES)?;
+    let [class, data] = source.bytes(4)?;
+    let machine = source.u16(18)?;
+    if machine != EM_X86_64 {
+        return Err(BootError::new(FailReason::KernelMachine, machine.into()));
+    }
+    let magic = u32::from_le_bytes(ELF_MAGIC).into();
+    if (class, data) != (2, 1) || u64::from(source.u16(54)?) != PROGRAM_HEADER_BYTES {
+        return Err(BootError::new(FailReason::KernelFormat, magic));
+    }
+    let table = source.u64(32)?;
+    let count = u64::from(source.u16(56)?);
+    if table < ELF_HEADER_BYTES {
+        return Err(BootError::new(FailReason::KernelFormat, magic));
+    }
+    source.need(table.saturating_add(count.saturating_mul(PROGRAM_HEADER_BYTES)))?;
+    let (mut file_end, mut kernel_end) = (0u64, 0u64);
+    for index in 0..count {
+        let header = table.saturating_add(index.saturating_mul(PROGRAM_HEADER_BYTES));
+        let file_bytes = source.u64(header.saturating_add(32))?;
+        file_end = file_end.max(source.u64(header.saturating_add(8))?.saturating_add(file_bytes));
+        let memory_bytes = source.u64(header.saturating_add(40))?;
+        if source.u32(header)? != PT_LOAD || memory_bytes == 0 {
+            continue;
+        }
+        let address = source.u64(header.saturating_add(24))?;
+        if address < HIGH_MEMORY_START || file_bytes > memory_bytes {
+            return Err(BootError::new(FailReason::KernelEntry, 0));
+        }
+        kernel_end = kernel_end.max(address.saturating_add(memory_bytes));
+    }
+    source.need(file_end)?;
+    if kernel_end == 0 {
+        return Err(BootError::new(FailReason::KernelEntry, 0));
+    }
+    fits(kernel_end, memory_end)
+}
+
+fn bz_image(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
+    source.need(SETUP.saturating_add(SETUP_BYTES))?;
+    let [sectors] = source.bytes(SETUP)?;
+    let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
+    // syssize counts 16-byte paragraphs after the setup sectors.
+    let body = u64::from(source.u32(0x1f4)?).saturating_mul(16);
+    let setup = sectors.saturating_add(1).saturating_mul(512);
+    // The last paragraph may be padded in the count and not in the file.
+    source.need(setup.saturating_add(body.saturating_sub(15)))?;
+    let (version, flags) = (source.u16(0x206)?, source.u16(0x236)?);
+    if version < 0x20c || flags & 1 == 0 {
+        return Err(BootError::new(FailReason::KernelEntry, version.into()));
+    }
+    let start = u64::from(source.u32(0x214)?);
+    let needed = u64::from(source.u32(0x260)?).max(source.length.saturating_sub(setup));
+    fits(start.saturating_add(needed), memory_end)?;
+    Ok(Kind::BzImage { initrd_max: source.u32(0x22c)?.into() })
+}
+
+fn fits(kernel_end: u64, memory_end: u64) -> Result<(), BootError> {
+    if kernel_end > memory_end {
+        return Err(BootError::new(FailReason::TooLarge, kernel_end.div_ceil(MIB)));
+    }
+    Ok(())
+}
+
+/// Where the memory ends that a kernel uses before it reads its memory map, as far as its header
+/// says.
+pub(super) fn memory_end(kind: Kind, file: &File) -> u64 {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let source = Source { file, length };
+    let end = |start: u64, bytes: u64| Ok::<u64, BootError>(start.saturating_add(bytes));
+    match kind {
+        Kind::BzImage { .. } => source
+            .u32(0x214)
+            .and_then(|start| end(start.into(), source.u32(0x260)?.into()))
+            .unwrap_or(0),
+        Kind::Elf => elf_memory_end(&source).unwrap_or(0),
+    }
+}
+
+fn elf_memory_end(source: &Source<'_>) -> Result<u64, BootError> {
+    let (table, count) = (source.u64(32)?, u64::from(source.u16(56)?));
+    let mut end = 0u64;
+    for index in 0..count {
+        let header = table.saturating_add(index.saturating_mul(PROGRAM_HEADER_BYTES));
+        if source.u32(header)? == PT_LOAD {
+            let address = source.u64(header.saturating_add(24))?;
+            end = end.max(address.saturating_add(source.u64(header.saturating_add(40))?));
+        }
+    }
+    Ok(end)
+}

@@ -1,0 +1,201 @@
+//! Puts a kernel into guest memory: ELF64 by PVH or at its Linux entry, bzImage by the 64-bit
+//! Linux boot protocol. The header is judged before anything is loaded, so that a refusal says
+//! exactly what is wrong.
+
+mod header;
+mod linux;
+mod pvh;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use linux_loader::loader::{BzImage, Elf, KernelLoader, PvhBootCapability};
+use tabard_wire::FailReason;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+
+use self::header::Kind;
+use crate::memory::{GuestRam, low_end};
+
+/// Where kernels may start; below are the tables of this module.
+pub const HIGH_MEMORY_START: u64 = 0x10_0000;
+
+pub(crate) const GDT: u64 = 0x500;
+const BOOT_INFO: u64 = 0x6000;
+const BOOT_PARAMS: u64 = 0x7000;
+/// Page tables for the first 4 GiB: one level 4, one level 3, four level 2.
+pub(crate) const PAGE_TABLES: u64 = 0x9000;
+const COMMAND_LINE: u64 = 0x2_0000;
+const MEMORY_MAP: u64 = 0x4_0000;
+const MODULES: u64 = 0x4_1000;
+/// End of conventional memory; what follows up to 1 MiB belongs to no one.
+const LOW_MEMORY_END: u64 = 0x9_fc00;
+
+/// Longest command line that `tabard` may give, in bytes.
+pub const MAX_COMMAND_LINE_BYTES: usize = 4096;
+
+const PAGE: u64 = 4096;
+const MIB: u64 = 1 << 20;
+
+/// Why a kernel was not loaded, as it goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Kernel cannot be loaded: {reason:?}, {detail:#x}")]
+pub struct BootError {
+    /// Why.
+    pub reason: FailReason,
+    /// What [`FailReason`] says about this number.
+    pub detail: u64,
+}
+
+impl BootError {
+    pub(crate) fn new(reason: FailReason, detail: u64) -> Self {
+        Self { reason, detail }
+    }
+}
+
+/// How the first processor starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// 32-bit protected mode without paging, `ebx` points at the start info.
+    Pvh {
+        /// First instruction.
+        address: u64,
+        /// Of `hvm_start_info`.
+        info: u64,
+    },
+    /// 64-bit mode, `rsi` points at the boot parameters.
+    Linux64 {
+        /// First instruction.
+        address: u64,
+        /// Of `boot_params`.
+        info: u64,
+    },
+}
+
+/// What to boot, as `tabard` gave it.
+#[derive(Debug)]
+pub struct Image {
+    /// The kernel.
+    pub kernel: File,
+    /// The initial ramdisk.
+    pub initrd: Option<File>,
+    /// The command line without NUL, at most [`MAX_COMMAND_LINE_BYTES`].
+    pub command_line: Vec<u8>,
+}
+
+/// Loads everything into fresh memory. `devices` is appended to the command line.
+///
+/// # Errors
+/// [`BootError`] with a reason and number for the user.
+pub fn load(image: &Image, devices: &str, ram: &GuestRam) -> Result<Entry, BootError> {
+    let kind = header::judge(&image.kernel, low_end(ram))?;
+    let unreadable = |_| BootError::new(FailReason::KernelFormat, 0);
+    let mut kernel =
+        image.kernel.try_clone().map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
+    let (loaded, highest_initrd) = match kind {
+        Kind::Elf => {
+            let loaded = Elf::load(ram, None, &mut kernel, None).map_err(unreadable)?;
+            (loaded, u64::MAX)
+        }
+        Kind::BzImage { initrd_max } => {
+            let start = Some(GuestAddress(HIGH_MEMORY_START));
+            let loaded = BzImage::load(ram, None, &mut kernel, start).map_err(unreadable)?;
+            (loaded, initrd_max)
+        }
+    };
+    // A bzImage unpacks itself in place and needs more than its file.
+    let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
+    let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
+    write_command_line(&image.command_line, devices, ram)?;
+    let low = |_| BootError::new(FailReason::TooLarge, 1);
+    linux::write_tables(ram).map_err(low)?;
+    let entry = match (kind, loaded.pvh_boot_cap) {
+        (Kind::Elf, PvhBootCapability::PvhEntryPresent(address)) => {
+            pvh::write(initrd, ram).map_err(low)?;
+            Entry::Pvh { address: address.0, info: BOOT_INFO }
+        }
+        (Kind::Elf, _) => {
+            linux::write(None, initrd, ram).map_err(low)?;
+            Entry::Linux64 { address: loaded.kernel_load.0, info: BOOT_PARAMS }
+        }
+        (Kind::BzImage { .. }, _) => {
+            linux::write(loaded.setup_header, initrd, ram).map_err(low)?;
+            // The 64-bit entry is 0x200 after the load address (Linux x86 boot protocol).
+            let address = loaded.kernel_load.0.saturating_add(0x200);
+            Entry::Linux64 { address, info: BOOT_PARAMS }
+        }
+    };
+    // An entry outside of what was loaded would only be a triple fault without a word.
+    let (Entry::Pvh { address, .. } | Entry::Linux64 { address, .. }) = entry;
+    if !(HIGH_MEMORY_START..kernel_end).contains(&address) {
+        return Err(BootError::new(FailReason::KernelEntry, address));
+    }
+    Ok(entry)
+}
+
+/// Address and bytes of the ramdisk in memory.
+#[derive(Debug, Clone, Copy)]
+struct Initrd {
+    address: u64,
+    bytes: u64,
+}
+
+/// Puts the ramdisk as high below the hole as the kernel can reach.
+fn load_initrd(
+    file: Option<&File>,
+    kernel_end: u64,
+    highest: u64,
+    ram: &GuestRam,
+) -> Result<Option<Initrd>, BootError> {
+    let Some(file) = file else { return Ok(None) };
+    let unreadable = |error: std::io::Error| {
+        let raw = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
+        BootError::new(FailReason::Initrd, raw.unwrap_or(0))
+    };
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    let top = low_end(ram).min(highest.saturating_add(1));
+    let address = top.checked_sub(bytes).map(|address| address & !(PAGE - 1));
+    let address = address.filter(|address| *address >= kernel_end).ok_or_else(|| {
+        BootError::new(
+            FailReason::TooLarge,
+            kernel_end.saturating_add(bytes).saturating_add(PAGE).div_ceil(MIB),
+        )
+    })?;
+    let mut buffer = vec![0u8; 64 << 10];
+    let mut done = 0u64;
+    while done < bytes {
+        let step = usize::try_from(bytes.saturating_sub(done)).unwrap_or(usize::MAX);
+        let step = step.min(buffer.len());
+        let Some(chunk) = buffer.get_mut(..step) else { break };
+        file.read_exact_at(chunk, done).map_err(unreadable)?;
+        ram.write_slice(chunk, GuestAddress(address.saturating_add(done)))
+            .map_err(|_| BootError::new(FailReason::TooLarge, 0))?;
+        done = done.saturating_add(u64::try_from(step).unwrap_or(u64::MAX));
+    }
+    Ok(Some(Initrd { address, bytes }))
+}
+
+fn write_command_line(line: &[u8], devices: &str, ram: &GuestRam) -> Result<(), BootError> {
+    if line.len() > MAX_COMMAND_LINE_BYTES || line.contains(&0) {
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        return Err(BootError::new(FailReason::CommandLine, length));
+    }
+    let mut whole = line.to_vec();
+    whole.extend(devices.as_bytes());
+    whole.push(0);
+    ram.write_slice(&whole, GuestAddress(COMMAND_LINE))
+        .map_err(|_| BootError::new(FailReason::TooLarge, 1))
+}
+
+/// Stretches of memory for the guest's memory map: start, bytes, usable.
+fn memory_map(ram: &GuestRam) -> Vec<(u64, u64, bool)> {
+    let mut map = vec![
+        (0, LOW_MEMORY_END, true),
+        (LOW_MEMORY_END, HIGH_MEMORY_START.saturating_sub(LOW_MEMORY_END), false),
+        (HIGH_MEMORY_START, low_end(ram).saturating_sub(HIGH_MEMORY_START), true),
+    ];
+    map.extend(ram.iter().skip(1).map(|region| (region.start_addr().0, region.len(), true)));
+    map
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Where a virtual processor's port and memory accesses go. What is not here does not answer:
+//! reads are all ones, writes are dropped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vm_superio::Serial;
+use vm_superio::serial::NoEvents;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::devices::Trigger;
+use crate::devices::transport::{SLOT_BYTES, STATUS, Slot};
+use crate::serial_log::SerialLog;
+
+/// Where the first virtio device's registers are.
+pub const VIRTIO_BASE: u64 = 0xfeb0_0000;
+/// Interrupt of the first virtio device: pins of the I/O APIC that no legacy device uses.
+pub const VIRTIO_GSI: u32 = 16;
+
+const COM1: u16 = 0x3f8;
+const COM1_PORTS: u16 = 8;
+/// Interrupt of the first serial port.
+pub const COM1_GSI: u32 = 4;
+
+const I8042_COMMAND: u16 = 0x64;
+const I8042_RESET: u8 = 0xfe;
+
+/// An interrupt line: KVM pulses it when the descriptor is written.
+#[derive(Debug)]
+pub struct Line(pub EventFd);
+
+impl Trigger for Line {
+    fn trigger(&self) {
+        // Not blocking; a full counter means that the interrupt is pending anyway.
+        let _pending = self.0.write(1);
+    }
+}
+
+impl vm_superio::Trigger for Line {
+    type E = std::io::Error;
+
+    fn trigger(&self) -> Result<(), Self::E> {
+        self.0.write(1)
+    }
+}
+
+/// What an access asks of the whole machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Start again.
+    Reset,
+}
+
+/// A device on the bus and the descriptor that wakes the one who serves its first queue.
+pub struct Place {
+    /// The device.
+    pub slot: Arc<Mutex<dyn Slot>>,
+    /// Written after a change of status, so that queues filled before are served.
+    pub wake: EventFd,
+}
+
+/// The machine's ports and registers.
+pub struct Bus {
+    places: Vec<Place>,
+    serial: Mutex<Serial<Line, NoEvents, SerialLog>>,
+}
+
+impl Bus {
+    /// A bus with the devices in slot order.
+    #[must_use]
+    pub fn new(places: Vec<Place>, serial_line: Line, log: SerialLog) -> Self {
+        Self { places, serial: Mutex::new(Serial::new(serial_line, log)) }
+    }
+
+    /// A read from a port.
+    pub fn port_read(&self, port: u16, data: &mut [u8]) {
+        data.fill(0xff);
+        let Some(register) = serial_register(port) else {
+            if port == I8042_COMMAND {
+                // No data, no command pending: a driver may write its reset.
+                data.fill(0);
+            }
+            return;
+        };
+        let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
+        for byte in data {
+            *byte = serial.read(register);
+        }
+    }
+
+    /// A write to a port.
+    pub fn port_write(&self, port: u16, data: &[u8]) -> Option<Request> {
+        if let Some(register) = serial_register(port) {
+            let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
+            for byte in data {
+                // The log never fails, and a lost interrupt is the guest's.
+                let _lost = serial.write(register, *byte);
+            }
+        }
+        (port == I8042_COMMAND && data.first() == Some(&I8042_RESET)).then_some(Request::Reset)
+    }
+
+    /// A read from memory that is not there.
+    pub fn memory_read(&self, address: u64, data: &mut [u8]) {
+        data.fill(0xff);
+        if let Some((place, offset)) = self.place(address) {
+            place.slot.lock().unwrap_or_else(PoisonError::into_inner).read(offset, data);
+        }
+    }
+
+    /// A write to memory that is not there.
+    pub fn memory_write(&self, address: u64, data: &[u8]) {
+        if let Some((place, offset)) = self.place(address) {
+            place.slot.lock().unwrap_or_else(PoisonError::into_inner).write(offset, data);
+            if offset == STATUS {
+                let _pending = place.wake.write(1);
+            }
+        }
+    }
+
+    fn place(&self, address: u64) -> Option<(&Place, u64)> {
+        let offset = address.checked_sub(VIRTIO_BASE)?;
+        let index = usize::try_from(offset / SLOT_BYTES).ok()?;
+        Some((self.places.get(index)?, offset % SLOT_BYTES))
+    }
+}
+
+fn serial_register(port: u16) -> Option<u8> {
+    let register = port.checked_sub(COM1).filter(|register| *register < COM1_PORTS)?;
+    u8::try_from(register).ok()
+}
+
+/// What is appended to the command line for guests that find their devices there: size, address
+/// and interrupt of each (`Documentation/admin-guide/kernel-parameters.txt`).
+#[must_use]
+pub fn command_line(devices: u32) -> String {
+    (0..devices)
+        .map(|index| {
+            let address = VIRTIO_BASE.saturating_add(SLOT_BYTES.saturating_mul(u64::from(index)));
+            let gsi = VIRTIO_GSI.saturating_add(index);
+            format!(" virtio_mmio.device={SLOT_BYTES}@{address:#x}:{gsi}")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bus() -> Bus {
+        let line = Line(EventFd::new(libc::EFD_NONBLOCK).unwrap());
+        let log = SerialLog::new(tempfile::tempfile().unwrap(), 100);
+        Bus::new(Vec::new(), line, log)
+    }
+
+    #[test]
+    fn what_is_absent_reads_as_ones() {
+        let mut data = [0; 8];
+        bus().memory_read(VIRTIO_BASE, &mut data);
+        assert_eq!(data, [0xff; 8]);
+        bus().port_read(0xcfc, &mut data[..4]);
+        assert_eq!(data, [0xff; 8]);
+    }
+
+    #[test]
+    fn the_keyboard_controller_resets() {
+        assert_eq!(bus().port_write(0x64, &[0xfe]), Some(Request::Reset));
+        assert_eq!(bus().port_write(0x64, &[0xd1]), None);
+        assert_eq!(bus().port_write(0x60, &[0xfe]), None);
+    }
+
+    #[test]
+    fn the_command_line_names_each_device() {
+        assert_eq!(
+            command_line(2),
+            " virtio_mmio.device=512@0xfeb00000:16 virtio_mmio.device=512@0xfeb00200:17"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The state in which each virtual processor starts: CPUID, segments, control registers.
+
+use kvm_bindings::{
+    CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment,
+};
+use kvm_ioctls::{Cap, Kvm, VcpuFd};
+
+use crate::boot::{Entry, GDT, PAGE_TABLES};
+
+const CR0_PROTECTED: u64 = 1;
+const CR0_EXTENSION_TYPE: u64 = 0x10;
+const CR0_PAGING: u64 = 1 << 31;
+const CR4_PHYSICAL_ADDRESS_EXTENSION: u64 = 1 << 5;
+const EFER_LONG_MODE: u64 = 0x500;
+const FLAGS_RESERVED: u64 = 2;
+
+const MSR_MISC_ENABLE: u32 = 0x1a0;
+const MISC_ENABLE_FAST_STRING: u64 = 1;
+const MSR_MTRR_DEFAULT_TYPE: u32 = 0x2ff;
+/// MTRRs on, memory is write-back unless said otherwise.
+const MTRR_ENABLE_WRITE_BACK: u64 = 0x806;
+
+/// Sets CPUID for processor `index` of `count`, and with an entry its registers; the others wait
+/// for their start-up interrupt.
+///
+/// # Errors
+/// The errno of KVM.
+pub fn prepare(
+    kvm: &Kvm,
+    vcpu: &VcpuFd,
+    index: u8,
+    count: u8,
+    entry: Option<Entry>,
+) -> Result<(), kvm_ioctls::Error> {
+    vcpu.set_cpuid2(&cpuid(kvm, index, count)?)?;
+    set_msrs(vcpu)?;
+    let fpu = kvm_fpu { fcw: 0x37f, mxcsr: 0x1f80, ..Default::default() };
+    vcpu.set_fpu(&fpu)?;
+    let Some(entry) = entry else { return Ok(()) };
+    set_segments(vcpu, entry)?;
+    let regs = match entry {
+        Entry::Pvh { address, info } => kvm_regs { rip: address, rbx: info, ..Default::default() },
+        Entry::Linux64 { address, info } => {
+            kvm_regs { rip: address, rsi: info, ..Default::default() }
+        }
+    };
+    vcpu.set_regs(&kvm_regs { rflags: FLAGS_RESERVED, ..regs })
+}
+
+/// What KVM offers, with this processor's number and the topology put in.
+fn cpuid(kvm: &Kvm, index: u8, count: u8) -> Result<CpuId, kvm_ioctls::Error> {
+    let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+    let deadline_timer = kvm.check_extension(Cap::TscDeadlineTimer);
+    let id = u32::from(index);
+    for entry in cpuid.as_mut_slice() {
+        match (entry.function, entry.index) {
+            (0x1, _) => {
+                entry.ebx = (entry.ebx & 0x0000_ffff) | (id << 24) | (u32::from(count) << 16);
+                // The guest is told that it is one.
+                entry.ecx |= 1 << 31;
+                if deadline_timer {
+                    entry.ecx |= 1 << 24;
+                }
+                if count > 1 {
+                    entry.edx |= 1 << 28;
+                }
+            }
+            // One thread a core, all cores in one package.
+            (0xb | 0x1f, 0) => {
+                (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 1, 0x100, id);
+            }
+            (0xb | 0x1f, 1) => {
+                let shift = u32::from(count).next_power_of_two().trailing_zeros();
+                (entry.eax, entry.ebx, entry.ecx, entry.edx) = (shift, count.into(), 0x201, id);
+            }
+            (0xb | 0x1f, _) => entry.edx = id,
+            (0x8000_001e, _) => entry.eax = id,
+            _ => {}
+        }
+    }
+    Ok(cpuid)
+}
+
+fn set_msrs(vcpu: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
+    let entries = [
+        (MSR_MTRR_DEFAULT_TYPE, MTRR_ENABLE_WRITE_BACK),
+        // Last: not every host has it, and KVM stops at the first that it does not know.
+        (MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRING),
+    ]
+    .map(|(index, data)| kvm_msr_entry { index, data, ..Default::default() });
+    if let Ok(msrs) = Msrs::from_entries(&entries) {
+        vcpu.set_msrs(&msrs)?;
+    }
+    Ok(())
+}
+
+fn segment(selector: u16, type_: u8, long: bool) -> kvm_segment {
+    kvm_segment {
+        base: 0,
+        limit: 0xffff_ffff,
+        selector,
+        type_,
+        present: 1,
+        dpl: 0,
+        db: (!long).into(),
+        s: 1,
+        l: long.into(),
+        g: 1,
+        ..Default::default()
+    }
+}
+
+fn set_segments(vcpu: &VcpuFd, entry: Entry) -> Result<(), kvm_ioctls::Error> {
+    const CODE: u8 = 0xb;
+    const DATA: u8 = 0x3;
+    let mut sregs = vcpu.get_sregs()?;
+    let data = segment(0x18, DATA, false);
+    (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
+    // A busy 32-bit TSS, as PVH demands; 64-bit mode has the same type for its own.
+    sregs.tr = kvm_segment { limit: 0x67, type_: 0xb, present: 1, ..Default::default() };
+    sregs.gdt.base = GDT;
+    sregs.gdt.limit = 0x27;
+    sregs.idt.base = 0;
+    sregs.idt.limit = 0;
+    match entry {
+        Entry::Pvh { .. } => {
+            sregs.cs = segment(0x20, CODE, false);
+            sregs.cr0 = CR0_PROTECTED | CR0_EXTENSION_TYPE;
+            sregs.cr4 = 0;
+            sregs.efer = 0;
+        }
+        Entry::Linux64 { .. } => {
+            sregs.cs = segment(0x10, CODE, true);
+            sregs.cr0 = CR0_PROTECTED | CR0_EXTENSION_TYPE | CR0_PAGING;
+            sregs.cr3 = PAGE_TABLES;
+            sregs.cr4 = CR4_PHYSICAL_ADDRESS_EXTENSION;
+            sregs.efer = EFER_LONG_MODE;
+        }
+    }
+    vcpu.set_sregs(&sregs)
+}

@@ -1,0 +1,81 @@
+//! One guest: KVM, memory, boot, virtio devices. The binary `tabard-vmm` is this library on
+//! descriptor 3; tests reach the devices without KVM.
+//!
+//! A key walks `wire` -> `session` -> `devices::input` -> guest; a pixel walks guest ->
+//! `devices::gpu` -> `surface`, and its damage `outbox` -> `wire`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod boot;
+mod bus;
+mod cpu;
+pub mod devices;
+mod jail;
+mod kick;
+mod machine;
+pub mod memory;
+mod outbox;
+mod rect;
+mod serial_log;
+mod session;
+mod setup;
+pub mod surface;
+mod vcpu;
+mod wire;
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use tabard_wire::{FailReason, FromVmm};
+
+use session::End;
+use wire::Wire;
+
+/// The descriptor that `tabard` leaves open over `exec`.
+const WIRE_FD: i32 = 3;
+/// Exit status when the process was not started by `tabard`.
+const STATUS_NO_WIRE: u8 = 2;
+
+/// The whole process. Call it once, first in `main`.
+#[must_use]
+pub fn main() -> ExitCode {
+    // A thread that panics must not leave a machine half alive: end of file tells `tabard`.
+    std::panic::set_hook(Box::new(|information| {
+        eprintln!("{information}");
+        std::process::abort();
+    }));
+    // SAFETY: `tabard` leaves the wire on this descriptor and nothing here has taken it yet; if
+    // it is not open, the first call on it fails and the process ends.
+    let socket = unsafe { OwnedFd::from_raw_fd(WIRE_FD) };
+    let wire = match Wire::new(socket) {
+        Ok(wire) => wire,
+        Err(error) => {
+            eprintln!("Descriptor {WIRE_FD} is not a wire ({error}); tabard starts this program");
+            return ExitCode::from(STATUS_NO_WIRE);
+        }
+    };
+    let jailed = jail::enter()
+        .map_err(|error| error.raw_os_error())
+        .and_then(|()| kick::install().map_err(|error| error.errno()));
+    if let Err(errno) = jailed {
+        let detail = u64::try_from(errno).unwrap_or(0);
+        wire.send(FromVmm::Failed { reason: FailReason::Jail, detail });
+        return ExitCode::FAILURE;
+    }
+    match session::run(wire) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One virtual machine: memory, interrupt controllers, devices, processors. A reset makes a new
+//! one, so nothing of the old guest can be left in KVM or in a device.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_userspace_memory_region};
+use kvm_ioctls::{IoEventAddress, Kvm, VcpuFd, VmFd};
+use tabard_wire::FailReason;
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::boot::{self, BootError, Image};
+use crate::bus::{Bus, COM1_GSI, Line, Place, VIRTIO_BASE, VIRTIO_GSI, command_line};
+use crate::cpu;
+use crate::devices::gpu::Gpu;
+use crate::devices::input::{Input, Kind};
+use crate::devices::rng::Rng;
+use crate::devices::transport::{QUEUE_NOTIFY, SLOT_BYTES, Slot, Transport};
+use crate::memory::{self, GuestRam};
+use crate::serial_log::SerialLog;
+use crate::surface::Surface;
+use crate::vcpu::{Mailbox, Processors};
+
+/// Queues of each device in slot order: gpu, keyboard, pointer, rng.
+pub const QUEUES: [usize; 4] = [2, 2, 2, 1];
+
+/// Three pages that Intel's virtualization needs for real mode, in the hole for devices.
+const TSS_ADDRESS: usize = 0xfffb_d000;
+const IDENTITY_MAP_ADDRESS: u64 = 0xfffb_c000;
+
+/// A device behind its registers, shared with the processors' threads.
+pub type Shared<D> = Arc<Mutex<Transport<D, Line>>>;
+
+/// Locks a device; a thread that panicked ends the process, so nothing is ever poisoned.
+pub fn lock<D: ?Sized>(device: &Mutex<D>) -> MutexGuard<'_, D> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What every start of the machine needs.
+pub struct Blueprint {
+    /// `/dev/kvm`.
+    pub kvm: Kvm,
+    /// Guest memory in MiB.
+    pub memory_mib: u32,
+    /// Virtual processors.
+    pub vcpus: u8,
+    /// What to boot.
+    pub image: Image,
+    /// The serial port's log.
+    pub log: SerialLog,
+    /// A descriptor for each queue, in the order of [`QUEUES`].
+    pub notifiers: Vec<EventFd>,
+    /// Where the processors leave their events.
+    pub mailbox: Mailbox,
+}
+
+/// A machine that is loaded, and after [`Machine::start`] runs. Fields are dropped in order:
+/// threads before the machine, the machine before its memory.
+pub struct Machine {
+    processors: Option<Processors>,
+    vcpus: Vec<VcpuFd>,
+    bus: Arc<Bus>,
+    /// The display.
+    pub gpu: Shared<Gpu>,
+    /// The keyboard.
+    pub keyboard: Shared<Input>,
+    /// The pointer.
+    pub pointer: Shared<Input>,
+    /// Every device in slot order.
+    pub slots: Vec<Arc<Mutex<dyn Slot>>>,
+    _vm: VmFd,
+    _ram: GuestRam,
+}
+
+fn kvm_error(error: kvm_ioctls::Error) -> BootError {
+    BootError::new(FailReason::Kvm, u64::try_from(error.errno()).unwrap_or(0))
+}
+
+fn device_error(error: std::io::Error) -> BootError {
+    let raw = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
+    BootError::new(FailReason::Device, raw.unwrap_or(0))
+}
+
+impl Machine {
+    /// Makes the machine and loads the kernel; nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BootError`] with what `tabard` should tell the user.
+    pub fn load(blueprint: &Blueprint, surface: Arc<Surface>) -> Result<Self, BootError> {
+        let ram = memory::allocate(blueprint.memory_mib)
+            .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
+        let devices = u32::try_from(QUEUES.len()).unwrap_or(0);
+        let entry = boot::load(&blueprint.image, &command_line(devices), &ram)?;
+
+        let vm = blueprint.kvm.create_vm().map_err(kvm_error)?;
+        create_chips(&vm).map_err(kvm_error)?;
+        map_memory(&vm, &ram).map_err(kvm_error)?;
+
+        let gpu = share(Gpu::new(surface), line(&vm, VIRTIO_GSI)?, &ram);
+        let keyboard = share(Input::new(Kind::Keyboard), line(&vm, VIRTIO_GSI + 1)?, &ram);
+        let pointer = share(Input::new(Kind::Pointer), line(&vm, VIRTIO_GSI + 2)?, &ram);
+        let rng = share(Rng, line(&vm, VIRTIO_GSI + 3)?, &ram);
+        let slots: Vec<Arc<Mutex<dyn Slot>>> =
+            vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng];
+        let places = connect(&vm, &slots, &blueprint.notifiers)?;
+        let log = blueprint.log.try_clone().map_err(device_error)?;
+        let bus = Arc::new(Bus::new(places, line(&vm, COM1_GSI)?, log));
+
+        let mut vcpus = Vec::new();
+        for index in 0..blueprint.vcpus {
+            let vcpu = vm.create_vcpu(index.into()).map_err(kvm_error)?;
+            let entry = (index == 0).then_some(entry);
+            cpu::prepare(&blueprint.kvm, &vcpu, index, blueprint.vcpus, entry)
+                .map_err(kvm_error)?;
+            vcpus.push(vcpu);
+        }
+        Ok(Self { processors: None, vcpus, bus, gpu, keyboard, pointer, slots, _vm: vm, _ram: ram })
+    }
+
+    /// Runs the machine.
+    ///
+    /// # Errors
+    /// `Device` when the threads cannot be had.
+    pub fn start(&mut self, mailbox: &Mailbox) -> Result<(), BootError> {
+        let vcpus = std::mem::take(&mut self.vcpus);
+        let processors = Processors::start(vcpus, &self.bus, mailbox).map_err(device_error)?;
+        self.processors = Some(processors);
+        Ok(())
+    }
+
+    /// Stops the processors; returns when all stand still.
+    pub fn pause(&self) {
+        if let Some(processors) = &self.processors {
+            processors.pause();
+        }
+    }
+
+    /// Lets the processors run again.
+    pub fn resume(&self) {
+        if let Some(processors) = &self.processors {
+            processors.resume();
+        }
+    }
+}
+
+fn create_chips(vm: &VmFd) -> Result<(), kvm_ioctls::Error> {
+    vm.set_identity_map_address(IDENTITY_MAP_ADDRESS)?;
+    vm.set_tss_address(TSS_ADDRESS)?;
+    vm.create_irq_chip()?;
+    // The dummy answers port 0x61, which kernels read while they calibrate their clocks.
+    vm.create_pit2(kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() })
+}
+
+fn map_memory(vm: &VmFd, ram: &GuestRam) -> Result<(), kvm_ioctls::Error> {
+    for (slot, region) in (0u32..).zip(ram.iter()) {
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: region.start_addr().0,
+            memory_size: region.len(),
+            userspace_addr: region.as_ptr() as u64,
+        };
+        // SAFETY: the pages are a private mapping that `Machine` keeps until after the last
+        // descriptor of the machine is closed, and nothing but guest memory is in them.
+        unsafe { vm.set_user_memory_region(region) }?;
+    }
+    Ok(())
+}
+
+fn line(vm: &VmFd, gsi: u32) -> Result<Line, BootError> {
+    let event = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
+    vm.register_irqfd(&event, gsi).map_err(kvm_error)?;
+    Ok(Line(event))
+}
+
+fn share<D: crate::devices::Device>(device: D, line: Line, ram: &GuestRam) -> Shared<D> {
+    Arc::new(Mutex::new(Transport::new(device, line, ram.clone())))
+}
+
+/// Lets KVM write a queue's descriptor when the guest writes the queue's number.
+fn connect(
+    vm: &VmFd,
+    slots: &[Arc<Mutex<dyn Slot>>],
+    notifiers: &[EventFd],
+) -> Result<Vec<Place>, BootError> {
+    let mut notifiers = notifiers.iter();
+    let mut places = Vec::new();
+    for ((base, slot), queues) in
+        (VIRTIO_BASE..).step_by(usize::try_from(SLOT_BYTES).unwrap_or(0x200)).zip(slots).zip(QUEUES)
+    {
+        let mut wake = None;
+        for queue in (0u32..).take(queues) {
+            let missing = || BootError::new(FailReason::Device, 0);
+            let notifier = notifiers.next().ok_or_else(missing)?;
+            // A notice of the machine before a reset is not one of this machine.
+            let _none = notifier.read();
+            let register = IoEventAddress::Mmio(base.saturating_add(QUEUE_NOTIFY));
+            vm.register_ioevent(notifier, &register, queue).map_err(kvm_error)?;
+            if wake.is_none() {
+                wake = Some(notifier.try_clone().map_err(device_error)?);
+            }
+        }
+        let wake = wake.ok_or(BootError::new(FailReason::Device, 0))?;
+        places.push(Place { slot: Arc::clone(slot), wake });
+    }
+    Ok(places)
+}

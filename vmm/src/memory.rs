@@ -1,0 +1,90 @@
+//! Guest memory: private anonymous pages with a hole below 4 GiB for devices. `tabard` never
+//! maps it.
+
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    mmap::{FromRangesError, MmapRegionError},
+};
+
+/// The guest's memory; clones share the same pages.
+pub type GuestRam = GuestMemoryMmap<()>;
+
+/// Where the hole for devices starts.
+pub const HOLE_START: u64 = 0xc000_0000;
+/// Where the hole ends and memory goes on.
+pub const HOLE_END: u64 = 0x1_0000_0000;
+
+const MIB: u64 = 1 << 20;
+
+/// Why guest memory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The host has not enough of it.
+    #[error("Guest memory cannot be mapped")]
+    Map(#[from] FromRangesError),
+}
+
+impl MemoryError {
+    /// The errno behind the error, 0 if there is none.
+    #[must_use]
+    pub fn errno(&self) -> u64 {
+        let Self::Map(FromRangesError::MmapRegion(MmapRegionError::Mmap(error))) = self else {
+            return 0;
+        };
+        error.raw_os_error().and_then(|raw| u64::try_from(raw).ok()).unwrap_or(0)
+    }
+}
+
+/// Address and length of each stretch of memory, in bytes, for a machine of `mib` MiB.
+#[must_use]
+pub fn ranges(mib: u32) -> Vec<(u64, u64)> {
+    let bytes = u64::from(mib).saturating_mul(MIB);
+    let low = bytes.min(HOLE_START);
+    let high = bytes.saturating_sub(low);
+    let mut ranges = vec![(0, low)];
+    if high > 0 {
+        ranges.push((HOLE_END, high));
+    }
+    ranges
+}
+
+/// Zeroed memory of `mib` MiB. Pages are taken from the host when the guest first touches them.
+///
+/// # Errors
+/// `Map` if the host refuses.
+pub fn allocate(mib: u32) -> Result<GuestRam, MemoryError> {
+    let ranges: Vec<_> = ranges(mib)
+        .into_iter()
+        .map(|(start, bytes)| (GuestAddress(start), usize::try_from(bytes).unwrap_or(usize::MAX)))
+        .collect();
+    Ok(GuestRam::from_ranges(&ranges)?)
+}
+
+/// Where memory below the hole ends.
+#[must_use]
+pub fn low_end(ram: &GuestRam) -> u64 {
+    ram.iter().next().map_or(0, GuestMemoryRegion::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_memory_is_one_range() {
+        assert_eq!(ranges(64), vec![(0, 64 * MIB)]);
+    }
+
+    #[test]
+    fn memory_skips_the_hole() {
+        assert_eq!(ranges(4096), vec![(0, HOLE_START), (HOLE_END, 1024 * MIB)]);
+    }
+
+    #[test]
+    fn fresh_memory_is_zero() {
+        use vm_memory::Bytes;
+        let ram = allocate(16).unwrap();
+        let word: u64 = ram.read_obj(GuestAddress(16 * MIB - 8)).unwrap();
+        assert_eq!(word, 0);
+    }
+}

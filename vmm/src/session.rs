@@ -1,0 +1,419 @@
+//! The loop of the process: the wire first, then the processors' events, then one bounded turn
+//! of each queue that the guest has filled. Nothing in it waits for `tabard` or for the guest.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use tabard_wire::{FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::boot::BootError;
+use crate::devices::input::{Input, Report};
+use crate::machine::{Blueprint, Machine, QUEUES, Shared, lock};
+use crate::outbox::Outbox;
+use crate::setup::Setup;
+use crate::surface::Surface;
+use crate::vcpu::{Event, Mailbox};
+use crate::wire::{Received, Sent, Wire};
+
+/// Most messages taken before the guest's queues get their turn.
+const MAX_MESSAGES_PER_TURN: usize = 64;
+
+const TOKEN_WIRE: u64 = u64::MAX;
+const TOKEN_PROCESSORS: u64 = u64::MAX - 1;
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// `Quit`, the end of the wire, or a guest that stopped: status 0.
+    Done,
+    /// The machine could not be made: status 1.
+    Failed,
+}
+
+/// Why a session cannot go on.
+enum Stop {
+    /// Without a word.
+    Quietly,
+    Guest(StopReason),
+    Failed(BootError),
+}
+
+impl From<BootError> for Stop {
+    fn from(error: BootError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn protocol() -> Stop {
+    Stop::Failed(BootError::new(FailReason::Protocol, 0))
+}
+
+/// What the machine is doing.
+enum Phase {
+    Setup(Box<Setup>),
+    Loaded(Box<Blueprint>, Machine),
+    Live {
+        blueprint: Box<Blueprint>,
+        machine: Machine,
+        paused: bool,
+    },
+    /// Only while one phase becomes another.
+    Changing,
+}
+
+struct Session {
+    wire: Wire,
+    outbox: Outbox,
+    epoll: Epoll,
+    interest: EventSet,
+    events: Receiver<Event>,
+    mailbox: Mailbox,
+    notifiers: Vec<EventFd>,
+    /// For each queue whether its last turn ended before it was empty.
+    unfinished: Vec<bool>,
+    surface: Option<Arc<Surface>>,
+    phase: Phase,
+}
+
+/// Runs one guest over the wire until either side ends it.
+///
+/// # Errors
+/// When the process cannot have the few descriptors that it needs to run at all.
+pub fn run(wire: Wire) -> std::io::Result<End> {
+    let mut session = Session::new(wire)?;
+    let end = match session.serve() {
+        Stop::Quietly => return Ok(End::Done),
+        Stop::Guest(reason) => {
+            session.outbox.answer(FromVmm::Stopped(reason));
+            End::Done
+        }
+        Stop::Failed(BootError { reason, detail }) => {
+            eprintln!("Failed: {reason:?}, {detail:#x}");
+            session.outbox.answer(FromVmm::Failed { reason, detail });
+            End::Failed
+        }
+    };
+    session.outbox.last_words(&session.wire);
+    Ok(end)
+}
+
+impl Session {
+    fn new(wire: Wire) -> std::io::Result<Self> {
+        let epoll = Epoll::new()?;
+        let interest = EventSet::IN;
+        let watch =
+            |fd, token| epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(EventSet::IN, token));
+        watch(wire.as_fd().as_raw_fd(), TOKEN_WIRE)?;
+        let (sender, events) = channel();
+        let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
+        watch(wake.as_raw_fd(), TOKEN_PROCESSORS)?;
+        let mut notifiers = Vec::new();
+        for token in (0u64..).take(QUEUES.iter().sum()) {
+            let notifier = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
+            watch(notifier.as_raw_fd(), token)?;
+            notifiers.push(notifier);
+        }
+        Ok(Self {
+            wire,
+            outbox: Outbox::default(),
+            epoll,
+            interest,
+            events,
+            mailbox: Mailbox { sender, wake },
+            unfinished: vec![false; notifiers.len()],
+            notifiers,
+            surface: None,
+            phase: Phase::Setup(Box::default()),
+        })
+    }
+
+    fn serve(&mut self) -> Stop {
+        loop {
+            if let Err(stop) = self.turn() {
+                return stop;
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), Stop> {
+        let ready = self.wait()?;
+        self.take_messages()?;
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Reset => self.reset()?,
+                Event::Stopped(reason) => return Err(Stop::Guest(reason)),
+            }
+        }
+        for index in ready {
+            self.serve_queue(index);
+        }
+        self.collect_news();
+        match self.outbox.flush(&self.wire) {
+            Sent::Closed => Err(Stop::Quietly),
+            Sent::Yes | Sent::Full => Ok(()),
+        }
+    }
+
+    /// Waits for something to do; returns the queues that have work.
+    fn wait(&mut self) -> Result<Vec<usize>, Stop> {
+        self.watch_wire()?;
+        let busy = self.unfinished.contains(&true);
+        let mut events = [EpollEvent::default(); 16];
+        let count = match self.epoll.wait(if busy { 0 } else { -1 }, &mut events) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
+            Err(_) => return Err(Stop::Guest(StopReason::Unexpected)),
+        };
+        let mut ready: Vec<usize> = self.unfinished_queues();
+        for event in events.iter().take(count) {
+            match event.data() {
+                TOKEN_WIRE => {
+                    let gone = EventSet::HANG_UP | EventSet::ERROR;
+                    if event.event_set().intersects(gone) {
+                        return Err(Stop::Quietly);
+                    }
+                }
+                TOKEN_PROCESSORS => {
+                    let _count = self.mailbox.wake.read();
+                }
+                token => {
+                    let Ok(index) = usize::try_from(token) else { continue };
+                    if let Some(notifier) = self.notifiers.get(index) {
+                        let _count = notifier.read();
+                    }
+                    if !ready.contains(&index) {
+                        ready.push(index);
+                    }
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    fn unfinished_queues(&self) -> Vec<usize> {
+        let queues = self.unfinished.iter().enumerate();
+        queues.filter(|(_, unfinished)| **unfinished).map(|(index, _)| index).collect()
+    }
+
+    /// Asks to be woken for what can be done with the wire now.
+    fn watch_wire(&mut self) -> Result<(), Stop> {
+        let mut interest = EventSet::empty();
+        interest.set(EventSet::IN, !self.outbox.is_crowded());
+        interest.set(EventSet::OUT, !self.outbox.is_empty());
+        if interest != self.interest {
+            let event = EpollEvent::new(interest, TOKEN_WIRE);
+            self.epoll
+                .ctl(ControlOperation::Modify, self.wire.as_fd().as_raw_fd(), event)
+                .map_err(|_| Stop::Guest(StopReason::Unexpected))?;
+            self.interest = interest;
+        }
+        Ok(())
+    }
+
+    fn take_messages(&mut self) -> Result<(), Stop> {
+        for _ in 0..MAX_MESSAGES_PER_TURN {
+            if self.outbox.is_crowded() {
+                return Ok(());
+            }
+            match self.wire.receive() {
+                Received::Message(message, fd) => self.handle(message, fd)?,
+                Received::Nothing => return Ok(()),
+                Received::Closed => return Err(Stop::Quietly),
+                Received::Broken => return Err(protocol()),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, message: ToVmm, fd: Option<OwnedFd>) -> Result<(), Stop> {
+        match message {
+            ToVmm::Quit => Err(Stop::Quietly),
+            ToVmm::Surface { generation, geometry } => {
+                let fd = fd.ok_or_else(protocol)?;
+                self.set_surface(fd, generation, geometry)
+            }
+            ToVmm::Load => self.load(),
+            ToVmm::Boot => self.boot(),
+            ToVmm::Key { code, pressed } | ToVmm::Button { code, pressed } => {
+                let report = Report::Key { code, pressed };
+                let keyboard = matches!(message, ToVmm::Key { .. });
+                self.deliver(
+                    report,
+                    |machine| {
+                        if keyboard { &machine.keyboard } else { &machine.pointer }
+                    },
+                );
+                Ok(())
+            }
+            ToVmm::Pointer { x, y } => {
+                self.deliver(Report::Motion { x, y }, |machine| &machine.pointer);
+                Ok(())
+            }
+            ToVmm::Wheel { vertical, horizontal } => {
+                let report = Report::Wheel { vertical, horizontal };
+                self.deliver(report, |machine| &machine.pointer);
+                Ok(())
+            }
+            ToVmm::Pause => self.set_paused(true),
+            ToVmm::Resume => self.set_paused(false),
+            ToVmm::Reset => self.reset(),
+            // Without ACPI there is no button that the guest could see.
+            ToVmm::PowerButton => Err(Stop::Guest(StopReason::PowerOff)),
+            ToVmm::Machine { .. }
+            | ToVmm::Kvm
+            | ToVmm::Kernel
+            | ToVmm::Initrd
+            | ToVmm::CommandLine
+            | ToVmm::SerialLog { .. } => match &mut self.phase {
+                Phase::Setup(setup) if self.surface.is_none() => Ok(setup.take(message, fd)?),
+                _ => Err(protocol()),
+            },
+        }
+    }
+
+    fn set_surface(
+        &mut self,
+        fd: OwnedFd,
+        generation: u32,
+        geometry: SurfaceGeometry,
+    ) -> Result<(), Stop> {
+        let last = self.surface.as_ref().map_or(0, |surface| surface.generation());
+        let early = matches!(&self.phase, Phase::Setup(setup) if !setup.is_complete());
+        if early || last.checked_add(1) != Some(generation) {
+            return Err(protocol());
+        }
+        let surface = Surface::map(fd, generation, geometry).map_err(|error| {
+            eprintln!("{error}");
+            BootError::new(FailReason::Device, error.errno())
+        })?;
+        let surface = Arc::new(surface);
+        self.collect_news();
+        self.outbox.set_generation(generation);
+        self.surface = Some(Arc::clone(&surface));
+        if let Phase::Loaded(_, machine) | Phase::Live { machine, .. } = &self.phase {
+            let mut gpu = lock(&machine.gpu);
+            let (device, ram) = gpu.device_and_ram();
+            device.set_surface(surface, ram);
+            gpu.config_changed();
+        }
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<(), Stop> {
+        let surface = self.surface.clone().ok_or_else(protocol)?;
+        let Phase::Setup(setup) = std::mem::replace(&mut self.phase, Phase::Changing) else {
+            return Err(protocol());
+        };
+        let parts = setup.finish()?;
+        let descriptors = |_| BootError::new(FailReason::Device, 0);
+        let notifiers: Result<_, _> = self.notifiers.iter().map(EventFd::try_clone).collect();
+        let blueprint = Box::new(Blueprint {
+            kvm: parts.kvm,
+            memory_mib: parts.memory_mib,
+            vcpus: parts.vcpus,
+            image: parts.image,
+            log: parts.log,
+            notifiers: notifiers.map_err(descriptors)?,
+            mailbox: self.mailbox.try_clone().map_err(descriptors)?,
+        });
+        let machine = Machine::load(&blueprint, surface)?;
+        self.phase = Phase::Loaded(blueprint, machine);
+        self.outbox.answer(FromVmm::Loaded);
+        Ok(())
+    }
+
+    fn boot(&mut self) -> Result<(), Stop> {
+        let Phase::Loaded(blueprint, mut machine) =
+            std::mem::replace(&mut self.phase, Phase::Changing)
+        else {
+            return Err(protocol());
+        };
+        machine.start(&blueprint.mailbox)?;
+        self.phase = Phase::Live { blueprint, machine, paused: false };
+        self.outbox.answer(FromVmm::Running);
+        Ok(())
+    }
+
+    fn set_paused(&mut self, pause: bool) -> Result<(), Stop> {
+        let Phase::Live { machine, paused, .. } = &mut self.phase else { return Err(protocol()) };
+        if *paused != pause {
+            if pause {
+                machine.pause()
+            } else {
+                machine.resume()
+            }
+            *paused = pause;
+        }
+        self.outbox.answer(if pause { FromVmm::Paused } else { FromVmm::Running });
+        Ok(())
+    }
+
+    /// Makes the machine anew: nothing of the old one is kept, its memory least of all.
+    fn reset(&mut self) -> Result<(), Stop> {
+        let surface = self.surface.clone().ok_or_else(protocol)?;
+        let Phase::Live { blueprint, machine, .. } =
+            std::mem::replace(&mut self.phase, Phase::Changing)
+        else {
+            return Err(protocol());
+        };
+        drop(machine);
+        // All threads have ended: what they still said was about the old machine.
+        while self.events.try_recv().is_ok() {}
+        self.unfinished.fill(false);
+        surface.clear();
+        let mut machine = Machine::load(&blueprint, Arc::clone(&surface))?;
+        lock(&machine.gpu).device().announce_nothing();
+        machine.start(&blueprint.mailbox)?;
+        self.phase = Phase::Live { blueprint, machine, paused: false };
+        self.outbox.answer(FromVmm::Running);
+        Ok(())
+    }
+
+    /// Gives a report to a device; before the machine lives there is nobody to give it to.
+    fn deliver(&mut self, report: Report, device: impl Fn(&Machine) -> &Shared<Input>) {
+        if let Phase::Live { machine, .. } = &self.phase {
+            use crate::devices::transport::Slot;
+            let mut device = lock(device(machine));
+            device.device().push(report);
+            device.serve(0);
+        }
+    }
+
+    fn serve_queue(&mut self, index: usize) {
+        let (Phase::Loaded(_, machine) | Phase::Live { machine, .. }) = &self.phase else { return };
+        let mut first = 0usize;
+        for (slot, queues) in machine.slots.iter().zip(QUEUES) {
+            let Some(queue) = index.checked_sub(first) else { return };
+            if queue < queues {
+                let more = lock(slot).serve(queue);
+                if let Some(unfinished) = self.unfinished.get_mut(index) {
+                    *unfinished = more;
+                }
+                // A change of status wakes the first queue only; serve the others with it.
+                if queue == 0 && !more {
+                    for other in 1..queues {
+                        let more = lock(slot).serve(other);
+                        if let Some(unfinished) =
+                            self.unfinished.get_mut(first.saturating_add(other))
+                        {
+                            *unfinished = more;
+                        }
+                    }
+                }
+                return;
+            }
+            first = first.saturating_add(queues);
+        }
+    }
+
+    fn collect_news(&mut self) {
+        let (Phase::Loaded(_, machine) | Phase::Live { machine, .. }) = &self.phase else { return };
+        let Some(surface) = &self.surface else { return };
+        let news = lock(&machine.gpu).device().take_news();
+        let geometry = surface.geometry();
+        self.outbox.add(news, geometry.width_px(), geometry.height_px());
+    }
+}
