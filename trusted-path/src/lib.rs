@@ -27,6 +27,8 @@ mod words;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod rig;
 
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
