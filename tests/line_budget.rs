@@ -1,0 +1,24 @@
+//! Holds both sides of the wall to their budgets of lines, counted as `cargo lines` counts them.
+
+use std::path::Path;
+
+#[path = "../xtask/src/lines.rs"]
+mod lines;
+
+fn check(name: &str) {
+    let side = lines::SIDES.into_iter().find(|side| side.name == name).unwrap();
+    let count = lines::count(Path::new(env!("CARGO_MANIFEST_DIR")), side).unwrap();
+    println!("{name}: {count} lines, budget {}", side.budget);
+    assert!(count > 0, "nothing of {name} was found");
+    assert!(count <= side.budget, "{name} has {count} lines, its budget is {}", side.budget);
+}
+
+#[test]
+fn the_trusted_side_is_within_its_budget() {
+    check("trusted side");
+}
+
+#[test]
+fn the_guest_side_is_within_its_budget() {
+    check("tabard-vmm");
+}
