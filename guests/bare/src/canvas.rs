@@ -93,6 +93,37 @@ impl<P: Deref<Target = [u32]> + DerefMut> Canvas<P> {
         }
     }
 
+    /// Draws a straight stroke `width` pixels wide with round ends, smooth at its edges, where it
+    /// lies in `clip`.
+    pub fn stroke(&mut self, from: Point, to: Point, width: u32, color: Rgb888, clip: Rectangle) {
+        let reach = Size::new_equal(width + 3);
+        let ends = Rectangle::with_corners(from, to);
+        let area = Rectangle::new(ends.top_left - reach / 2, ends.size + reach)
+            .intersection(&clip)
+            .intersection(&self.bounding_box());
+        if area.is_zero_sized() {
+            return;
+        }
+        self.touch(area);
+        let (dx, dy) = ((to.x - from.x) as f32, (to.y - from.y) as f32);
+        let length_squared = (dx * dx + dy * dy).max(1.0);
+        let radius = width as f32 / 2.0 + 0.5;
+        let at = area.top_left;
+        for y in at.y..at.y + area.size.height as i32 {
+            let row = self.row(at.x as u32, y as u32, area.size.width);
+            for (x, pixel) in (at.x..).zip(row) {
+                let (px, py) = ((x - from.x) as f32, (y - from.y) as f32);
+                let along = ((px * dx + py * dy) / length_squared).clamp(0.0, 1.0);
+                let (ox, oy) = (px - along * dx, py - along * dy);
+                // Near the edge, radius - distance is this, without a square root.
+                let inside = (radius * radius - ox * ox - oy * oy) / (2.0 * radius);
+                if inside > 0.0 {
+                    *pixel = blend(*pixel, word(color), (inside.min(1.0) * 255.0) as u32);
+                }
+            }
+        }
+    }
+
     /// Writes `text` with its top left corner at (`x`, `y`), over what is there.
     pub fn text(&mut self, face: &Face, x: i32, y: i32, text: &str, color: Rgb888) {
         for (column, letter) in text.chars().enumerate() {
@@ -170,6 +201,7 @@ impl<P: Deref<Target = [u32]> + DerefMut> DrawTarget for Canvas<P> {
 #[cfg(test)]
 mod tests {
     use super::{Canvas, blend, rect, rgb};
+    use embedded_graphics::prelude::Point;
 
     #[test]
     fn damage_covers_both_changes_and_is_taken_once() {
@@ -187,6 +219,16 @@ mod tests {
         assert_eq!(canvas.take_damage(), Some([0, 8, 10, 2]));
         assert_eq!(canvas.pixels()[79], 0);
         assert_eq!(canvas.pixels()[80], 0x123456);
+    }
+
+    #[test]
+    fn a_stroke_is_solid_inside_and_stays_in_its_clip() {
+        let mut canvas = Canvas::new(vec![0; 400], 20, 20);
+        let clip = rect(0, 0, 20, 12);
+        canvas.stroke(Point::new(5, 10), Point::new(15, 10), 4, rgb(0xffffff), clip);
+        assert_eq!(canvas.pixels()[10 * 20 + 10], 0xffffff);
+        assert_eq!(canvas.pixels()[11 * 20 + 10], 0xffffff);
+        assert!(canvas.pixels()[12 * 20..].iter().all(|&pixel| pixel == 0));
     }
 
     #[test]

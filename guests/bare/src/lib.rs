@@ -8,8 +8,10 @@ extern crate alloc;
 
 pub mod canvas;
 pub mod cursor;
+pub mod drawing;
 pub mod editor;
 pub mod font;
+pub mod forgery;
 pub mod keys;
 pub mod options;
 pub mod pointer;
