@@ -39,8 +39,9 @@ use tabard_wire::{FailReason, FromVmm};
 use session::End;
 use wire::Wire;
 
-/// The descriptor that `tabard` leaves open over `exec`.
-const WIRE_FD: i32 = 3;
+/// The descriptor that `tabard` hands over as standard input: the one place that a parent can
+/// fill without unsafe code.
+const WIRE_FD: i32 = 0;
 /// Exit status when the process was not started by `tabard`.
 const STATUS_NO_WIRE: u8 = 2;
 

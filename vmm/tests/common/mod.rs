@@ -1,0 +1,261 @@
+//! Plays `tabard` for one real `tabard-vmm`: starts it with a socket on descriptor 0, gives it
+//! memfds and reads what it says. Every wait has an end.
+#![allow(dead_code)]
+
+use std::fs::File;
+use std::io::{IoSlice, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, recv, sendmsg, socketpair,
+};
+use tabard_wire::{FailReason, FromVmm, MESSAGE_BYTES, SurfaceGeometry, ToVmm};
+
+/// Longest wait for anything; the guests run their first instructions interpreted here.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Vmm {
+    pub child: Child,
+    socket: OwnedFd,
+    pub serial: File,
+    pub surface: File,
+    pub geometry: SurfaceGeometry,
+    pub generation: u32,
+    pub seen: Vec<FromVmm>,
+}
+
+pub fn memfd(bytes: &[u8]) -> OwnedFd {
+    let fd = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+    File::from(fd.try_clone().unwrap()).write_all(bytes).unwrap();
+    fd
+}
+
+pub fn sealed_surface(geometry: SurfaceGeometry) -> OwnedFd {
+    let fd = memfd_create("surface", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    ftruncate(&fd, geometry.total_bytes()).unwrap();
+    fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).unwrap();
+    fd
+}
+
+impl Vmm {
+    /// Starts the process and nothing else.
+    pub fn spawn() -> Self {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tabard-vmm"));
+        // The wire is descriptor 0: std fills it without any unsafe code.
+        command.stdin(theirs).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let geometry = SurfaceGeometry::new(640, 480).unwrap();
+        Self {
+            child,
+            socket: ours,
+            serial: tempfile::tempfile().unwrap(),
+            surface: File::from(sealed_surface(geometry)),
+            geometry,
+            generation: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    pub fn send(&self, message: ToVmm) {
+        self.send_bytes(&message.encode(), &[]);
+    }
+
+    pub fn send_with(&self, message: ToVmm, fd: impl AsFd) {
+        self.send_bytes(&message.encode(), &[fd.as_fd()]);
+    }
+
+    pub fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() {
+            assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
+        }
+        sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    /// Everything up to `Load`, with this kernel.
+    pub fn set_up(&mut self, kernel: &[u8], memory_mib: u32, vcpus: u8) {
+        self.send(ToVmm::Machine { memory_mib, vcpus });
+        self.send_with(ToVmm::Kvm, File::options().read(true).write(true).open("/dev/kvm").unwrap());
+        self.send_with(ToVmm::Kernel, memfd(kernel));
+        self.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &self.serial);
+        self.resize(640, 480);
+    }
+
+    /// A machine that runs the built-in guest and has said that it is ready.
+    pub fn boot(guest: &str) -> Self {
+        let mut vmm = Self::spawn();
+        vmm.set_up(tabard_guests::builtin(guest).unwrap().elf, 64, 1);
+        vmm.send(ToVmm::Load);
+        vmm.expect(FromVmm::Loaded);
+        vmm.send(ToVmm::Boot);
+        vmm.expect(FromVmm::Running);
+        vmm
+    }
+
+    pub fn resize(&mut self, width: u32, height: u32) {
+        self.generation += 1;
+        self.geometry = SurfaceGeometry::new(width, height).unwrap();
+        self.surface = File::from(sealed_surface(self.geometry));
+        let message = ToVmm::Surface { generation: self.generation, geometry: self.geometry };
+        self.send_with(message, &self.surface);
+    }
+
+    /// The next message; `None` at the end of the wire.
+    pub fn receive(&mut self) -> Option<FromVmm> {
+        self.receive_within(PATIENCE).expect("the VMM said nothing in time")
+    }
+
+    pub fn receive_within(&mut self, time: Duration) -> Option<Option<FromVmm>> {
+        let timeout = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        if poll(&mut fds, Some(&timeout)).unwrap() == 0 {
+            return None;
+        }
+        let mut bytes = [0; MESSAGE_BYTES + 1];
+        let (_, length) = match recv(&self.socket, &mut bytes, RecvFlags::empty()) {
+            Ok(received) => received,
+            Err(rustix::io::Errno::CONNRESET) => return Some(None),
+            Err(error) => panic!("{error}"),
+        };
+        if length == 0 {
+            return Some(None);
+        }
+        let message = FromVmm::decode(&bytes[..length]).unwrap();
+        self.seen.push(message);
+        Some(Some(message))
+    }
+
+    pub fn wait_for(&mut self, what: &str, mut found: impl FnMut(&FromVmm) -> bool) -> FromVmm {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.receive() {
+                Some(message) if found(&message) => return message,
+                Some(_) => {}
+                None => panic!("the VMM ended before {what}; it said {:?}", self.seen),
+            }
+        }
+        panic!("no {what} in time");
+    }
+
+    pub fn expect(&mut self, expected: FromVmm) {
+        self.wait_for(&format!("{expected:?}"), |message| *message == expected);
+    }
+
+    pub fn expect_failure(&mut self) -> (FailReason, u64) {
+        let failed = self.wait_for("failure", |m| matches!(m, FromVmm::Failed { .. }));
+        let FromVmm::Failed { reason, detail } = failed else { unreachable!() };
+        assert_eq!(self.receive(), None);
+        assert_eq!(self.wait_for_exit().code(), Some(1));
+        (reason, detail)
+    }
+
+    /// Reads and drops messages until the other end is gone, then the status.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the VMM did not end");
+            let _ = self.receive_within(Duration::from_millis(20));
+        }
+    }
+
+    pub fn serial_text(&mut self) -> String {
+        let mut text = String::new();
+        self.serial.rewind().unwrap();
+        self.serial.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Waits for the `count`th line with this text.
+    pub fn wait_for_line(&mut self, text: &str, count: usize) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let all = self.serial_text();
+            if let Some(line) = all.lines().filter(|line| line.contains(text)).nth(count - 1) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < end, "no line with {text} in {all:?}");
+            let _ = self.receive_within(Duration::from_millis(5));
+        }
+    }
+
+    pub fn serial_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.serial.rewind().unwrap();
+        self.serial.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Closes the wire and leaves the process to itself.
+    pub fn hang_up(self) -> Child {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        let closed = OwnedFd::from(File::open("/dev/null").unwrap());
+        drop(std::mem::replace(&mut this.socket, closed));
+        // The child is left behind by an exchange too: the value is never dropped.
+        std::mem::replace(&mut this.child, Command::new("true").spawn().unwrap())
+    }
+
+    pub fn pixels(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes =
+            vec![0; (self.geometry.stride_bytes() * self.geometry.height_px()) as usize];
+        self.surface.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    pub fn quit(mut self) {
+        self.send(ToVmm::Quit);
+        assert_eq!(self.wait_for_exit().code(), Some(0));
+    }
+}
+
+impl Drop for Vmm {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Private memory of a process in KiB without the mapping of exactly `guest_kib` and without
+/// shared ones.
+pub fn private_kib_without(process: u32, guest_kib: u64) -> u64 {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
+    let (mut total, mut skip) = (0, false);
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let number = words.next().and_then(|word| word.parse::<u64>().ok());
+        match (first, number) {
+            ("Size:", Some(kib)) => skip |= kib == guest_kib,
+            ("Private_Clean:" | "Private_Dirty:", Some(kib)) if !skip => total += kib,
+            _ => {}
+        }
+        if first.contains('-') {
+            skip = line.contains("/memfd:");
+        }
+    }
+    total
+}
+
+/// Processor time that a process has used, in ticks of 10 ms.
+pub fn cpu_ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}

@@ -1,0 +1,188 @@
+//! The real process with real guests on the real `/dev/kvm`.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::Vmm;
+use tabard_wire::{FromVmm, StopReason, ToVmm};
+
+fn key(code: u16) -> String {
+    format!("{{\"device\":\"keyboard\",\"type\":1,\"code\":{code},\"value\":1}}")
+}
+
+#[test]
+fn the_probe_gets_ready_and_shows_a_picture() {
+    let mut vmm = Vmm::boot("probe");
+
+    vmm.wait_for("damage", |m| matches!(m, FromVmm::Damage { generation: 1, .. }));
+    vmm.wait_for_line("\"ready\":\"probe\",\"width\":640,\"height\":480", 1);
+
+    assert!(vmm.pixels().iter().any(|byte| *byte != 0));
+    vmm.quit();
+}
+
+#[test]
+fn a_key_arrives() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+
+    vmm.send(ToVmm::Key { code: 30, pressed: true });
+    vmm.send(ToVmm::Key { code: 30, pressed: false });
+
+    vmm.wait_for_line(&key(30), 1);
+    vmm.wait_for_line("\"code\":30,\"value\":0}", 1);
+    vmm.quit();
+}
+
+#[test]
+fn the_pointer_and_its_wheel_arrive() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+
+    vmm.send(ToVmm::Pointer { x: 1000, y: 32767 });
+    vmm.send(ToVmm::Button { code: 0x110, pressed: true });
+    vmm.send(ToVmm::Wheel { vertical: -1, horizontal: 0 });
+
+    vmm.wait_for_line("\"type\":3,\"code\":1,\"value\":32767", 1);
+    vmm.wait_for_line("\"type\":1,\"code\":272,\"value\":1", 1);
+    vmm.wait_for_line("\"type\":2,\"code\":8,\"value\":", 1);
+    vmm.quit();
+}
+
+#[test]
+fn a_new_surface_resizes_the_guest() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+
+    vmm.resize(800, 600);
+
+    vmm.wait_for("the old picture", |m| {
+        matches!(m, FromVmm::Scanout { generation: 2, width: 640, height: 480 })
+    });
+    vmm.expect(FromVmm::Scanout { generation: 2, width: 800, height: 600 });
+    vmm.wait_for_line("\"resized\"", 1);
+    assert!(vmm.pixels().iter().any(|byte| *byte != 0));
+    vmm.quit();
+}
+
+#[test]
+fn a_reset_starts_the_guest_again() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+
+    vmm.send(ToVmm::Reset);
+
+    vmm.expect(FromVmm::Running);
+    vmm.wait_for_line("\"ready\"", 2);
+    vmm.send(ToVmm::Key { code: 48, pressed: true });
+    vmm.wait_for_line(&key(48), 1);
+    vmm.quit();
+}
+
+#[test]
+fn a_paused_guest_gets_its_keys_after_it_resumes() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+
+    vmm.send(ToVmm::Pause);
+    vmm.expect(FromVmm::Paused);
+    vmm.send(ToVmm::Key { code: 46, pressed: true });
+    // The answer to a second pause says that the key has been taken.
+    vmm.send(ToVmm::Pause);
+    vmm.expect(FromVmm::Paused);
+    assert!(!vmm.serial_text().contains(&key(46)));
+
+    vmm.send(ToVmm::Resume);
+    vmm.expect(FromVmm::Running);
+    vmm.wait_for_line(&key(46), 1);
+    vmm.quit();
+}
+
+#[test]
+fn the_power_button_ends_the_guest() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.send(ToVmm::PowerButton);
+    vmm.expect(FromVmm::Stopped(StopReason::PowerOff));
+    assert_eq!(vmm.wait_for_exit().code(), Some(0));
+}
+
+#[test]
+fn a_reset_while_paused_runs() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.send(ToVmm::Pause);
+    vmm.expect(FromVmm::Paused);
+    vmm.send(ToVmm::Reset);
+    vmm.expect(FromVmm::Running);
+    vmm.wait_for_line("\"ready\"", 1);
+    vmm.quit();
+}
+
+#[test]
+fn a_flood_of_flushes_stops_neither_input_nor_quit() {
+    let mut vmm = Vmm::boot("flood");
+    vmm.wait_for("damage", |m| matches!(m, FromVmm::Damage { .. }));
+
+    // Input is taken at once: the answer to a pause comes after all the keys before it.
+    let start = Instant::now();
+    for _ in 0..500 {
+        vmm.send(ToVmm::Key { code: 30, pressed: true });
+        vmm.send(ToVmm::Key { code: 30, pressed: false });
+    }
+    vmm.send(ToVmm::Pause);
+    vmm.expect(FromVmm::Paused);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    vmm.send(ToVmm::Resume);
+    vmm.expect(FromVmm::Running);
+    let start = Instant::now();
+    vmm.quit();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_reader_that_does_not_read_makes_damage_merge() {
+    let mut vmm = Vmm::boot("flood");
+    vmm.wait_for("damage", |m| matches!(m, FromVmm::Damage { .. }));
+
+    // Nothing is read while the socket fills; the process must not grow with it.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = private_kib(&vmm);
+    std::thread::sleep(Duration::from_secs(2));
+    let after = private_kib(&vmm);
+
+    assert!(after <= before + 256, "{before} KiB became {after} KiB");
+    vmm.send(ToVmm::Pause);
+    vmm.expect(FromVmm::Paused);
+    vmm.quit();
+}
+
+/// Private memory without the guest's own.
+fn private_kib(vmm: &Vmm) -> u64 {
+    common::private_kib_without(vmm.child.id(), 64 << 10)
+}
+
+#[test]
+fn the_process_itself_stays_small() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+    let kib = private_kib(&vmm);
+    println!("private memory beyond guest memory and surface: {kib} KiB");
+    assert!(kib < 5 << 10, "{kib} KiB");
+    vmm.quit();
+}
+
+#[test]
+fn an_idle_guest_uses_no_processor() {
+    let mut vmm = Vmm::boot("probe");
+    vmm.wait_for_line("\"ready\"", 1);
+    // Let the guest finish its first frame.
+    while vmm.receive_within(Duration::from_millis(300)).is_some() {}
+
+    let before = common::cpu_ticks(vmm.child.id());
+    std::thread::sleep(Duration::from_secs(2));
+    let used = common::cpu_ticks(vmm.child.id()) - before;
+
+    assert!(used <= 1, "{used} ticks of 10 ms in 2 s");
+    vmm.quit();
+}
