@@ -1,7 +1,7 @@
 //! The secure-attention chord: which keys it is made of, and whether a press completes it.
 
 use crate::{HeldKeys, KeyCode};
-use std::{fmt, str::FromStr};
+use std::fmt;
 use thiserror::Error;
 
 /// Why a text is no usable chord. Each message says what to write instead.
@@ -221,14 +221,6 @@ impl Modifier {
     /// Whether one key could stand for both.
     fn overlaps(self, other: &Self) -> bool {
         self.codes().iter().any(|code| other.codes().contains(code))
-    }
-}
-
-impl FromStr for Chord {
-    type Err = ChordError;
-
-    fn from_str(text: &str) -> Result<Self, ChordError> {
-        Self::parse(text)
     }
 }
 

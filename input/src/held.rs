@@ -108,18 +108,6 @@ impl HeldKeys {
         self.down.iter().filter(|(_, fate)| **fate == Fate::Delivered).map(|((_, code), _)| *code)
     }
 
-    /// How many keys are down on all sources.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.down.len()
-    }
-
-    /// Whether nothing is down.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.down.is_empty()
-    }
-
     fn is_full(&self, source: SourceId) -> bool {
         self.down.len() >= MAX_KEYS || self.of(source).count() >= MAX_KEYS_PER_SOURCE
     }
@@ -179,7 +167,7 @@ mod tests {
                 press(&mut held, SourceId(source), KeyCode(code));
             }
         }
-        assert_eq!(held.len(), MAX_KEYS);
+        assert_eq!(held.down.len(), MAX_KEYS);
         held.press(A, KeyCode(2000), Fate::Swallowed, Capacity::Always);
         assert!(held.is_down(KeyCode(2000)));
     }

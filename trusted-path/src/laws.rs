@@ -52,18 +52,25 @@ impl Judge {
         }
     }
 
-    /// The guest that every output is known to name, going back from the newest view without a
-    /// break, if it runs.
-    fn named(&self) -> Option<GuestId> {
+    /// The recipient that every output is known to name, going back from the newest view without
+    /// a break.
+    fn confirmed(&self) -> Option<Recipient> {
         let (_, newest) = *self.shown.last()?;
-        let Recipient::Guest(guest) = newest else { return None };
         let unbroken = self.shown.iter().rev().take_while(|(_, recipient)| *recipient == newest);
         let since = unbroken.last()?.0;
         let shows = |(_, _, first, confirmed): &(Size, Scale, FrameSerial, FrameSerial)| {
             *confirmed >= since && confirmed >= first
         };
         let all = !self.glass.is_empty() && self.glass.values().all(shows);
-        (all && self.running.contains(&guest)).then_some(guest)
+        all.then_some(newest)
+    }
+
+    /// The confirmed recipient, if it is a guest that runs.
+    fn named(&self) -> Option<GuestId> {
+        match self.confirmed()? {
+            Recipient::Guest(guest) => self.running.contains(&guest).then_some(guest),
+            Recipient::Trusted | Recipient::Nobody => None,
+        }
     }
 
     fn play(&mut self, step: Move) -> Result<(), TestCaseError> {
@@ -112,7 +119,7 @@ impl Judge {
     }
 
     fn judge(&mut self, event: Event) -> Result<(), TestCaseError> {
-        let named = self.named();
+        let (named, confirmed) = (self.named(), self.confirmed());
         let before = self.monitor.view();
         let layout = self.monitor.layout();
         let completes = self.completes_chord(event);
@@ -138,8 +145,18 @@ impl Judge {
             };
             prop_assert!(!effects.iter().any(pressed));
         }
-        // 3: only the user switches. Screens can only mute.
+        // 1: the user's hand acts on what is on the glass or not at all; a repeat is no hand.
         let by_user = matches!(event, Event::Key { .. } | Event::Button { .. });
+        let act = |effect: &Effect| matches!(effect, Effect::Command { .. } | Effect::Quit);
+        let acted = effects.iter().any(act) || view.recipient != before.recipient;
+        if by_user && !completes && acted {
+            prop_assert!(confirmed.is_some() && fresh.is_some(), "{event:?} brought {effects:?}");
+        }
+        if matches!(event, Event::Guest { report: GuestReport::Stopped(_), .. }) {
+            let to_the_dead = effects.iter().any(|e| matches!(e, Effect::Deliver { .. }));
+            prop_assert!(!to_the_dead);
+        }
+        // 3: only the user switches. Screens can only mute.
         if !by_user && view.recipient != before.recipient {
             let is_nobody = [view.recipient, before.recipient].contains(&Recipient::Nobody);
             prop_assert!(is_nobody, "{event:?} changed the recipient");
@@ -237,6 +254,10 @@ impl Judge {
                 _ => false,
             };
             prop_assert!(honest, "{:?} while {:?}", output.bar, new.recipient);
+            if let Recipient::Guest(guest) = new.recipient {
+                let names_it = output.windows().iter().any(|w| w.guest == guest);
+                prop_assert!(names_it, "no window of {guest:?} on {:?}", output.id);
+            }
             for window in output.windows() {
                 let guest = &config.guests[usize::from(window.guest.0)];
                 prop_assert_eq!((&window.name, window.label), (&guest.name, guest.label));
