@@ -34,6 +34,8 @@ mod scene;
 mod surface;
 mod theme;
 mod trusted;
+#[cfg(feature = "window")]
+pub mod window;
 
 pub use compositor::{Compositor, CompositorError};
 pub use font::FontError;
