@@ -93,9 +93,11 @@ impl<P: Deref<Target = [u32]> + DerefMut> Canvas<P> {
         }
     }
 
-    /// Draws a straight stroke `width` pixels wide with round ends, smooth at its edges, where it
-    /// lies in `clip`.
-    pub fn stroke(&mut self, from: Point, to: Point, width: u32, color: Rgb888, clip: Rectangle) {
+    /// Draws a straight stroke `width` pixels wide from the second of `points` to the third, with
+    /// round ends and smooth edges, where it lies in `clip`. The stroke before it went from the
+    /// first point to the second: where both overlap, the joint does not thicken.
+    pub fn stroke(&mut self, points: [Point; 3], width: u32, color: Rgb888, clip: Rectangle) {
+        let [before, from, to] = points;
         let reach = Size::new_equal(width + 3);
         let ends = Rectangle::with_corners(from, to);
         let area = Rectangle::new(ends.top_left - reach / 2, ends.size + reach)
@@ -105,20 +107,16 @@ impl<P: Deref<Target = [u32]> + DerefMut> Canvas<P> {
             return;
         }
         self.touch(area);
-        let (dx, dy) = ((to.x - from.x) as f32, (to.y - from.y) as f32);
-        let length_squared = (dx * dx + dy * dy).max(1.0);
-        let radius = width as f32 / 2.0 + 0.5;
         let at = area.top_left;
         for y in at.y..at.y + area.size.height as i32 {
             let row = self.row(at.x as u32, y as u32, area.size.width);
             for (x, pixel) in (at.x..).zip(row) {
-                let (px, py) = ((x - from.x) as f32, (y - from.y) as f32);
-                let along = ((px * dx + py * dy) / length_squared).clamp(0.0, 1.0);
-                let (ox, oy) = (px - along * dx, py - along * dy);
-                // Near the edge, radius - distance is this, without a square root.
-                let inside = (radius * radius - ox * ox - oy * oy) / (2.0 * radius);
-                if inside > 0.0 {
-                    *pixel = blend(*pixel, word(color), (inside.min(1.0) * 255.0) as u32);
+                let point = Point::new(x, y);
+                let there = if before == from { 0.0 } else { coverage(before, from, width, point) };
+                let wanted = coverage(from, to, width, point);
+                if wanted > there {
+                    let alpha = (wanted - there) / (1.0 - there);
+                    *pixel = blend(*pixel, word(color), (alpha * 255.0) as u32);
                 }
             }
         }
@@ -151,6 +149,17 @@ impl<P: Deref<Target = [u32]> + DerefMut> Canvas<P> {
             }
         }
     }
+}
+
+/// How much of the pixel at `point` a stroke covers, 0 to 1.
+fn coverage(from: Point, to: Point, width: u32, point: Point) -> f32 {
+    let (dx, dy) = ((to.x - from.x) as f32, (to.y - from.y) as f32);
+    let (px, py) = ((point.x - from.x) as f32, (point.y - from.y) as f32);
+    let along = ((px * dx + py * dy) / (dx * dx + dy * dy).max(1.0)).clamp(0.0, 1.0);
+    let (ox, oy) = (px - along * dx, py - along * dy);
+    let radius = width as f32 / 2.0 + 0.5;
+    // Near the edge, radius - distance is this, without a square root.
+    ((radius * radius - ox * ox - oy * oy) / (2.0 * radius)).clamp(0.0, 1.0)
 }
 
 /// `over` on `under`, `alpha` 0 to 255.
@@ -225,7 +234,8 @@ mod tests {
     fn a_stroke_is_solid_inside_and_stays_in_its_clip() {
         let mut canvas = Canvas::new(vec![0; 400], 20, 20);
         let clip = rect(0, 0, 20, 12);
-        canvas.stroke(Point::new(5, 10), Point::new(15, 10), 4, rgb(0xffffff), clip);
+        let points = [Point::new(5, 10), Point::new(5, 10), Point::new(15, 10)];
+        canvas.stroke(points, 4, rgb(0xffffff), clip);
         assert_eq!(canvas.pixels()[10 * 20 + 10], 0xffffff);
         assert_eq!(canvas.pixels()[11 * 20 + 10], 0xffffff);
         assert!(canvas.pixels()[12 * 20..].iter().all(|&pixel| pixel == 0));

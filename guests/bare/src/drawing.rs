@@ -15,6 +15,8 @@ pub const WIDTHS: [u32; 4] = [2, 4, 8, 16];
 /// A straight piece of a stroke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
+    /// Where the segment before it in its stroke starts; where there is none, as `from`.
+    pub before: (i16, i16),
     /// Where it starts.
     pub from: (i16, i16),
     /// Where it ends.
@@ -23,15 +25,12 @@ pub struct Segment {
     pub color: u8,
     /// Index into [`WIDTHS`].
     pub width: u8,
-    /// Whether a stroke starts here.
-    first: bool,
 }
 
 impl Segment {
-    /// Both ends.
-    pub fn ends(&self) -> (Point, Point) {
-        let point = |(x, y): (i16, i16)| Point::new(x.into(), y.into());
-        (point(self.from), point(self.to))
+    /// The points before its start, at its start and at its end.
+    pub fn points(&self) -> [Point; 3] {
+        [self.before, self.from, self.to].map(|(x, y)| Point::new(x.into(), y.into()))
     }
 
     /// Colour as 0xRRGGBB.
@@ -53,13 +52,15 @@ pub struct Drawing {
     pub color: u8,
     /// The pen's width, an index into [`WIDTHS`].
     pub width: u8,
-    last: Option<(i16, i16)>,
+    last: Option<[(i16, i16); 2]>,
+    /// Where in `segments` each stroke starts.
+    starts: Vec<usize>,
 }
 
 impl Default for Drawing {
     /// Nothing drawn, and a pen of the first colour and the second width.
     fn default() -> Self {
-        Self { segments: Vec::new(), color: 0, width: 1, last: None }
+        Self { segments: Vec::new(), color: 0, width: 1, last: None, starts: Vec::new() }
     }
 }
 
@@ -73,13 +74,18 @@ impl Drawing {
     pub fn draw_to(&mut self, x: i32, y: i32) -> Segment {
         let clamp = |value: i32| value.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         let to = (clamp(x), clamp(y));
-        let first = self.last.is_none();
-        let from = self.last.replace(to).unwrap_or(to);
-        let segment = Segment { from, to, color: self.color, width: self.width, first };
         if self.segments.len() >= MAX_SEGMENTS {
             // The oldest eighth stays on the glass until the next repaint only.
             self.segments.drain(..MAX_SEGMENTS / 8);
+            self.starts.retain(|&start| start >= MAX_SEGMENTS / 8);
+            self.starts.iter_mut().for_each(|start| *start -= MAX_SEGMENTS / 8);
         }
+        if self.last.is_none() {
+            self.starts.push(self.segments.len());
+        }
+        let [before, from] = self.last.unwrap_or([to, to]);
+        self.last = Some([from, to]);
+        let segment = Segment { before, from, to, color: self.color, width: self.width };
         self.segments.push(segment);
         segment
     }
@@ -91,7 +97,7 @@ impl Drawing {
 
     /// Takes back the last stroke.
     pub fn undo(&mut self) {
-        let start = self.segments.iter().rposition(|segment| segment.first).unwrap_or(0);
+        let start = self.starts.pop().unwrap_or(0);
         self.segments.truncate(start);
         self.lift();
     }
@@ -99,6 +105,7 @@ impl Drawing {
     /// Takes back all strokes.
     pub fn clear(&mut self) {
         self.segments.clear();
+        self.starts.clear();
         self.lift();
     }
 

@@ -189,7 +189,7 @@ impl Sketch {
                 self.dot(x, 34, FAINT);
                 self.dot(x, 32, STRIP);
             }
-            self.dot(x, pixels, rgb(pen));
+            self.dot(x, pixels + 2, rgb(pen));
         }
         let keys = "1-6 colour   + - width   Z undo   C clear";
         let x = width as i32 - MARGIN + 14 - SMALL.width(keys) as i32;
@@ -203,12 +203,11 @@ impl Sketch {
     fn dot(&mut self, x: i32, diameter: u32, color: Rgb888) {
         let canvas = &mut self.screen.canvas;
         let at = Point::new(x, canvas.height() as i32 - STRIP_HEIGHT / 2);
-        canvas.stroke(at, at, diameter, color, canvas.bounding_box());
+        canvas.stroke([at; 3], diameter, color, canvas.bounding_box());
     }
 }
 
 /// Draws one segment on the paper.
 fn show(screen: &mut Screen, segment: &Segment, paper: Rectangle) {
-    let (from, to) = segment.ends();
-    screen.canvas.stroke(from, to, segment.pixels(), rgb(segment.rgb()), paper);
+    screen.canvas.stroke(segment.points(), segment.pixels(), rgb(segment.rgb()), paper);
 }

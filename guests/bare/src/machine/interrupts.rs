@@ -6,6 +6,7 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::ptr::{read_volatile, write_volatile};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 const IO_APIC: usize = 0xfec0_0000;
 const IO_APIC_PINS: u32 = 24;
@@ -95,13 +96,13 @@ pub(super) fn enable(base: usize, pin: u32, configurable: bool) {
 /// Sleeps until a device interrupts, and acknowledges it.
 pub(super) fn wait() {
     unsafe extern "C" {
-        static mut last_vector: u8;
+        static last_vector: AtomicU8;
     }
     // SAFETY: `hlt` raises #GP at CPL 3; the handler in `boot` waits for one interrupt and steps
     // over it. The interrupt handler writes `last_vector` only.
     unsafe { asm!("hlt", options(nostack)) };
-    // SAFETY: written by the interrupt handler only, which cannot run now.
-    let vector = unsafe { read_volatile(&raw const last_vector) };
+    // SAFETY: the byte is in the data section of the boot code for as long as the guest runs.
+    let vector = unsafe { last_vector.load(Ordering::Relaxed) };
     let pin = u32::from(vector).wrapping_sub(FIRST_VECTOR);
     with(|state| {
         for source in state.sources.iter().flatten().filter(|source| source.pin == pin) {
