@@ -1,4 +1,4 @@
-//! A drawing as a list of strokes, so that it can be drawn again at another size of the screen.
+//! A drawing as a list of strokes on a sheet that is fitted to the screen, whatever its size.
 
 use alloc::vec::Vec;
 use embedded_graphics::prelude::Point;
@@ -9,18 +9,62 @@ const MAX_SEGMENTS: usize = 250_000;
 /// The colours, by number.
 pub const COLORS: [u32; 6] = [0xf2f2ee, 0xe3b34c, 0x5aa9d6, 0xe8716a, 0x7cc08a, 0xb48ce0];
 
-/// The widths of a stroke in pixels.
-pub const WIDTHS: [u32; 4] = [2, 4, 8, 16];
+/// The widths of a stroke in sheet units.
+pub const WIDTHS: [u32; 4] = [3, 6, 10, 18];
+
+/// Size of the sheet that is always in view, in sheet units.
+const SHEET: (f32, f32) = (1000.0, 600.0);
+/// Stored steps per sheet unit: a pixel of the widest screen is about two of them.
+const STEPS: f32 = 8.0;
+
+/// How the sheet lies on the screen: as large as fits, in the middle.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// Pixels per sheet unit.
+    scale: f32,
+    left: f32,
+    top: f32,
+}
+
+impl View {
+    /// The view of the sheet on `width` * `height` pixels.
+    pub fn new(width: u32, height: u32) -> Self {
+        let (width, height) = (width.max(1) as f32, height.max(1) as f32);
+        let scale = (width / SHEET.0).min(height / SHEET.1);
+        let left = (width - SHEET.0 * scale) / 2.0;
+        Self { scale, left, top: (height - SHEET.1 * scale) / 2.0 }
+    }
+
+    /// The place on the sheet that lies under the pixel.
+    pub fn place(&self, x: i32, y: i32) -> Place {
+        // `as` stops at the ends of the range, far outside the screen.
+        let step = |pixel: i32, start: f32| nearest((pixel as f32 - start) / self.scale * STEPS);
+        (step(x, self.left) as i16, step(y, self.top) as i16)
+    }
+
+    /// The pixel over the place on the sheet.
+    fn pixel(&self, (x, y): Place) -> Point {
+        let pixel = |step: i16, start: f32| nearest(f32::from(step) / STEPS * self.scale + start);
+        Point::new(pixel(x, self.left), pixel(y, self.top))
+    }
+}
+
+fn nearest(value: f32) -> i32 {
+    (if value < 0.0 { value - 0.5 } else { value + 0.5 }) as i32
+}
+
+/// A place on the sheet, in steps.
+pub type Place = (i16, i16);
 
 /// A straight piece of a stroke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
     /// Where the segment before it in its stroke starts; where there is none, as `from`.
-    pub before: (i16, i16),
+    pub before: Place,
     /// Where it starts.
-    pub from: (i16, i16),
+    pub from: Place,
     /// Where it ends.
-    pub to: (i16, i16),
+    pub to: Place,
     /// Index into [`COLORS`].
     pub color: u8,
     /// Index into [`WIDTHS`].
@@ -28,9 +72,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The points before its start, at its start and at its end.
-    pub fn points(&self) -> [Point; 3] {
-        [self.before, self.from, self.to].map(|(x, y)| Point::new(x.into(), y.into()))
+    /// The pixels before its start, at its start and at its end.
+    pub fn points(&self, view: View) -> [Point; 3] {
+        [self.before, self.from, self.to].map(|place| view.pixel(place))
     }
 
     /// Colour as 0xRRGGBB.
@@ -38,9 +82,10 @@ impl Segment {
         COLORS.get(usize::from(self.color)).copied().unwrap_or(COLORS[0])
     }
 
-    /// Width in pixels.
-    pub fn pixels(&self) -> u32 {
-        WIDTHS.get(usize::from(self.width)).copied().unwrap_or(WIDTHS[0])
+    /// Width in pixels, at least 1.
+    pub fn pixels(&self, view: View) -> u32 {
+        let width = WIDTHS.get(usize::from(self.width)).copied().unwrap_or(WIDTHS[0]);
+        nearest(width as f32 * view.scale).max(1) as u32
     }
 }
 
@@ -52,7 +97,7 @@ pub struct Drawing {
     pub color: u8,
     /// The pen's width, an index into [`WIDTHS`].
     pub width: u8,
-    last: Option<[(i16, i16); 2]>,
+    last: Option<[Place; 2]>,
     /// Where in `segments` each stroke starts.
     starts: Vec<usize>,
 }
@@ -70,10 +115,8 @@ impl Drawing {
         &self.segments
     }
 
-    /// Moves the pen to a point and draws; the first point after [`Drawing::lift`] is a dot.
-    pub fn draw_to(&mut self, x: i32, y: i32) -> Segment {
-        let clamp = |value: i32| value.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-        let to = (clamp(x), clamp(y));
+    /// Moves the pen to a place and draws; the first point after [`Drawing::lift`] is a dot.
+    pub fn draw_to(&mut self, to: Place) -> Segment {
         if self.segments.len() >= MAX_SEGMENTS {
             // The oldest eighth stays on the glass until the next repaint only.
             self.segments.drain(..MAX_SEGMENTS / 8);
@@ -109,18 +152,14 @@ impl Drawing {
         self.lift();
     }
 
-    /// Draws a view of mountains, a sun and a sail to fill a picture of `width` * `height`.
-    pub fn demo(&mut self, width: u32, height: u32) {
-        // Points are given on a sheet of 1000 * 600.
-        let scale = (width as f32 / 1000.0).min(height as f32 / 600.0);
-        let left = (width as f32 - 1000.0 * scale) / 2.0;
-        let top = (height as f32 - 600.0 * scale) / 2.0;
-        let pen = if scale < 0.9 { 0 } else { 1 };
+    /// Draws a view of mountains, a sun and a sail.
+    pub fn demo(&mut self) {
+        let (fine, thick) = (0, 1);
         let mut path = |color: u8, width: u8, points: &[(f32, f32)]| {
             (self.color, self.width) = (color, width);
             self.lift();
             for (x, y) in points {
-                self.draw_to((left + x * scale) as i32, (top + y * scale) as i32);
+                self.draw_to((nearest(x * STEPS) as i16, nearest(y * STEPS) as i16));
             }
         };
         let mountains: [&[(f32, f32)]; 4] = [
@@ -129,21 +168,21 @@ impl Drawing {
             &[(325., 220.), (352., 206.), (378., 228.), (402., 204.), (432., 218.)],
             &[(556., 172.), (585., 160.), (612., 184.), (634., 162.), (655., 168.)],
         ];
-        path(2, pen + 1, mountains[0]);
-        path(2, pen + 1, mountains[1]);
-        path(0, pen, mountains[2]);
-        path(0, pen, mountains[3]);
-        path(2, pen, &[(30., 400.), (970., 400.)]);
-        path(1, pen + 1, &circle((835., 120.), 48., 48));
+        path(2, thick, mountains[0]);
+        path(2, thick, mountains[1]);
+        path(0, fine, mountains[2]);
+        path(0, fine, mountains[3]);
+        path(2, fine, &[(30., 400.), (970., 400.)]);
+        path(1, thick, &circle((835., 120.), 48., 48));
         for ray in circle((0., 0.), 1., 12) {
             let at = |radius: f32| (835. + ray.0 * radius, 120. + ray.1 * radius);
-            path(1, pen, &[at(64.), at(84.)]);
+            path(1, fine, &[at(64.), at(84.)]);
         }
-        path(3, pen + 1, &[(250., 478.), (430., 478.), (395., 512.), (285., 512.), (250., 478.)]);
-        path(0, pen, &[(340., 478.), (340., 352.), (425., 462.), (340., 462.)]);
-        path(0, pen, &[(328., 372.), (328., 462.), (268., 462.), (328., 372.)]);
+        path(3, thick, &[(250., 478.), (430., 478.), (395., 512.), (285., 512.), (250., 478.)]);
+        path(0, fine, &[(340., 478.), (340., 352.), (425., 462.), (340., 462.)]);
+        path(0, fine, &[(328., 372.), (328., 462.), (268., 462.), (328., 372.)]);
         for (x, y, waves) in [(120., 535., 7), (520., 470., 6), (600., 540., 8)] {
-            path(4, pen, &wave((x, y), waves));
+            path(4, fine, &wave((x, y), waves));
         }
         (self.color, self.width) = (0, 1);
         self.lift();
@@ -180,15 +219,15 @@ fn wave(start: (f32, f32), count: u16) -> Vec<(f32, f32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Drawing, MAX_SEGMENTS};
+    use super::{Drawing, MAX_SEGMENTS, View};
 
     #[test]
     fn undo_takes_back_one_stroke() {
         let mut drawing = Drawing::default();
-        drawing.draw_to(1, 1);
-        drawing.draw_to(2, 2);
+        drawing.draw_to((1, 1));
+        drawing.draw_to((2, 2));
         drawing.lift();
-        drawing.draw_to(5, 5);
+        drawing.draw_to((5, 5));
         drawing.undo();
         assert_eq!(drawing.segments().len(), 2);
     }
@@ -196,26 +235,40 @@ mod tests {
     #[test]
     fn a_stroke_continues_where_it_was() {
         let mut drawing = Drawing::default();
-        drawing.draw_to(1, 1);
-        assert_eq!(drawing.draw_to(2, 3).from, (1, 1));
+        drawing.draw_to((1, 1));
+        assert_eq!(drawing.draw_to((2, 3)).from, (1, 1));
         drawing.lift();
-        assert_eq!(drawing.draw_to(9, 9).from, (9, 9));
+        assert_eq!(drawing.draw_to((9, 9)).from, (9, 9));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut drawing = Drawing::default();
-        for x in 0..MAX_SEGMENTS as i32 + 10 {
-            drawing.draw_to(x % 100, 0);
+        for x in 0..MAX_SEGMENTS + 10 {
+            drawing.draw_to(((x % 100) as i16, 0));
         }
         assert!(drawing.segments().len() <= MAX_SEGMENTS);
     }
 
     #[test]
+    fn what_is_drawn_appears_under_the_pointer() {
+        for (width, height) in [(320, 200), (1280, 744), (3840, 2104)] {
+            let view = View::new(width, height);
+            for (x, y) in [(0, 0), (17, 101), (width as i32 - 1, height as i32 - 1)] {
+                let pixel = view.pixel(view.place(x, y));
+                assert_eq!((pixel.x, pixel.y), (x, y));
+            }
+        }
+    }
+
+    #[test]
     fn the_demo_fits_small_pictures() {
         let mut drawing = Drawing::default();
-        drawing.demo(320, 200);
-        let inside = |(x, y): (i16, i16)| (0..320).contains(&x) && (0..200).contains(&y);
-        assert!(drawing.segments().iter().all(|segment| inside(segment.to)));
+        drawing.demo();
+        let view = View::new(320, 200);
+        for segment in drawing.segments() {
+            let [_, _, end] = segment.points(view);
+            assert!((0..320).contains(&end.x) && (0..200).contains(&end.y));
+        }
     }
 }

@@ -7,7 +7,7 @@ use embedded_graphics::prelude::{Dimensions, Point};
 use embedded_graphics::primitives::Rectangle;
 use tabard_bare::canvas::{rect, rgb};
 use tabard_bare::cursor::PENCIL;
-use tabard_bare::drawing::{COLORS, Drawing, Segment, WIDTHS};
+use tabard_bare::drawing::{COLORS, Drawing, Segment, View, WIDTHS};
 use tabard_bare::font::SMALL;
 use tabard_bare::guest;
 use tabard_bare::keys::{Key, Keyboard};
@@ -51,8 +51,7 @@ fn run(machine: Machine) -> ! {
         drawing_now: false,
     };
     if machine.options.get("demo") == Some("1") {
-        let paper = sketch.paper();
-        sketch.drawing.demo(paper.size.width, paper.size.height);
+        sketch.drawing.demo();
     }
     sketch.paint();
     sketch.screen.present_as("ready");
@@ -152,8 +151,9 @@ impl Sketch {
     }
 
     fn draw(&mut self) {
-        let segment = self.drawing.draw_to(self.pointer.x, self.pointer.y);
         let paper = self.paper();
+        let view = View::new(paper.size.width, paper.size.height);
+        let segment = self.drawing.draw_to(view.place(self.pointer.x, self.pointer.y));
         show(&mut self.screen, &segment, paper);
     }
 
@@ -209,5 +209,6 @@ impl Sketch {
 
 /// Draws one segment on the paper.
 fn show(screen: &mut Screen, segment: &Segment, paper: Rectangle) {
-    screen.canvas.stroke(segment.points(), segment.pixels(), rgb(segment.rgb()), paper);
+    let view = View::new(paper.size.width, paper.size.height);
+    screen.canvas.stroke(segment.points(view), segment.pixels(view), rgb(segment.rgb()), paper);
 }
