@@ -33,7 +33,7 @@ pub enum LayoutMode {
 /// Everything that the monitor knows from the desk file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MonitorConfig {
-    /// The guests, in the order of the desk file; [`GuestId`] counts them from 0.
+    /// The guests, in the order of the desk file; [`tabard_view::GuestId`] counts from 0.
     pub guests: Vec<GuestConfig>,
     /// The layout to begin with.
     pub layout: LayoutMode,
