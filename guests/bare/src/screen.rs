@@ -16,6 +16,8 @@ pub struct Screen {
     pub canvas: Canvas<Pages>,
     /// What the host asked for; the canvas is smaller if memory is short.
     wanted: (u32, u32),
+    /// What is to be flushed before the canvas's damage.
+    urgent: Option<[u32; 4]>,
     shown: bool,
 }
 
@@ -30,7 +32,7 @@ impl Screen {
             }
             None => NO_DISPLAY,
         };
-        Self { name, gpu, canvas: fit(name, wanted), wanted, shown: false }
+        Self { name, gpu, canvas: fit(name, wanted), wanted, urgent: None, shown: false }
     }
 
     /// Follows a change of the display; whether there is a new canvas to paint.
@@ -57,8 +59,9 @@ impl Screen {
     pub fn present_as(&mut self, word: &str) {
         let (width, height) = (self.canvas.width(), self.canvas.height());
         let damage = self.canvas.take_damage();
-        let result = match (&mut self.gpu, damage) {
-            (Some(gpu), Some(area)) if self.shown => gpu.flush(area),
+        let mut areas = [self.urgent.take(), damage].into_iter().flatten();
+        let result = match (&mut self.gpu, areas.next()) {
+            (Some(gpu), Some(area)) if self.shown => gpu.flush(area, areas.next()),
             (Some(gpu), _) if !self.shown => gpu.attach(self.canvas.pixels(), width, height),
             _ => Ok(()),
         };
@@ -74,6 +77,14 @@ impl Screen {
         }
     }
 
+    /// Has what changed so far flushed by the next [`Screen::present`] before what changes from
+    /// now on, as a rectangle of its own.
+    pub fn part(&mut self) {
+        if self.urgent.is_none() {
+            self.urgent = self.canvas.take_damage();
+        }
+    }
+
     /// Brings what changed to the glass.
     pub fn present(&mut self) {
         self.present_as("resized");
@@ -82,7 +93,7 @@ impl Screen {
     /// Flushes one rectangle (x, y, width, height) whether it changed or not.
     pub fn flush(&mut self, area: [u32; 4]) {
         if let Some(gpu) = &mut self.gpu
-            && let Err(error) = gpu.flush(area)
+            && let Err(error) = gpu.flush(area, None)
         {
             report(error);
         }

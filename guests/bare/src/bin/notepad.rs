@@ -118,7 +118,7 @@ impl Notepad {
         }
         // The letter first: it is what the user waits for.
         self.draw_text();
-        self.screen.present();
+        self.screen.part();
         self.draw_status(false);
         self.screen.present();
         if (self.pointer.x, self.pointer.y) != (before.x, before.y) {

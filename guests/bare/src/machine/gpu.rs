@@ -22,7 +22,7 @@ const CONTROL_QUEUE: u16 = 0;
 const CURSOR_QUEUE: u16 = 1;
 const QUEUE_SIZE: usize = 8;
 /// Commands sent together; each takes two descriptors.
-const BATCH: usize = 3;
+const BATCH: usize = 4;
 /// Rounds of asking before sleeping: a host that answers at all does so within a few of these.
 const SPIN_ROUNDS: u32 = 50_000;
 
@@ -79,7 +79,7 @@ impl Requests {
         // Answers are awaited on the spot: an interrupt for each would only cost time.
         queue.set_dev_notify(false);
         let slot = || Slot { command: [0; COMMAND_WORDS * 4], response: [0; RESPONSE_WORDS * 4] };
-        Ok(Self { index, queue, slots: Box::new([slot(), slot(), slot()]) })
+        Ok(Self { index, queue, slots: Box::new([slot(), slot(), slot(), slot()]) })
     }
 
     /// Sends up to [`BATCH`] commands by one notification and waits for all answers.
@@ -243,18 +243,29 @@ impl Gpu {
         Ok(())
     }
 
-    /// Brings one rectangle of the pixels to the glass.
+    /// Brings one or two rectangles of the pixels to the glass, by one notification; the first
+    /// is on the glass before the second is looked at.
     ///
     /// # Errors
     ///
     /// Where the host refuses.
-    pub fn flush(&mut self, area: Area) -> core::result::Result<(), GpuError> {
-        let [x, y, _, _] = area;
-        let offset = (u64::from(y) * u64::from(self.size.0) + u64::from(x)) * 4;
-        self.control(&[
-            Command::transfer(self.resource, area, offset),
-            Command::resource_flush(self.resource, area),
-        ])
+    pub fn flush(
+        &mut self,
+        first: Area,
+        second: Option<Area>,
+    ) -> core::result::Result<(), GpuError> {
+        let width = u64::from(self.size.0);
+        let resource = self.resource;
+        let pair = |area: Area| {
+            let [x, y, _, _] = area;
+            let offset = (u64::from(y) * width + u64::from(x)) * 4;
+            [Command::transfer(resource, area, offset), Command::resource_flush(resource, area)]
+        };
+        let [transfer, flush] = pair(first);
+        match second.map(pair) {
+            Some([transfer2, flush2]) => self.control(&[transfer, flush, transfer2, flush2]),
+            None => self.control(&[transfer, flush]),
+        }
     }
 
     /// Gives the pointer a picture of [`CURSOR_SIDE`] squared pixels 0xAARRGGBB, pointing at
