@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let content = frame.content;
     let shape = SurfaceShape::packed(content.width, content.height).ok_or("Empty content")?;
     let (surface, memory) = Surface::create(shape)?;
-    let noise: Vec<u8> = (0..shape.total_bytes).map(|at| (at * 2_654_435_761 >> 7) as u8).collect();
+    let noise: Vec<u8> =
+        (0..shape.total_bytes).map(|at| ((at * 2_654_435_761) >> 7) as u8).collect();
     File::from(memory).write_all_at(&noise, 0)?;
     let guest = GuestId(0);
     let (width_px, height_px) = (content.width, content.height);

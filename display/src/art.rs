@@ -66,7 +66,13 @@ pub(crate) fn fit(
         if size_px.saturating_mul(5) / 2 > height {
             continue;
         }
-        if let Some((first, second)) = fonts.break_in_two(&full, bold(size_px), width) {
+        // Between name and marking if both fit, else where the halves are most alike.
+        let parted = full.split_once("  ·  ").map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let parted = parted.filter(|(first, second)| {
+            fonts.width(first, bold(size_px)).max(fonts.width(second, bold(size_px))) <= width
+        });
+        let broken = parted.or_else(|| fonts.break_in_two(&full, bold(size_px), width));
+        if let Some((first, second)) = broken {
             let style = bold(size_px);
             let width = fonts.width(&first, style).max(fonts.width(&second, style));
             return Fitted { lines: vec![first, second], style, width };
@@ -112,7 +118,13 @@ pub(crate) fn strip(painter: &mut Painter, rect: Rect, name: &str, label: Option
     let badge = badge_px(rect.height);
     let aside = badge.saturating_mul(2).saturating_add(painter.px(6));
     let room = rect.width.saturating_sub(aside.saturating_mul(2));
-    let fitted = fit(painter, ("", name, marking), STRIP_TEXT, (room, rect.height));
+    // A little smaller rather than without its pattern.
+    let ends_px = painter.px(pattern_units(appearance.pattern).saturating_add(20));
+    let spare = room.saturating_sub(ends_px.saturating_mul(2));
+    let mut fitted = fit(painter, ("", name, marking), STRIP_TEXT, (spare, rect.height));
+    if fitted.lines.len() > 1 || fitted.width > spare || spare == 0 {
+        fitted = fit(painter, ("", name, marking), STRIP_TEXT, (room, rect.height));
+    }
     let middle = words(painter, rect, &fitted, appearance.text_color.to_u32());
     let flat = badges(painter, rect, middle, &appearance);
     ends(painter, rect, flat, &appearance);

@@ -182,9 +182,10 @@ fn trusted_screen(parts: &mut Vec<Part>, output: &OutputView, screen: &TrustedSc
         }
         TrustedBody::Help(keys) => {
             let room = lowest.saturating_sub(first.y).saturating_sub(px(20));
-            let table = Rect { height: room, ..first };
+            let wanted = trusted::help_height(output.scale, first.width, keys.len());
+            let table = Rect { height: room.min(wanted), ..first };
             drawn(parts, table, Drawing::Help(keys.clone()));
-            lowest
+            table.bottom()
         }
     };
     let y = end.saturating_add(px(28)).min(lowest.max(end));

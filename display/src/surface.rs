@@ -23,6 +23,10 @@ pub const CURSOR_BYTES: u64 = 4 * 64 * 64;
 /// The largest surface: a guest's mode comes from Tabard, so this bounds Tabard's own mistakes.
 const MAX_TOTAL_BYTES: u64 = 1 << 30;
 
+/// From this many bytes on, a row is stored past the caches.
+#[cfg(target_arch = "x86_64")]
+const STREAM_BYTES: usize = 8192;
+
 /// Where things are in a surface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SurfaceShape {
@@ -155,12 +159,15 @@ impl Surface {
 
     /// Like [`Surface::copy_row`], with every pixel dimmed as in a window without focus.
     pub fn dim_row(&self, y: u32, x: u32, into: &mut [u32]) -> usize {
-        let count = self.copy_row(y, x, into);
-        // The row was just written, so this second pass runs in the nearest cache.
-        for pixel in into.iter_mut().take(count) {
-            *pixel = theme::dim(*pixel);
+        let mut done = 0usize;
+        // In pieces that are dimmed while they are still in the nearest cache.
+        for piece in into.chunks_mut(1024) {
+            let at = x.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
+            let count = self.copy_row(y, at, piece);
+            piece.iter_mut().take(count).for_each(|pixel| *pixel = theme::dim(*pixel));
+            done = done.saturating_add(count);
         }
-        count
+        done
     }
 
     /// The cursor image as it is now: 64x64 pixels, 0xAARRGGBB, colours premultiplied.
@@ -204,13 +211,49 @@ impl Drop for Surface {
 /// `bytes` bytes must be readable at `source` and writable at `target`, and not overlap.
 #[cfg(target_arch = "x86_64")]
 unsafe fn copy_opaque(source: *const u8, target: *mut u8, bytes: usize) {
-    // SAFETY: the caller vouches for both ranges; the direction flag is clear by the ABI.
+    // Long rows belong to a picture that is larger than the caches: storing past them saves
+    // reading the target first.
+    let aligned = target.addr().is_multiple_of(16);
+    let streamed = if aligned && bytes >= STREAM_BYTES { bytes & !63 } else { 0 };
+    if streamed > 0 {
+        // SAFETY: the caller vouches for both ranges, of which this is the first `streamed`
+        // bytes, a positive multiple of 64; the target is aligned to 16. SSE2 is part of x86-64.
+        unsafe {
+            std::arch::asm!(
+                "2:",
+                "prefetchnta [rsi + 512]",
+                "movdqu {a}, [rsi]",
+                "movdqu {b}, [rsi + 16]",
+                "movdqu {c}, [rsi + 32]",
+                "movdqu {d}, [rsi + 48]",
+                "movntdq [rdi], {a}",
+                "movntdq [rdi + 16], {b}",
+                "movntdq [rdi + 32], {c}",
+                "movntdq [rdi + 48], {d}",
+                "add rsi, 64",
+                "add rdi, 64",
+                "sub rcx, 64",
+                "jnz 2b",
+                "sfence",
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                inout("rcx") streamed => _,
+                inout("rsi") source => _,
+                inout("rdi") target => _,
+                options(nostack)
+            );
+        }
+    }
+    // SAFETY: `streamed <= bytes`, so the rest of both ranges is what the caller vouches for;
+    // the direction flag is clear by the ABI.
     unsafe {
         std::arch::asm!(
             "rep movsb",
-            inout("rcx") bytes => _,
-            inout("rsi") source => _,
-            inout("rdi") target => _,
+            inout("rcx") bytes.saturating_sub(streamed) => _,
+            inout("rsi") source.wrapping_add(streamed) => _,
+            inout("rdi") target.wrapping_add(streamed) => _,
             options(nostack, preserves_flags)
         );
     }

@@ -1,7 +1,7 @@
 //! The pieces of the trusted screen, and what Tabard says in place of a guest's pixels.
 
 use tabard_labels::LabelSet;
-use tabard_view::{Hint, Rect, TrustedRow};
+use tabard_view::{Hint, Rect, Scale, TrustedRow};
 
 use crate::art;
 use crate::font::{Style, Weight};
@@ -10,8 +10,10 @@ use crate::theme;
 
 /// Size of ordinary text, in units.
 const PLAIN_TEXT: u32 = 16;
-/// Height of a line of hints and of an entry of the help table, in units.
+/// Height of a line of hints, in units.
 pub(crate) const HINT_UNITS: u32 = 36;
+/// Height of an entry of the help table, in units.
+const HELP_UNITS: u32 = 42;
 /// A row narrower than this many units stacks state and remark.
 const NARROW_UNITS: u32 = 860;
 
@@ -151,32 +153,43 @@ pub(crate) fn hints(painter: &mut Painter, hints: &[Hint]) {
     }
 }
 
+/// Columns and rows of a help table of so many keys on a screen of this width.
+fn help_grid(scale: Scale, width: u32, count: usize) -> (u32, u32) {
+    let columns = if width < scale.px(500) { 1 } else { 2 };
+    (columns, u32::try_from(count).unwrap_or(u32::MAX).div_ceil(columns).max(1))
+}
+
+/// The height that a help table would like to have, in pixels.
+pub(crate) fn help_height(scale: Scale, width: u32, count: usize) -> u32 {
+    scale.px(HELP_UNITS).saturating_mul(help_grid(scale, width, count).1)
+}
+
 /// Every key and what it does, in two columns, or one where the screen is narrow.
 pub(crate) fn help(painter: &mut Painter, hints: &[Hint]) {
     let whole = painter.frame.size.rect();
-    let count = u32::try_from(hints.len()).unwrap_or(u32::MAX);
-    let columns = if whole.width < painter.px(500) { 1 } else { 2 };
-    let rows = count.div_ceil(columns).max(1);
+    let (columns, rows) = help_grid(painter.scale, whole.width, hints.len());
     let gap = painter.px(40);
     let gaps = gap.saturating_mul(columns.saturating_sub(1));
     let wide = whole.width.saturating_sub(gaps).checked_div(columns).unwrap_or(0);
-    let line = painter.px(HINT_UNITS + 4).min(whole.height.checked_div(rows).unwrap_or(0));
+    let line = painter.px(HELP_UNITS).min(whole.height.checked_div(rows).unwrap_or(0));
     let cap_height = painter.px(28).min(line.saturating_sub(painter.px(2)));
-    let widest = hints.iter().map(|hint| cap_width(painter, &hint.key)).max().unwrap_or(0);
-    let caps = widest.min(wide / 2);
     let sizes = (painter.px(PLAIN_TEXT), painter.px(10));
-    for (index, hint) in (0u32..).zip(hints) {
-        let column = index.checked_div(rows).unwrap_or(0);
-        let row = index.checked_rem(rows).unwrap_or(0);
+    let per_column = usize::try_from(rows).unwrap_or(1).max(1);
+    for (column, hints) in (0u32..).zip(hints.chunks(per_column)) {
         let x = wide.saturating_add(gap).saturating_mul(column);
-        let y = line.saturating_mul(row);
-        let cap = cap_width(painter, &hint.key).min(caps);
-        key_cap(painter, Rect::new(x, y, cap, cap_height), &hint.key, theme::SMALL_TEXT);
-        let after = x.saturating_add(caps).saturating_add(painter.px(16));
-        let room = x.saturating_add(wide).saturating_sub(after);
-        let (text, style) = painter.tools.fonts.shrink(&hint.text, Weight::Regular, sizes, room);
-        let place = Rect::new(after, y, room, cap_height.saturating_sub(painter.px(3)));
-        painter.text(place, Align::Left, &text, style, theme::TEXT);
+        let widest = hints.iter().map(|hint| cap_width(painter, &hint.key)).max().unwrap_or(0);
+        let caps = widest.min(wide / 2);
+        for (row, hint) in (0u32..).zip(hints) {
+            let y = line.saturating_mul(row);
+            let cap = cap_width(painter, &hint.key).min(caps);
+            key_cap(painter, Rect::new(x, y, cap, cap_height), &hint.key, theme::SMALL_TEXT);
+            let after = x.saturating_add(caps).saturating_add(painter.px(16));
+            let room = x.saturating_add(wide).saturating_sub(after);
+            let fonts = &mut painter.tools.fonts;
+            let (text, style) = fonts.shrink(&hint.text, Weight::Regular, sizes, room);
+            let place = Rect::new(after, y, room, cap_height.saturating_sub(painter.px(3)));
+            painter.text(place, Align::Left, &text, style, theme::TEXT);
+        }
     }
 }
 

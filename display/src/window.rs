@@ -101,7 +101,8 @@ impl WindowPresenter {
                     .map(|name| format!("{name}={}", std::env::var(name).unwrap_or_default()))
                     .collect::<Vec<_>>()
                     .join(", "),
-                reason: error.to_string(),
+                // The library's text begins with a place in its own source.
+                reason: error.to_string().rsplit(": ").next().unwrap_or_default().to_owned(),
             })?;
         event_loop.set_control_flow(ControlFlow::Wait);
         let proxy = event_loop.create_proxy();
