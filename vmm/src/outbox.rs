@@ -29,6 +29,14 @@ impl Outbox {
         self.answers.push_back(message);
     }
 
+    /// Adds a change of state that nobody asked for. One that waits already is not said twice:
+    /// a guest that resets itself without end must not grow the queue.
+    pub fn announce(&mut self, message: FromVmm) {
+        if self.answers.back() != Some(&message) {
+            self.answers.push_back(message);
+        }
+    }
+
     /// Whether so many answers wait that no more should be asked for.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
@@ -123,6 +131,15 @@ mod tests {
         outbox.add(damage(9), 100, 100);
         let rect = Rect { x: 1, y: 0, width: 9, height: 1 };
         assert_eq!(outbox.next(), Some(FromVmm::Damage { generation: 1, rect }));
+    }
+
+    #[test]
+    fn a_guest_that_resets_without_end_does_not_grow_the_queue() {
+        let mut outbox = Outbox::default();
+        for _ in 0..1000 {
+            outbox.announce(FromVmm::Running);
+        }
+        assert_eq!(outbox.answers.len(), 1);
     }
 
     #[test]

@@ -79,13 +79,20 @@ struct Session {
 }
 
 /// Runs one guest over the wire until either side ends it.
-///
-/// # Errors
-/// When the process cannot have the few descriptors that it needs to run at all.
-pub fn run(wire: Wire) -> std::io::Result<End> {
-    let mut session = Session::new(wire)?;
+pub fn run(wire: Wire) -> End {
+    let watch = match Watch::new(&wire) {
+        Ok(watch) => watch,
+        Err(error) => {
+            eprintln!("Descriptors of the session cannot be had: {error}");
+            let errno = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
+            let detail = errno.unwrap_or(0);
+            wire.send(FromVmm::Failed { reason: FailReason::Device, detail });
+            return End::Failed;
+        }
+    };
+    let mut session = Session::new(wire, watch);
     let end = match session.serve() {
-        Stop::Quietly => return Ok(End::Done),
+        Stop::Quietly => return End::Done,
         Stop::Guest(reason) => {
             session.outbox.answer(FromVmm::Stopped(reason));
             End::Done
@@ -97,17 +104,22 @@ pub fn run(wire: Wire) -> std::io::Result<End> {
         }
     };
     session.outbox.last_words(&session.wire);
-    Ok(end)
+    end
 }
 
-impl Session {
-    fn new(wire: Wire) -> std::io::Result<Self> {
+/// The descriptors that the session waits on, all but the wire.
+struct Watch {
+    epoll: Epoll,
+    wake: EventFd,
+    notifiers: Vec<EventFd>,
+}
+
+impl Watch {
+    fn new(wire: &Wire) -> std::io::Result<Self> {
         let epoll = Epoll::new()?;
-        let interest = EventSet::IN;
         let watch =
             |fd, token| epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(EventSet::IN, token));
         watch(wire.as_fd().as_raw_fd(), TOKEN_WIRE)?;
-        let (sender, events) = channel();
         let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
         watch(wake.as_raw_fd(), TOKEN_PROCESSORS)?;
         let mut notifiers = Vec::new();
@@ -116,18 +128,26 @@ impl Session {
             watch(notifier.as_raw_fd(), token)?;
             notifiers.push(notifier);
         }
-        Ok(Self {
+        Ok(Self { epoll, wake, notifiers })
+    }
+}
+
+impl Session {
+    fn new(wire: Wire, watch: Watch) -> Self {
+        let Watch { epoll, wake, notifiers } = watch;
+        let (sender, events) = channel();
+        Self {
             wire,
             outbox: Outbox::default(),
             epoll,
-            interest,
+            interest: EventSet::IN,
             events,
             mailbox: Mailbox { sender, wake },
             unfinished: vec![false; notifiers.len()],
             notifiers,
             surface: None,
             phase: Phase::Setup(Box::default()),
-        })
+        }
     }
 
     fn serve(&mut self) -> Stop {
@@ -143,7 +163,10 @@ impl Session {
         self.take_messages()?;
         while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Reset => self.reset()?,
+                Event::Reset => {
+                    self.reset()?;
+                    self.outbox.announce(FromVmm::Running);
+                }
                 Event::Stopped(reason) => return Err(Stop::Guest(reason)),
             }
         }
@@ -259,7 +282,11 @@ impl Session {
             }
             ToVmm::Pause => self.set_paused(true),
             ToVmm::Resume => self.set_paused(false),
-            ToVmm::Reset => self.reset(),
+            ToVmm::Reset => {
+                self.reset()?;
+                self.outbox.answer(FromVmm::Running);
+                Ok(())
+            }
             // Without ACPI there is no button that the guest could see.
             ToVmm::PowerButton => Err(Stop::Guest(StopReason::PowerOff)),
             ToVmm::Machine { .. }
@@ -368,7 +395,6 @@ impl Session {
         lock(&machine.gpu).device().announce_nothing();
         machine.start(&blueprint.mailbox)?;
         self.phase = Phase::Live { blueprint, machine, paused: false };
-        self.outbox.answer(FromVmm::Running);
         Ok(())
     }
 

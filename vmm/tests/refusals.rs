@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use common::{Vmm, memfd, sealed_surface};
-use tabard_wire::{FailReason, StopReason, FromVmm, SurfaceGeometry, ToVmm};
+use tabard_wire::{FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
 
 fn probe() -> Vec<u8> {
     tabard_guests::builtin("probe").unwrap().elf.to_vec()

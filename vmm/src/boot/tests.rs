@@ -1,1 +1,99 @@
-//! Tests.
+use std::io::Write;
+
+use super::*;
+use crate::memory::allocate;
+
+/// A bzImage with this boot protocol version and 64-bit flag and a body of 1 KiB.
+fn bz_image(version: u16, flags: u16) -> Vec<u8> {
+    let mut file = vec![0u8; 1024 + 1024];
+    file[0x1f1] = 1;
+    file[0x1f4..0x1f8].copy_from_slice(&64u32.to_le_bytes());
+    file[0x1fe..0x200].copy_from_slice(&0xaa55u16.to_le_bytes());
+    file[0x202..0x206].copy_from_slice(b"HdrS");
+    file[0x206..0x208].copy_from_slice(&version.to_le_bytes());
+    file[0x211] = 1;
+    file[0x214..0x218].copy_from_slice(&0x10_0000u32.to_le_bytes());
+    file[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+    file[0x236..0x238].copy_from_slice(&flags.to_le_bytes());
+    file[0x260..0x264].copy_from_slice(&0x4000u32.to_le_bytes());
+    file[1024] = 0xf4;
+    file
+}
+
+fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
+    let file = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    };
+    Image { kernel: file(kernel), initrd: initrd.map(file), command_line: line.to_vec() }
+}
+
+#[test]
+fn a_bz_image_is_entered_by_the_64_bit_protocol() {
+    let ram = allocate(16).unwrap();
+    let entry = load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b"quiet"), " x=1", &ram).unwrap();
+    assert_eq!(entry, Entry::Linux64 { address: 0x10_0200, info: BOOT_PARAMS });
+    let first: u8 = ram.read_obj(GuestAddress(0x10_0000)).unwrap();
+    assert_eq!(first, 0xf4);
+    let mut line = [0; 10];
+    ram.read_slice(&mut line, GuestAddress(COMMAND_LINE)).unwrap();
+    assert_eq!(&line, b"quiet x=1\0");
+}
+
+#[test]
+fn the_ramdisk_is_at_the_top_and_told() {
+    let ram = allocate(16).unwrap();
+    load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b""), "", &ram).unwrap();
+    let place: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x218)).unwrap();
+    let bytes: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x21c)).unwrap();
+    assert_eq!((place, bytes), ((16 << 20) - 4096, 6));
+    let mut initrd = [0; 6];
+    ram.read_slice(&mut initrd, GuestAddress(place.into())).unwrap();
+    assert_eq!(&initrd, b"initrd");
+}
+
+#[test]
+fn a_32_bit_bz_image_has_no_entry() {
+    let ram = allocate(16).unwrap();
+    let error = load(&image(&bz_image(0x20f, 0), None, b""), "", &ram).unwrap_err();
+    assert_eq!(error.reason, FailReason::KernelEntry);
+}
+
+#[test]
+fn a_bz_image_cut_short_names_the_missing_bytes() {
+    let ram = allocate(16).unwrap();
+    let mut kernel = bz_image(0x20f, 1);
+    kernel.truncate(1024 + 1009 - 100);
+    let error = load(&image(&kernel, None, b""), "", &ram).unwrap_err();
+    assert_eq!(error, BootError::new(FailReason::KernelTruncated, 100));
+}
+
+#[test]
+fn the_memory_map_leaves_out_the_hole() {
+    let ram = allocate(4096).unwrap();
+    let map = memory_map(&ram);
+    assert_eq!(map.last(), Some(&(crate::memory::HOLE_END, 1 << 30, true)));
+    assert_eq!(map[2], (0x10_0000, crate::memory::HOLE_START - 0x10_0000, true));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_kernel_file_panics(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        elf in proptest::prelude::any::<bool>(),
+    ) {
+        let ram = allocate(16).unwrap();
+        let mut kernel = bytes;
+        if elf {
+            let head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0";
+            kernel.splice(0..head.len().min(kernel.len()), head.iter().copied());
+            if kernel.len() >= 68 {
+                kernel[32..40].copy_from_slice(&64u64.to_le_bytes());
+                kernel[54..58].copy_from_slice(&[56, 0, 2, 0]);
+                kernel[64..68].copy_from_slice(&1u32.to_le_bytes());
+            }
+        }
+        let _ = load(&image(&kernel, None, b""), "", &ram);
+    }
+}

@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::fs::File;
-use std::io::{IoSlice, Read, Seek, Write};
+use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -46,13 +46,9 @@ pub fn sealed_surface(geometry: SurfaceGeometry) -> OwnedFd {
 impl Vmm {
     /// Starts the process and nothing else.
     pub fn spawn() -> Self {
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .unwrap();
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tabard-vmm"));
         // The wire is descriptor 0: std fills it without any unsafe code.
         command.stdin(theirs).stdout(Stdio::null());
@@ -89,7 +85,10 @@ impl Vmm {
     /// Everything up to `Load`, with this kernel.
     pub fn set_up(&mut self, kernel: &[u8], memory_mib: u32, vcpus: u8) {
         self.send(ToVmm::Machine { memory_mib, vcpus });
-        self.send_with(ToVmm::Kvm, File::options().read(true).write(true).open("/dev/kvm").unwrap());
+        self.send_with(
+            ToVmm::Kvm,
+            File::options().read(true).write(true).open("/dev/kvm").unwrap(),
+        );
         self.send_with(ToVmm::Kernel, memfd(kernel));
         self.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &self.serial);
         self.resize(640, 480);
@@ -120,7 +119,8 @@ impl Vmm {
     }
 
     pub fn receive_within(&mut self, time: Duration) -> Option<Option<FromVmm>> {
-        let timeout = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+        let timeout =
+            Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
         if poll(&mut fds, Some(&timeout)).unwrap() == 0 {
             return None;
@@ -176,10 +176,7 @@ impl Vmm {
     }
 
     pub fn serial_text(&mut self) -> String {
-        let mut text = String::new();
-        self.serial.rewind().unwrap();
-        self.serial.read_to_string(&mut text).unwrap();
-        text
+        String::from_utf8_lossy(&self.serial_bytes()).into_owned()
     }
 
     /// Waits for the `count`th line with this text.
@@ -195,10 +192,11 @@ impl Vmm {
         }
     }
 
+    /// All that the guest has written; the offset belongs to the VMM, so it is not moved.
     pub fn serial_bytes(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.serial.rewind().unwrap();
-        self.serial.read_to_end(&mut bytes).unwrap();
+        use std::os::unix::fs::FileExt;
+        let mut bytes = vec![0; self.serial.metadata().unwrap().len() as usize];
+        self.serial.read_exact_at(&mut bytes, 0).unwrap();
         bytes
     }
 
