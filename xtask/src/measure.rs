@@ -14,11 +14,11 @@ use crate::{build, lines, table};
 /// # Errors
 /// A sentence, if something cannot be measured or a figure is over its limit.
 pub fn run() -> Result<(), String> {
-    let tabard = build::release()?;
+    // The measuring program starts the `tabard-vmm` beside `tabard`.
+    build::release()?;
     let mut figures = Vec::new();
     let mut bench = build::cargo();
     bench.args(["bench", "--package", "tabard", "--bench", "measure"]);
-    bench.env("TABARD_VMM", tabard.with_file_name("tabard-vmm"));
     let mut child = bench
         .stdout(Stdio::piped())
         .spawn()

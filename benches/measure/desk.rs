@@ -1,0 +1,103 @@
+//! Desks of built-in guests, without a screen, and the pixels to look for.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tabard::harness::{Harness, Snapshot};
+use tabard::session::Options;
+use tabard::session::desk::Desk;
+use tabard_display::RawInput;
+use tabard_view::{OutputId, Scale, Size};
+use tempfile::TempDir;
+
+use crate::Fault;
+
+/// The screen of every desk, and of the peer.
+pub const SIZE: Size = Size { width: 1280, height: 800 };
+/// The only screen.
+pub const SCREEN: OutputId = OutputId(0);
+/// Memory of each guest, and of the peer's.
+pub const MEMORY_MIB: u32 = 64;
+/// The notepad's paper, 0x00RRGGBB: where it is, the guest has drawn.
+pub const PAPER: u32 = 0x00fb_fbf7;
+/// Nothing measured takes as long.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running desk, its serial logs in a folder of their own.
+pub struct Stage {
+    /// The desk.
+    pub harness: Harness,
+    _logs: TempDir,
+}
+
+impl Stage {
+    /// Starts a desk of these built-in guests.
+    pub fn start(builtins: &[&str]) -> Result<Self, Fault> {
+        let desk = Desk::parse(&text(builtins), Path::new("measure.toml"))
+            .map_err(|faults| faults.to_string())?;
+        let logs = tempfile::tempdir()?;
+        let vmm = tabard().with_file_name("tabard-vmm");
+        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+        let harness = Harness::start(&desk, &[(SIZE, Scale::ONE)], options)?;
+        Ok(Self { harness, _logs: logs })
+    }
+
+    /// As [`Stage::start`]; every guest has drawn, and input is open.
+    pub fn ready(builtins: &[&str]) -> Result<Self, Fault> {
+        let stage = Self::start(builtins)?;
+        let ready = stage.harness.wait(LIMIT, |harness| {
+            harness.status().input_open
+                && (0..builtins.len()).all(|guest| harness.serial(guest).contains("\"ready\""))
+        });
+        if ready { Ok(stage) } else { Err("The guests did not become ready".into()) }
+    }
+
+    /// Hands in a key.
+    pub fn key(&self, code: u16, pressed: bool) {
+        self.harness.input(RawInput::Key { code, pressed });
+    }
+
+    /// Waits for frames and looks at each that comes from now on, but not at what is there now:
+    /// looking costs the presenter a copy of the frame.
+    pub fn next_frame(&self, mut holds: impl FnMut(&Harness) -> bool) -> Result<(), Fault> {
+        let mut first = true;
+        let held = self.harness.wait(LIMIT, |harness| {
+            let skip = std::mem::take(&mut first);
+            !skip && holds(harness)
+        });
+        if held { Ok(()) } else { Err("The frame that was waited for never came".into()) }
+    }
+}
+
+/// The program under measurement; `tabard-vmm` is beside it.
+pub fn tabard() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_tabard"))
+}
+
+/// A desk file of these built-in guests, each of its own label.
+pub fn text(builtins: &[&str]) -> String {
+    let labels = ["UNCLASSIFIED", "CUI", "CONFIDENTIAL", "SECRET", "TOP SECRET"];
+    let guests = builtins.iter().zip(labels).enumerate().map(|(index, (builtin, label))| {
+        format!(
+            "[guests.{builtin}-{index}]\nlabel = \"{label}\"\nkernel = \"builtin:{builtin}\"\n\
+             memory = \"{MEMORY_MIB}M\"\n"
+        )
+    });
+    let layout = if builtins.len() == 1 { "solo" } else { "desk" };
+    let head = format!("[desk]\nname = \"Measure\"\ntheme = \"us\"\nlayout = \"{layout}\"\n");
+    std::iter::once(head).chain(guests).collect()
+}
+
+/// The pixels of the first guest; none while it is not shown.
+pub fn content(snapshot: &Snapshot) -> Vec<u32> {
+    let window = snapshot.view.as_ref().and_then(|view| view.output(SCREEN)?.windows().first());
+    let Some(rect) = window.map(|window| window.frame.content) else { return Vec::new() };
+    let rows = rect.y..rect.y.saturating_add(rect.height);
+    rows.flat_map(|y| snapshot.frame.row(y, rect.x, rect.width)).copied().collect()
+}
+
+/// Whether these pixels are a notepad that has drawn: mostly paper.
+pub fn is_notepad(pixels: &[u32]) -> bool {
+    let paper = pixels.iter().filter(|pixel| **pixel & 0x00ff_ffff == PAPER).count();
+    paper > pixels.len() / 2
+}

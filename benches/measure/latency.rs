@@ -1,0 +1,171 @@
+//! How long a user waits: for the first picture, for a typed letter, for the trusted screen.
+//! Tabard and its peer are measured in turns.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tabard_view::Recipient;
+
+use crate::Fault;
+use crate::desk::{LIMIT, SCREEN, Stage, content, is_notepad};
+use crate::figure::{Figure, percentile_ms};
+use crate::qemu::{self, Qemu};
+
+const ESC: u16 = 1;
+const BACKSPACE: u16 = 14;
+const LEFT_CTRL: u16 = 29;
+const A: u16 = 30;
+const LEFT_ALT: u16 = 56;
+
+const STARTS: usize = 20;
+const KEY_BLOCKS: usize = 6;
+const KEYS_PER_BLOCK: usize = 50;
+const ATTENTIONS: usize = 300;
+
+const MS: &str = "ms";
+
+/// Measures `start_to_first_pixel`.
+pub fn start() -> Result<(), Fault> {
+    let with_peer = qemu::is_there();
+    let (mut own, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        own.push(start_once()?);
+        if with_peer {
+            let (mut machine, began) = Qemu::start()?;
+            machine.until(is_notepad)?;
+            peer.push(began.elapsed());
+        }
+    }
+    Figure {
+        name: "start_to_first_pixel",
+        value: percentile_ms(&own, 0.5),
+        unit: MS,
+        limit: Some(0.25),
+        peer: Some(qemu::NAME),
+        peer_value: with_peer.then(|| percentile_ms(&peer, 0.5)),
+    }
+    .print();
+    Ok(())
+}
+
+fn start_once() -> Result<Duration, Fault> {
+    let began = Instant::now();
+    let stage = Stage::start(&["notepad"])?;
+    let mut shown = None;
+    stage.next_frame(|harness| {
+        let now = Instant::now();
+        let there = harness.snapshot(SCREEN).is_some_and(|one| is_notepad(&content(&one)));
+        shown = there.then(|| now.duration_since(began));
+        there
+    })?;
+    Ok(shown.ok_or("The first frame got lost")?)
+}
+
+/// Measures `key_to_pixel_p50` and `key_to_pixel_p99`.
+pub fn keys() -> Result<(), Fault> {
+    let stage = Stage::ready(&["notepad"])?;
+    let mut peer = if qemu::is_there() { Some(Qemu::start()?.0) } else { None };
+    if let Some(peer) = &mut peer {
+        peer.until(is_notepad)?;
+    }
+    let (mut own, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..KEY_BLOCKS {
+        let mut before = content(&stage.harness.snapshot(SCREEN).ok_or("No screen")?);
+        for index in 0..KEYS_PER_BLOCK {
+            pace(index);
+            let code = if index % 2 == 0 { A } else { BACKSPACE };
+            own.push(key_once(&stage, code, &mut before)?);
+        }
+        if let Some(peer) = &mut peer {
+            for index in 0..KEYS_PER_BLOCK {
+                pace(index);
+                peers.push(peer.key(if index % 2 == 0 { "a" } else { "backspace" })?);
+            }
+        }
+    }
+    for (name, share, limit) in
+        [("key_to_pixel_p50", 0.5, Some(0.5)), ("key_to_pixel_p99", 0.99, None)]
+    {
+        Figure {
+            name,
+            value: percentile_ms(&own, share),
+            unit: MS,
+            limit,
+            peer: Some(qemu::NAME),
+            peer_value: peer.is_some().then(|| percentile_ms(&peers, share)),
+        }
+        .print();
+    }
+    Ok(())
+}
+
+/// Types as a person would, but faster, and out of step with any refresh.
+fn pace(index: usize) {
+    let jitter = u64::try_from(index * 7 % 23).unwrap_or(0);
+    sleep(Duration::from_millis(15 + jitter));
+}
+
+fn key_once(stage: &Stage, code: u16, before: &mut Vec<u32>) -> Result<Duration, Fault> {
+    let pressed = Instant::now();
+    stage.key(code, true);
+    let mut shown = None;
+    stage.next_frame(|harness| {
+        let now = Instant::now();
+        let after = harness.snapshot(SCREEN).map(|one| content(&one));
+        let Some(after) = after.filter(|after| after != before) else { return false };
+        shown = Some(now.duration_since(pressed));
+        *before = after;
+        true
+    })?;
+    stage.key(code, false);
+    Ok(shown.ok_or("The frame got lost")?)
+}
+
+/// Measures `sak_to_glass_p99`, idle and flooded.
+pub fn attention() -> Result<(), Fault> {
+    let desks: [(&str, &[&str]); 2] = [
+        ("sak_to_glass_p99_idle", &["notepad", "notepad", "notepad"]),
+        ("sak_to_glass_p99_flooded", &["flood", "flood", "flood", "flood"]),
+    ];
+    for (name, guests) in desks {
+        let stage = Stage::ready(guests)?;
+        let samples: Result<Vec<_>, Fault> =
+            (0..ATTENTIONS).map(|index| attention_once(&stage, index)).collect();
+        Figure {
+            name,
+            value: percentile_ms(&samples?, 0.99),
+            unit: MS,
+            limit: Some(16.7),
+            peer: None,
+            peer_value: None,
+        }
+        .print();
+    }
+    Ok(())
+}
+
+/// From the chord's last key until the monitor has the confirmation that the trusted screen is up,
+/// which comes after the frame.
+fn attention_once(stage: &Stage, index: usize) -> Result<Duration, Fault> {
+    pace(index);
+    let reached = |recipient: fn(&Recipient) -> bool| {
+        let held = stage.harness.wait(LIMIT, |harness| {
+            let status = harness.status();
+            status.input_open && recipient(&status.recipient)
+        });
+        if held { Ok(()) } else { Err("The screen that was waited for never came") }
+    };
+    stage.key(LEFT_CTRL, true);
+    stage.key(LEFT_ALT, true);
+    let pressed = Instant::now();
+    stage.key(ESC, true);
+    reached(|recipient| *recipient == Recipient::Trusted)?;
+    let taken = pressed.elapsed();
+    for code in [ESC, LEFT_ALT, LEFT_CTRL] {
+        stage.key(code, false);
+    }
+    stage.key(ESC, true);
+    stage.key(ESC, false);
+    reached(|recipient| matches!(recipient, Recipient::Guest(_)))?;
+    Ok(taken)
+}

@@ -1,0 +1,169 @@
+//! The peer: Debian's QEMU with the same guest on the machine of its own that is most like
+//! Tabard's, seen through VNC and typed into through QMP, both on local sockets.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::Fault;
+use crate::desk::{LIMIT, MEMORY_MIB, SIZE};
+use crate::rfb::Client;
+
+/// What the peer is called in the figures.
+pub const NAME: &str = "qemu microvm";
+
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Whether QEMU is installed; says what to do if it is not.
+pub fn is_there() -> bool {
+    let version = Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status();
+    let there = version.is_ok_and(|status| status.success());
+    if !there {
+        eprintln!(
+            "measure: without its peer; to measure it too, run: \
+             apt-get install -y --no-install-recommends qemu-system-x86"
+        );
+    }
+    there
+}
+
+/// A running machine. Dropping it ends it.
+pub struct Qemu {
+    child: Child,
+    screen: Client,
+    control: BufReader<UnixStream>,
+    _folder: TempDir,
+}
+
+impl Qemu {
+    /// Starts one with a notepad, and says when its process was started.
+    pub fn start() -> Result<(Self, Instant), Fault> {
+        let folder = tempfile::tempdir()?;
+        let [kernel, vnc, qmp] = ["notepad", "vnc", "qmp"].map(|name| folder.path().join(name));
+        let notepad = tabard_guests::builtin("notepad").ok_or("There is no notepad")?;
+        std::fs::write(&kernel, notepad.elf)?;
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["-M", "microvm,acpi=off", "-accel", "kvm", "-cpu", "host", "-nodefaults"])
+            .args(["-no-user-config", "-display", "none"])
+            .args(["-m", &MEMORY_MIB.to_string()])
+            .arg("-kernel")
+            .arg(&kernel)
+            .args(["-global", "virtio-mmio.force-legacy=false"])
+            .args([
+                "-device",
+                &format!("virtio-gpu-device,xres={},yres={}", SIZE.width, SIZE.height),
+            ])
+            .args(["-device", "virtio-keyboard-device"])
+            .args(["-vnc", &format!("unix:{}", vnc.display())])
+            .args(["-qmp", &format!("unix:{},server=on,wait=off", qmp.display())])
+            .stdin(Stdio::null());
+        let began = Instant::now();
+        let mut child = command.spawn()?;
+        match connect_both(&mut child, &vnc, &qmp) {
+            Ok((screen, control)) => Ok((Self { child, screen, control, _folder: folder }, began)),
+            Err(error) => {
+                end(&mut child);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until its screen shows this.
+    pub fn until(&mut self, holds: impl Fn(&[u32]) -> bool) -> Result<(), Fault> {
+        let began = Instant::now();
+        while !holds(&self.screen.pixels) {
+            if began.elapsed() > LIMIT {
+                return Err("QEMU's guest does not draw".into());
+            }
+            self.screen.change()?;
+        }
+        Ok(())
+    }
+
+    /// Presses and releases a key; how long after the press its screen changed.
+    pub fn key(&mut self, qcode: &str) -> Result<Duration, Fault> {
+        let pressed = Instant::now();
+        send_key(&mut self.control, qcode, true)?;
+        self.screen.change()?;
+        let taken = pressed.elapsed();
+        answer(&mut self.control)?;
+        send_key(&mut self.control, qcode, false)?;
+        answer(&mut self.control)?;
+        Ok(taken)
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn connect_both(
+    child: &mut Child,
+    vnc: &Path,
+    qmp: &Path,
+) -> Result<(Client, BufReader<UnixStream>), Fault> {
+    let screen = Client::new(connect(child, vnc)?)?;
+    let mut control = BufReader::new(connect(child, qmp)?);
+    control.read_line(&mut String::new())?;
+    send(&mut control, &json!({ "execute": "qmp_capabilities" }))?;
+    answer(&mut control)?;
+    Ok((screen, control))
+}
+
+/// Connects as soon as the socket is there.
+fn connect(child: &mut Child, socket: &Path) -> Result<UnixStream, Fault> {
+    let began = Instant::now();
+    loop {
+        if let Ok(stream) = UnixStream::connect(socket) {
+            stream.set_read_timeout(Some(LIMIT))?;
+            return Ok(stream);
+        }
+        if let Some(status) = child.try_wait()? {
+            return Err(format!("QEMU ended: {status}").into());
+        }
+        if began.elapsed() > LIMIT {
+            return Err("QEMU does not listen".into());
+        }
+        sleep(Duration::from_micros(500));
+    }
+}
+
+fn send_key(control: &mut BufReader<UnixStream>, qcode: &str, down: bool) -> Result<(), Fault> {
+    let key = json!({ "type": "qcode", "data": qcode });
+    let event = json!({ "type": "key", "data": { "down": down, "key": key } });
+    send(control, &json!({ "execute": "input-send-event", "arguments": { "events": [event] } }))
+}
+
+fn send(control: &mut BufReader<UnixStream>, command: &Value) -> Result<(), Fault> {
+    Ok(control.get_mut().write_all(format!("{command}\n").as_bytes())?)
+}
+
+/// Reads up to the answer of the last command; events may come before it.
+fn answer(control: &mut BufReader<UnixStream>) -> Result<(), Fault> {
+    loop {
+        let mut line = String::new();
+        control.read_line(&mut line)?;
+        let message: Value = serde_json::from_str(&line)?;
+        if let Some(error) = message.get("error") {
+            return Err(format!("QEMU refused: {error}").into());
+        }
+        if message.get("return").is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    // Both fail only if it has been reaped already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
