@@ -119,7 +119,7 @@ pub(crate) fn strip(painter: &mut Painter, rect: Rect, name: &str, label: Option
     let aside = badge.saturating_mul(2).saturating_add(painter.px(6));
     let room = rect.width.saturating_sub(aside.saturating_mul(2));
     // A little smaller rather than without its pattern.
-    let ends_px = painter.px(pattern_units(appearance.pattern).saturating_add(20));
+    let ends_px = painter.px(pattern_units(appearance.pattern));
     let spare = room.saturating_sub(ends_px.saturating_mul(2));
     let mut fitted = fit(painter, ("", name, marking), STRIP_TEXT, (spare, rect.height));
     if fitted.lines.len() > 1 || fitted.width > spare || spare == 0 {
@@ -153,7 +153,7 @@ pub(crate) fn badges(
             shape(painter, place, appearance.shape, appearance.text_color.to_u32());
         }
     }
-    let margin = painter.px(14);
+    let margin = painter.px(8);
     let x = left.saturating_sub(margin);
     let end = right.saturating_add(side).saturating_add(margin);
     Rect::new(x, rect.y, end.saturating_sub(x), rect.height)

@@ -76,8 +76,6 @@ fn line(
         (0, right, notice),
         (0, 0, notice),
         (0, 0, notice.saturating_mul(2) / 3),
-        (0, 0, notice / 3),
-        (0, 0, 0),
     ];
     let room = |choice: &(u32, u32, u32)| {
         let others = choice.0.saturating_add(choice.1).saturating_add(choice.2);
@@ -85,9 +83,15 @@ fn line(
     };
     let comfort = Style { weight: Weight::Bold, size_px: painter.px(theme::BAR_TEXT) };
     let whole_text = [words.0, words.1, words.2].join("  ·  ");
-    // Down to three quarters of its size the message gives way, then the others do.
-    let wanted = painter.tools.fonts.width(&whole_text, comfort).saturating_mul(3) / 4;
-    let choice = choices.into_iter().find(|choice| room(choice) >= wanted).unwrap_or((0, 0, 0));
+    // Parts of its full width, in percent, at which the message is still comfortable, then small,
+    // then small on two lines: before each step down, the others give way.
+    let full = painter.tools.fonts.width(&whole_text, comfort);
+    let steps = [(75u32, 3), (58, 4), (34, 4)];
+    let choice = steps.into_iter().find_map(|(percent, tried)| {
+        let wanted = full.saturating_mul(percent) / 100;
+        choices.into_iter().take(tried).find(|choice| room(choice) >= wanted)
+    });
+    let choice = choice.unwrap_or((0, 0, 0));
     let sizes = (theme::BAR_TEXT, 11);
     let fitted = art::fit(painter, words, sizes, (room(&choice), rect.height));
     let (left, right, notice) = choice;
@@ -99,12 +103,8 @@ fn line(
     let place = Rect { x: rect.x.saturating_add(start), width: wide, ..rect };
     let message = art::words(painter, place, &fitted, ink);
 
-    let inner = rect.inset(0);
-    let put = |width: u32, x: u32| Rect {
-        x,
-        width: width.saturating_sub(pad.saturating_mul(2)),
-        ..inner
-    };
+    let put =
+        |width: u32, x: u32| Rect { x, width: width.saturating_sub(pad.saturating_mul(2)), ..rect };
     if left > 0 {
         let place = put(left, rect.x.saturating_add(pad));
         painter.text(place, Align::Left, &bar.left, small, small_ink);

@@ -14,7 +14,7 @@ const PLAIN_TEXT: u32 = 16;
 pub(crate) const HINT_UNITS: u32 = 36;
 /// Height of an entry of the help table, in units.
 const HELP_UNITS: u32 = 42;
-/// A row narrower than this many units stacks state and remark.
+/// Narrower than this many units, a row stacks state and remark and help has one column.
 const NARROW_UNITS: u32 = 860;
 
 pub(crate) fn title(painter: &mut Painter, title: &str) {
@@ -155,7 +155,7 @@ pub(crate) fn hints(painter: &mut Painter, hints: &[Hint]) {
 
 /// Columns and rows of a help table of so many keys on a screen of this width.
 fn help_grid(scale: Scale, width: u32, count: usize) -> (u32, u32) {
-    let columns = if width < scale.px(500) { 1 } else { 2 };
+    let columns = if width < scale.px(NARROW_UNITS) { 1 } else { 2 };
     (columns, u32::try_from(count).unwrap_or(u32::MAX).div_ceil(columns).max(1))
 }
 
@@ -173,23 +173,32 @@ pub(crate) fn help(painter: &mut Painter, hints: &[Hint]) {
     let wide = whole.width.saturating_sub(gaps).checked_div(columns).unwrap_or(0);
     let line = painter.px(HELP_UNITS).min(whole.height.checked_div(rows).unwrap_or(0));
     let cap_height = painter.px(28).min(line.saturating_sub(painter.px(2)));
-    let sizes = (painter.px(PLAIN_TEXT), painter.px(10));
     let per_column = usize::try_from(rows).unwrap_or(1).max(1);
+    // All texts at one size: the largest at which the longest fits.
+    let mut size_px = painter.px(PLAIN_TEXT);
+    let mut places = Vec::new();
     for (column, hints) in (0u32..).zip(hints.chunks(per_column)) {
         let x = wide.saturating_add(gap).saturating_mul(column);
         let widest = hints.iter().map(|hint| cap_width(painter, &hint.key)).max().unwrap_or(0);
         let caps = widest.min(wide / 2);
+        let text_x = x.saturating_add(caps).saturating_add(painter.px(16));
+        let room = x.saturating_add(wide).saturating_sub(text_x);
+        let sizes = (size_px, painter.px(10));
         for (row, hint) in (0u32..).zip(hints) {
             let y = line.saturating_mul(row);
-            let cap = cap_width(painter, &hint.key).min(caps);
-            key_cap(painter, Rect::new(x, y, cap, cap_height), &hint.key, theme::SMALL_TEXT);
-            let after = x.saturating_add(caps).saturating_add(painter.px(16));
-            let room = x.saturating_add(wide).saturating_sub(after);
+            let cap = Rect::new(x, y, cap_width(painter, &hint.key).min(caps), cap_height);
+            let text = Rect::new(text_x, y, room, cap_height.saturating_sub(painter.px(3)));
             let fonts = &mut painter.tools.fonts;
-            let (text, style) = fonts.shrink(&hint.text, Weight::Regular, sizes, room);
-            let place = Rect::new(after, y, room, cap_height.saturating_sub(painter.px(3)));
-            painter.text(place, Align::Left, &text, style, theme::TEXT);
+            let (_, style) = fonts.shrink(&hint.text, Weight::Regular, sizes, room);
+            size_px = size_px.min(style.size_px);
+            places.push((hint, cap, text));
         }
+    }
+    let style = Style { weight: Weight::Regular, size_px };
+    for (hint, cap, place) in places {
+        key_cap(painter, cap, &hint.key, theme::SMALL_TEXT);
+        let text = painter.tools.fonts.elide(&hint.text, style, place.width);
+        painter.text(place, Align::Left, &text, style, theme::TEXT);
     }
 }
 
