@@ -150,7 +150,7 @@ pub struct Gpu {
     size: (u32, u32),
     /// The cursor's picture; the device reads it once, on the update.
     cursor_pixels: Option<Pages>,
-    /// Whether the host has a cursor queue at all is known after the first update.
+    /// Whether the pointer has a picture that could be moved.
     cursor_shown: bool,
 }
 

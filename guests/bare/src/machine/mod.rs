@@ -34,6 +34,12 @@ macro_rules! guest {
             let machine = unsafe { $crate::machine::Machine::start(start_info) };
             $main(machine)
         }
+
+        #[cfg(not(test))]
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo) -> ! {
+            $crate::machine::panicked(info)
+        }
     };
 }
 
@@ -122,8 +128,8 @@ fn stop(why: &str) -> ! {
     }
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
+/// Says that the guest failed, and where, and sleeps for ever.
+pub fn panicked(info: &PanicInfo) -> ! {
     // The message may quote anything: keep the line valid JSON.
     let message = format!("{info}").replace(['"', '\\', '\n'], " ");
     stop(&format!("{{\"panic\":\"{message}\"}}"))
