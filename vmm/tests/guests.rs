@@ -27,10 +27,12 @@ fn a_key_arrives() {
     let mut vmm = Vmm::boot("probe");
     vmm.wait_for_line("\"ready\"", 1);
 
+    let start = Instant::now();
     vmm.send(ToVmm::Key { code: 30, pressed: true });
     vmm.send(ToVmm::Key { code: 30, pressed: false });
 
     vmm.wait_for_line(&key(30), 1);
+    println!("key to serial line: {:?}", start.elapsed());
     vmm.wait_for_line("\"code\":30,\"value\":0}", 1);
     vmm.quit();
 }
@@ -71,9 +73,11 @@ fn a_reset_starts_the_guest_again() {
     let mut vmm = Vmm::boot("probe");
     vmm.wait_for_line("\"ready\"", 1);
 
+    let start = Instant::now();
     vmm.send(ToVmm::Reset);
 
     vmm.expect(FromVmm::Running);
+    println!("reset to running: {:?}", start.elapsed());
     vmm.wait_for_line("\"ready\"", 2);
     vmm.send(ToVmm::Key { code: 48, pressed: true });
     vmm.wait_for_line(&key(48), 1);

@@ -251,6 +251,26 @@ fn absent_ports_read_as_ones() {
 }
 
 #[test]
+fn an_elf_without_a_pvh_note_starts_in_64_bit_mode() {
+    // mov eax, cs; mov dx, 0x3f8; out dx, al; mov eax, [rip]; hlt. The selector of 64-bit code
+    // is 0x10; the last but one is an address far outside of memory in 32-bit mode.
+    let code = [0x8c, 0xc8, 0x66, 0xba, 0xf8, 0x03, 0xee, 0x8b, 0x05, 0, 0, 0, 0, 0xf4];
+    let mut elf = tiny_guest(&code);
+    elf[64] = 0; // PT_NULL instead of PT_NOTE
+    let mut vmm = Vmm::spawn();
+    vmm.set_up(&elf, 16, 1);
+    vmm.send(ToVmm::Load);
+    vmm.send(ToVmm::Boot);
+    vmm.expect(FromVmm::Running);
+    let end = std::time::Instant::now() + common::PATIENCE;
+    while vmm.serial_bytes() != [0x10] {
+        assert!(std::time::Instant::now() < end, "{:?}", vmm.serial_bytes());
+        let _ = vmm.receive_within(std::time::Duration::from_millis(5));
+    }
+    vmm.quit();
+}
+
+#[test]
 fn several_processors_can_be_had() {
     let mut vmm = Vmm::spawn();
     vmm.set_up(&probe(), 64, 4);

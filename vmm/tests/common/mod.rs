@@ -230,8 +230,9 @@ impl Drop for Vmm {
     }
 }
 
-/// Private memory of a process in KiB without the mapping of exactly `guest_kib` and without
-/// shared ones.
+/// Written private memory of a process in KiB without the mapping of exactly `guest_kib` and the
+/// surface. Clean pages of the program's file are left out: they are shared with every other
+/// VMM, so their count depends on how many run.
 pub fn private_kib_without(process: u32, guest_kib: u64) -> u64 {
     let maps = std::fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
     let (mut total, mut skip) = (0, false);
@@ -241,7 +242,7 @@ pub fn private_kib_without(process: u32, guest_kib: u64) -> u64 {
         let number = words.next().and_then(|word| word.parse::<u64>().ok());
         match (first, number) {
             ("Size:", Some(kib)) => skip |= kib == guest_kib,
-            ("Private_Clean:" | "Private_Dirty:", Some(kib)) if !skip => total += kib,
+            ("Private_Dirty:", Some(kib)) if !skip => total += kib,
             _ => {}
         }
         if first.contains('-') {
