@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -16,6 +17,12 @@ pub struct SerialLog {
     file: File,
     /// Whether a write can wait for somebody: not for a regular file.
     may_block: bool,
+    /// Shared by all handles, so that a guest cannot reset itself to a fresh limit.
+    limit: Arc<Mutex<Limit>>,
+}
+
+#[derive(Debug)]
+struct Limit {
     left_bytes: u64,
     closed: bool,
 }
@@ -25,7 +32,8 @@ impl SerialLog {
     #[must_use]
     pub fn new(file: File, limit_bytes: u64) -> Self {
         let may_block = file.metadata().map_or(true, |metadata| !metadata.is_file());
-        Self { file, may_block, left_bytes: limit_bytes, closed: false }
+        let limit = Limit { left_bytes: limit_bytes, closed: false };
+        Self { file, may_block, limit: Arc::new(Mutex::new(limit)) }
     }
 
     /// A second handle to the same log, for after a reset; the limit goes on.
@@ -36,8 +44,7 @@ impl SerialLog {
         Ok(Self {
             file: self.file.try_clone()?,
             may_block: self.may_block,
-            left_bytes: self.left_bytes,
-            closed: self.closed,
+            limit: Arc::clone(&self.limit),
         })
     }
 
@@ -58,12 +65,14 @@ impl SerialLog {
 impl Write for SerialLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if length <= self.left_bytes {
-            self.left_bytes = self.left_bytes.saturating_sub(length);
+        let shared = Arc::clone(&self.limit);
+        let mut limit = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if length <= limit.left_bytes {
+            limit.left_bytes = limit.left_bytes.saturating_sub(length);
             self.put(bytes);
-        } else if !self.closed {
-            self.closed = true;
-            self.left_bytes = 0;
+        } else if !limit.closed {
+            limit.closed = true;
+            limit.left_bytes = 0;
             self.put(LIMIT_LINE);
         }
         Ok(bytes.len())
@@ -86,6 +95,18 @@ mod tests {
             log.write_all(&[*byte]).unwrap();
         }
         let mut expected = b"abc".to_vec();
+        expected.extend(LIMIT_LINE);
+        assert_eq!(std::fs::read(file.path()).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_limit_goes_on_after_a_reset() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = SerialLog::new(file.reopen().unwrap(), 3);
+        for _ in 0..5 {
+            log.try_clone().unwrap().write_all(b"ab").unwrap();
+        }
+        let mut expected = b"ab".to_vec();
         expected.extend(LIMIT_LINE);
         assert_eq!(std::fs::read(file.path()).unwrap(), expected);
     }

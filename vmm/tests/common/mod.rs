@@ -184,7 +184,9 @@ impl Vmm {
         let end = Instant::now() + PATIENCE;
         loop {
             let all = self.serial_text();
-            if let Some(line) = all.lines().filter(|line| line.contains(text)).nth(count - 1) {
+            // The last line may still be on its way.
+            let whole = all.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(line) = whole.lines().filter(|line| line.contains(text)).nth(count - 1) {
                 return line.to_owned();
             }
             assert!(Instant::now() < end, "no line with {text} in {all:?}");
