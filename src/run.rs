@@ -105,7 +105,7 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
 
 fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
     let (events, presenter) = bounded::<PresenterEvent>(PRESENTER_QUEUE);
-    let window = tabard_display::window::Window::open(tabard_display::window::WindowOptions {
+    let window = tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
         title: format!("Tabard: {}", desk.name),
         size,
         scale: desk.scale,

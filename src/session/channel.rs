@@ -42,7 +42,7 @@ struct Outgoing {
 /// The queue is full: the process does not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("The guest's process does not read its messages")]
-pub(crate) struct NotReading;
+pub struct NotReading;
 
 /// The session's end of the wire.
 pub(crate) struct Channel {

@@ -36,11 +36,6 @@ impl Frames {
         }
     }
 
-    /// The newest view.
-    pub(super) fn view(&self) -> &Arc<View> {
-        &self.view
-    }
-
     /// The monitor's view is another one now.
     pub(super) fn show(&mut self, view: View) {
         self.view = Arc::new(view);

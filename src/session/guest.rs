@@ -52,7 +52,10 @@ pub(crate) struct Guest {
     spec: MachineSpec,
     process: Option<GuestProcess>,
     shared: Option<Shared>,
+    /// Surfaces of this run: what the process counts from 1.
     generation: u32,
+    /// Surfaces of all runs: a new one is never taken for an old one on the glass.
+    surfaces: u32,
     picture_px: Size,
     cursor: Option<CursorImage>,
 }
@@ -64,13 +67,10 @@ impl Guest {
             process: None,
             shared: None,
             generation: 0,
+            surfaces: 0,
             picture_px: Size::default(),
             cursor: None,
         }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.spec.name
     }
 
     /// The process id of its `tabard-vmm`, if it has one.
@@ -89,7 +89,7 @@ impl Guest {
         self.process.as_ref()?;
         Some(GuestPicture {
             surface: Arc::clone(&shared.surface),
-            generation: shared.generation,
+            generation: self.surfaces,
             width_px: self.picture_px.width,
             height_px: self.picture_px.height,
             cursor: self.cursor,
@@ -110,6 +110,7 @@ impl Guest {
             total_bytes: geometry.total_bytes(),
         })?;
         self.generation = self.generation.wrapping_add(1);
+        self.surfaces = self.surfaces.wrapping_add(1);
         self.shared = Some(Shared { generation: self.generation, geometry, surface, memory });
         // The picture of the old surface is not in the new one; the process copies it over.
         self.picture_px = Size::default();
@@ -134,6 +135,7 @@ impl Guest {
         // A surface of its own for each run: nothing of the last one is left in it.
         let geometry = self.shared.as_ref().ok_or(GuestError::NoSize)?.geometry;
         self.process = None;
+        self.generation = 0;
         self.resize(Size { width: geometry.width_px(), height: geometry.height_px() })?;
         self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
         let started = self.send_surface().and_then(|()| Ok(self.send(ToVmm::Load)?));

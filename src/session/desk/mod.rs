@@ -171,7 +171,7 @@ fn read_layout(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<Layo
 fn read_sak(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<Chord> {
     let written = head.string(report, "sak", "\"Ctrl+Alt+Escape\"");
     let (text, at) = written.map_or((DEFAULT_SAK.to_owned(), 0), |sak| (sak.value, sak.at));
-    match text.parse::<Chord>() {
+    match Chord::parse(&text) {
         Ok(chord) => Some(chord),
         Err(error) => {
             report.fault(

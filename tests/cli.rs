@@ -1,0 +1,138 @@
+//! Bad input: one clear error, status 2, nothing left half-started.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{tabard, vmm};
+
+fn run(arguments: &[&str], folder: &Path) -> Output {
+    vmm();
+    Command::new(tabard())
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env("XDG_STATE_HOME", folder)
+        .output()
+        .unwrap()
+}
+
+fn desk(folder: &Path, kernel: &str) {
+    let text = format!(
+        "[desk]\nname = \"x\"\ntheme = \"us\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"{kernel}\"\n"
+    );
+    std::fs::write(folder.join("desk.toml"), text).unwrap();
+}
+
+/// Status 2 and these words on standard error, for both `check` and `run`.
+fn refused(folder: &Path, words: &[&str]) {
+    for arguments in [&["check", "desk.toml"][..], &["run", "--headless", "desk.toml"]] {
+        let output = run(arguments, folder);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{arguments:?}: {word:?} is not in {text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_is_no_elf_is_refused_by_file_line_and_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kernel"), "not a kernel at all, but long enough to be read")
+        .unwrap();
+    desk(folder.path(), "kernel");
+    refused(folder.path(), &["desk.toml:4: ", "\"one\"", "neither an ELF nor a bzImage"]);
+}
+
+#[test]
+fn a_kernel_cut_short_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let elf = tabard_guests::builtin("probe").unwrap().elf;
+    std::fs::write(folder.path().join("kernel"), &elf[..elf.len() / 2]).unwrap();
+    desk(folder.path(), "kernel");
+    refused(folder.path(), &["desk.toml:4: ", "cut short"]);
+}
+
+#[test]
+fn a_kernel_from_a_file_is_accepted_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kernel"), tabard_guests::builtin("probe").unwrap().elf)
+        .unwrap();
+    desk(folder.path(), "kernel");
+    let output = run(&["check", "desk.toml"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_kernel_that_is_missing_empty_or_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty"), "").unwrap();
+    for (kernel, word) in [("none", "No such file"), ("empty", "is empty"), (".", "not a regular")]
+    {
+        desk(folder.path(), kernel);
+        refused(folder.path(), &["desk.toml:4: ", word]);
+    }
+}
+
+#[test]
+fn an_unknown_built_in_guest_is_refused_with_those_that_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    desk(folder.path(), "builtin:emacs");
+    refused(folder.path(), &["\"emacs\"", "notepad", "sketch"]);
+}
+
+#[test]
+fn a_desk_with_faults_is_refused_with_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("desk.toml"),
+        "[desk]\nname = \"x\"\nlayout = \"pile\"\n[guests.one]\nlabel = \"COSMIC\"\n",
+    )
+    .unwrap();
+    refused(folder.path(), &["desk.toml:3: ", "desk.toml:5: ", "has no kernel"]);
+}
+
+#[test]
+fn a_desk_that_is_missing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(folder.path(), &["desk.toml", "No such file"]);
+}
+
+#[test]
+fn a_window_without_a_display_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    desk(folder.path(), "builtin:probe");
+    let output = run(&["run", "desk.toml"], folder.path());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("DISPLAY") && text.contains("--headless"), "{text}");
+}
+
+#[test]
+fn a_script_with_faults_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.test"), "desk desk.toml\nfly away\n").unwrap();
+    let output = run(&["test", "bad.test"], folder.path());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("bad.test:2"), "{text}");
+}
+
+#[test]
+fn doctor_names_the_kvm_and_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["doctor"], folder.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("/dev/kvm"), "{text}");
+}
+
+#[test]
+fn completions_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&["completions", "bash"], folder.path());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("complete -F _tabard"));
+}
