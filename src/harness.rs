@@ -1,0 +1,257 @@
+//! A running desk without a screen, for scripts, tests and the demo: real processes, real
+//! machines, pictures in memory. It asks and looks; it holds no policy.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tabard_display::headless::{Headless, HeadlessError, HeadlessHandle};
+use tabard_display::{FrameSender, RawInput};
+use tabard_view::{FrameSerial, OutputId, Recipient, Scale, Size};
+
+pub use tabard_display::headless::Snapshot;
+
+use crate::run::PRESENTER_QUEUE;
+use crate::session::desk::Desk;
+use crate::session::{Control, Options, Outcome, StartError, Status, file_name, prepare};
+
+/// Orders that may wait for the loop; more make the one who gives them wait.
+const CONTROL_QUEUE: usize = 256;
+/// How long a session may take to answer before it counts as gone.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Serial logs and process states wake nobody, so they are looked at this often.
+const RECHECK: Duration = Duration::from_millis(10);
+/// Most of a serial log that is read at once, in bytes; the session stops logging earlier.
+const SERIAL_READ_LIMIT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Why a desk without a screen did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HarnessError {
+    /// The desk cannot be started on this host.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A screen in memory could not be had.
+    #[error("Cannot make a screen in memory: {0}. Look at the memory that is free")]
+    Screen(#[from] HeadlessError),
+    /// The system gave no thread.
+    #[error("Cannot start a thread: {0}. Look at the limits that `ulimit -a` prints")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A running desk without a screen. Dropping it ends the desk and every guest.
+pub struct Harness {
+    guests: Vec<String>,
+    sak: String,
+    logs: PathBuf,
+    control: Sender<Control>,
+    screen: HeadlessHandle,
+    watch: Receiver<FrameSerial>,
+    session: Option<JoinHandle<Outcome>>,
+    presenter: Option<JoinHandle<()>>,
+}
+
+impl Harness {
+    /// Starts a desk on screens of these sizes, numbered from 0. Serial logs begin empty.
+    ///
+    /// # Errors
+    /// [`HarnessError`]; nothing is left running then.
+    pub fn start(
+        desk: &Desk,
+        outputs: &[(Size, Scale)],
+        options: Options,
+    ) -> Result<Self, HarnessError> {
+        empty_logs(desk, &options.logs)?;
+        let session = prepare(desk, &options)?;
+        let (events, presenter_events) = bounded(PRESENTER_QUEUE);
+        let (frames, requests) = FrameSender::channel(None);
+        let (screen, presenter) = Headless::spawn(outputs, desk.labels.clone(), requests, events)?;
+        let watch = screen.watch()?;
+        let (control, orders) = bounded(CONTROL_QUEUE);
+        // Should this fail, both ends of the presenter are dropped here, and it ends.
+        let session = thread::Builder::new()
+            .name("session".to_owned())
+            .spawn(move || session.run(frames, &presenter_events, &orders))
+            .map_err(HarnessError::Thread)?;
+        Ok(Self {
+            guests: desk.guests.iter().map(|guest| guest.name.clone()).collect(),
+            sak: desk.sak.to_string(),
+            logs: options.logs,
+            control,
+            screen,
+            watch,
+            session: Some(session),
+            presenter: Some(presenter),
+        })
+    }
+
+    /// Hands in input, as if from a device. After the end of the session it goes nowhere.
+    pub fn input(&self, input: RawInput) {
+        // A session that has ended says so by `ended`.
+        let _ = self.control.send(Control::Input(input));
+    }
+
+    /// The present state, with all input handed in before taken into account. After the end of
+    /// the session: nobody receives input, and there are no guests.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (answer, status) = bounded(1);
+        let _ = self.control.send(Control::Query(answer));
+        status.recv_timeout(ANSWER_TIMEOUT).unwrap_or(Status {
+            recipient: Recipient::Nobody,
+            input_open: false,
+            guests: Vec::new(),
+        })
+    }
+
+    /// What a screen shows now; `None` if there is no such screen, or the session has ended.
+    #[must_use]
+    pub fn snapshot(&self, output: OutputId) -> Option<Snapshot> {
+        self.screen.snapshot(output).ok()
+    }
+
+    /// Waits until `condition` holds, for at most `timeout`; says whether it held. It is looked
+    /// at after each presented frame, and every 10 ms.
+    pub fn wait(&self, timeout: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let begin = Instant::now();
+        loop {
+            if condition(self) {
+                return true;
+            }
+            let Some(left) = timeout.checked_sub(begin.elapsed()).filter(|left| !left.is_zero())
+            else {
+                return false;
+            };
+            let pause = left.min(RECHECK);
+            if let Err(crossbeam_channel::RecvTimeoutError::Disconnected) =
+                self.watch.recv_timeout(pause)
+            {
+                // No frame will come any more, but a log may still be filled.
+                thread::sleep(pause);
+            }
+        }
+    }
+
+    /// What a guest, by its place in the desk file, has printed on its first serial port since
+    /// the start; empty if there is no such guest. Bytes that are no text become U+FFFD.
+    #[must_use]
+    pub fn serial(&self, guest: usize) -> String {
+        self.serial_from(guest, 0)
+    }
+
+    /// As [`Harness::serial`], from this byte on.
+    #[must_use]
+    pub fn serial_from(&self, guest: usize, offset_bytes: u64) -> String {
+        let read = || {
+            let mut file = File::open(self.serial_log(guest)?).ok()?;
+            file.seek(SeekFrom::Start(offset_bytes)).ok()?;
+            let mut bytes = Vec::new();
+            file.take(SERIAL_READ_LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        read().unwrap_or_default()
+    }
+
+    /// How much a guest has printed on its first serial port, in bytes.
+    #[must_use]
+    pub fn serial_bytes(&self, guest: usize) -> u64 {
+        self.serial_log(guest)
+            .and_then(|log| std::fs::metadata(log).ok())
+            .map_or(0, |metadata| metadata.len())
+    }
+
+    /// Gives a screen another size and scale, as a user who resizes a window.
+    pub fn resize(&self, output: OutputId, size: Size, scale: Scale) {
+        // A session that has ended says so by `ended`.
+        let _ = self.screen.resize(output, size, scale);
+    }
+
+    /// Plugs a screen in.
+    pub fn add_output(&self, output: OutputId, size: Size, scale: Scale) {
+        let _ = self.screen.add_output(output, size, scale);
+    }
+
+    /// Unplugs a screen.
+    pub fn remove_output(&self, output: OutputId) {
+        let _ = self.screen.remove_output(output);
+    }
+
+    /// Withholds confirmations, as a display that is slow; with `false` they come again.
+    pub fn hold(&self, hold: bool) {
+        let _ = self.screen.hold(hold);
+    }
+
+    /// The names of the guests, in the order of the desk file.
+    #[must_use]
+    pub fn guests(&self) -> &[String] {
+        &self.guests
+    }
+
+    /// The secure-attention key of the desk, as it is written in a desk file.
+    #[must_use]
+    pub fn sak(&self) -> &str {
+        &self.sak
+    }
+
+    /// Whether the session has ended, by its user or by a failure.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.session.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the desk and every guest, and says how it ended.
+    pub fn stop(mut self) -> Outcome {
+        self.end()
+    }
+
+    fn serial_log(&self, guest: usize) -> Option<PathBuf> {
+        self.guests.get(guest).map(|name| serial_log(&self.logs, name))
+    }
+
+    fn end(&mut self) -> Outcome {
+        let _ = self.control.send(Control::Quit);
+        let broke = |who: &str| Outcome::Failed(format!("{who} broke; its message is above"));
+        let outcome = match self.session.take().map(JoinHandle::join) {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => broke("The session"),
+            None => Outcome::Closed,
+        };
+        // The session dropped the last sender of frames, so the presenter ends too.
+        match self.presenter.take().map(JoinHandle::join) {
+            Some(Err(_)) => broke("The presenter"),
+            _ => outcome,
+        }
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if self.session.is_some() {
+            self.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Harness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Harness").field("guests", &self.guests).finish_non_exhaustive()
+    }
+}
+
+/// The log of a guest's first serial port.
+#[must_use]
+pub fn serial_log(logs: &Path, guest: &str) -> PathBuf {
+    logs.join(format!("{}.serial", file_name(guest)))
+}
+
+/// Guests append to their logs; what an earlier run printed must not count for this one.
+fn empty_logs(desk: &Desk, logs: &Path) -> Result<(), StartError> {
+    let refuse = |source| StartError::Logs { path: logs.to_path_buf(), source };
+    std::fs::create_dir_all(logs).map_err(refuse)?;
+    for guest in &desk.guests {
+        File::create(serial_log(logs, &guest.name)).map_err(refuse)?;
+    }
+    Ok(())
+}

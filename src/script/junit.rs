@@ -1,0 +1,116 @@
+//! Results as JUnit XML, one test case a step, as most CI servers read it.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::report::{Fate, Result, counts};
+
+/// The XML document of a run.
+pub(crate) fn xml(results: &[Result], took: Duration, file: &Path) -> String {
+    let (_, failed, skipped) = counts(results);
+    let suite = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let counts = format!(
+        "tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\"",
+        results.len(),
+        took.as_secs_f64()
+    );
+    // Writing to a string cannot fail.
+    let _ =
+        writeln!(xml, "<testsuites {counts}>\n<testsuite name=\"{}\" {counts}>", escape(&suite));
+    for result in results {
+        case(&mut xml, result, &suite, file);
+    }
+    xml.push_str("</testsuite>\n</testsuites>\n");
+    xml
+}
+
+fn case(xml: &mut String, result: &Result, suite: &str, file: &Path) {
+    let class = if result.section.is_empty() {
+        suite.to_owned()
+    } else {
+        format!("{suite}.{}", result.section)
+    };
+    let _ = write!(
+        xml,
+        "<testcase name=\"{}\" classname=\"{}\" file=\"{}\" line=\"{}\" time=\"{:.3}\"",
+        escape(&format!("{}: {}", result.line, result.text)),
+        escape(&class),
+        escape(&file.to_string_lossy()),
+        result.line,
+        result.took.as_secs_f64()
+    );
+    let _ = match &result.fate {
+        Fate::Passed => writeln!(xml, "/>"),
+        Fate::Skipped => writeln!(xml, "><skipped/></testcase>"),
+        Fate::Failed { cause, details } => writeln!(
+            xml,
+            "><failure message=\"{}\">{}</failure></testcase>",
+            escape(cause),
+            escape(details)
+        ),
+    };
+}
+
+/// A text as XML 1.0 may hold it, in an attribute or between tags; what it may not hold at all
+/// (control characters, a guest can print them) becomes U+FFFD.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\n' => escaped.push_str("&#10;"),
+            '\t' => escaped.push_str("&#9;"),
+            '\r' => escaped.push_str("&#13;"),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn result(text: &str, fate: Fate) -> Result {
+        let section = "a & b".to_owned();
+        Result { line: 7, text: text.into(), section, took: Duration::from_millis(20), fate }
+    }
+
+    #[test]
+    fn every_step_is_a_case_with_its_fate() {
+        let failed = Fate::Failed { cause: "no <x>".into(), details: "tail".into() };
+        let results = [
+            result("expect text \"<&>\"", Fate::Passed),
+            result("sak", failed),
+            result("mark", Fate::Skipped),
+        ];
+        let xml = xml(&results, Duration::from_secs(1), Path::new("dir/typing.tabard"));
+        assert!(
+            xml.contains("tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\" time=\"1.000\"")
+        );
+        assert!(xml.contains("name=\"7: expect text &quot;&lt;&amp;&gt;&quot;\""));
+        assert!(xml.contains("classname=\"typing.a &amp; b\""));
+        assert!(xml.contains("<failure message=\"no &lt;x&gt;\">tail</failure>"));
+        assert!(xml.contains("<skipped/>"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_escaped_can_end_an_attribute_or_begin_a_tag(
+            text in proptest::collection::vec(any::<char>(), 0..60)
+        ) {
+            let text: String = text.into_iter().collect();
+            let escaped = escape(&text);
+            prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
+            prop_assert!(!escaped.chars().any(|c| c.is_ascii_control() && c != '\u{7f}'));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `tabard test`: runs a desk without a screen from a script, and checks what it shows and does.
+//!
+//! The machines, the processes and the trusted path are the real ones; only screen, keyboard and
+//! pointer are the script's. A script has one step a line; `docs/scripts.md` describes them all:
+//!
+//! ```text
+//! desk typing.toml
+//! wait-for serial web "ready"
+//! switch web
+//! mark
+//! type "hello"
+//! wait-for serial web "\"code\":35"
+//! expect no-event notes
+//! shot typed.png
+//! ```
+//!
+//! A script is read as a whole, and held against its desk, before anything starts.
+
+mod check;
+mod condition;
+mod diff;
+mod fault;
+mod hands;
+mod junit;
+mod keys;
+mod parse;
+mod report;
+mod run;
+mod step;
+mod token;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tabard_view::{Scale, Size};
+
+use crate::harness::{Harness, HarnessError};
+use crate::session::desk::{Desk, DeskFaults};
+use crate::session::{Options, Outcome, StartError, vmm_program};
+use fault::{Fault, Faults};
+use step::Script;
+
+/// The screen of a script that names none.
+const DEFAULT_SIZE: Size = Size { width: 1280, height: 800 };
+/// A longer file is no script.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Arguments of `tabard test`.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// The script.
+    pub script: PathBuf,
+    /// The desk file, instead of the one that the script names.
+    #[arg(long)]
+    pub desk: Option<PathBuf>,
+    /// Write the results as JUnit XML to this file.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Folder for pictures, and for serial logs in `logs` below it.
+    #[arg(long, value_name = "FOLDER", default_value = "tabard-test")]
+    pub out: PathBuf,
+}
+
+/// Why a script could not be run to a result.
+#[derive(Debug)]
+pub enum ScriptError {
+    /// The script, its desk or this host does not allow it: nothing was started.
+    Refused(String),
+    /// It was run, but its results cannot be written.
+    Results(String),
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) | Self::Results(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+impl From<Faults> for ScriptError {
+    fn from(faults: Faults) -> Self {
+        Self::Refused(faults.to_string())
+    }
+}
+
+impl From<DeskFaults> for ScriptError {
+    fn from(faults: DeskFaults) -> Self {
+        Self::Refused(faults.to_string())
+    }
+}
+
+impl From<HarnessError> for ScriptError {
+    fn from(error: HarnessError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<StartError> for ScriptError {
+    fn from(error: StartError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// Runs the command: 0 if every step passed, 1 if one failed, 2 if nothing could be started.
+#[must_use]
+pub fn command(args: &TestArgs) -> ExitCode {
+    match test(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error @ ScriptError::Results(_)) => {
+            eprintln!("tabard: {error}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the script of a file; says whether every step passed.
+///
+/// # Errors
+/// [`ScriptError`].
+pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
+    let script = read(&args.script)?;
+    let desk = read_desk(&script, args.desk.as_deref())?;
+    check::check(&script, &desk)?;
+    let played = run_checked(&script, &desk, &args.out)?;
+    if let Some(file) = &args.junit {
+        let xml = junit::xml(&played.results, played.took, &script.file);
+        std::fs::write(file, xml).map_err(|error| {
+            ScriptError::Results(format!(
+                "Cannot write results to {}: {error}. Name another file with --junit",
+                file.display()
+            ))
+        })?;
+    }
+    println!("{}", report::summary(&played.results, played.took, &script.file));
+    Ok(played.passed)
+}
+
+/// Runs a script from text against a desk; `name` names it in messages, and pictures go to `out`.
+/// Says whether every step passed.
+///
+/// # Errors
+/// [`ScriptError`].
+pub fn play(text: &str, name: &Path, desk: &Desk, out: &Path) -> Result<bool, ScriptError> {
+    let script = parse::parse(text, name)?;
+    check::check(&script, desk)?;
+    Ok(run_checked(&script, desk, out)?.passed)
+}
+
+struct Played {
+    results: Vec<report::Result>,
+    took: Duration,
+    passed: bool,
+}
+
+fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, ScriptError> {
+    let begin = Instant::now();
+    let logs = out.join("logs");
+    let options = Options { vmm: vmm_program()?, logs: logs.clone(), notice: String::new() };
+    let mut screens = script.screens.clone();
+    if screens.is_empty() {
+        screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
+    }
+    let harness = Harness::start(desk, &screens, options)?;
+    let results = run::run(script, &harness, out, &logs);
+    let outcome = harness.stop();
+    let (_, failed, _) = report::counts(&results);
+    let passed = match outcome {
+        Outcome::Closed => failed == 0,
+        Outcome::Failed(why) => {
+            eprintln!("tabard: the session ended: {why}");
+            false
+        }
+    };
+    Ok(Played { results, took: begin.elapsed(), passed })
+}
+
+fn read(file: &Path) -> Result<Script, ScriptError> {
+    let refuse =
+        |cause: String| Faults { file: file.to_path_buf(), faults: vec![Fault { line: 1, cause }] };
+    let length = std::fs::metadata(file)
+        .map_err(|error| refuse(format!("Cannot read the script: {error}. Check its path")))?
+        .len();
+    if length > MAX_FILE_BYTES {
+        let cause = format!("The file has {length} bytes. A script has at most 1 MiB");
+        return Err(refuse(cause).into());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        refuse(format!("Cannot read the script: {error}. It must be UTF-8 text"))
+    })?;
+    Ok(parse::parse(&text, file)?)
+}
+
+fn read_desk(script: &Script, instead: Option<&Path>) -> Result<Desk, ScriptError> {
+    if let Some(file) = instead {
+        return Ok(Desk::read(file)?);
+    }
+    let Some((line, path)) = &script.desk else {
+        let cause = "The script names no desk. Write desk PATH in its first line, or use --desk";
+        let faults = vec![Fault { line: 1, cause: cause.to_owned() }];
+        return Err(Faults { file: script.file.clone(), faults }.into());
+    };
+    let file = script.file.parent().unwrap_or(Path::new("")).join(path);
+    if !file.is_file() {
+        let cause = format!(
+            "There is no desk file {}. Its path starts from the folder of the script",
+            file.display()
+        );
+        let faults = vec![Fault { line: *line, cause }];
+        return Err(Faults { file: script.file.clone(), faults }.into());
+    }
+    Ok(Desk::read(&file)?)
+}

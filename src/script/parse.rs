@@ -1,0 +1,565 @@
+//! Reads a script. It finds every fault before anything is started, and starts nothing.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use tabard_input::KeyCode;
+use tabard_trusted_path::LayoutMode;
+use tabard_view::{Rect, Scale, Size};
+
+use super::fault::{Fault, Faults};
+use super::keys;
+use super::step::{Action, Button, Condition, Focus, Manage, Place, Region, Script, Step};
+use super::token::{self, Word};
+use crate::run::parse_size;
+
+/// How long a step may wait if the script does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a script may say: what takes longer hangs.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a picture must stay as it is to be stable, if the script does not say.
+const DEFAULT_QUIET: Duration = Duration::from_millis(300);
+/// Screens of one desk.
+const MAX_SCREENS: u8 = 8;
+/// The words that a line may begin with.
+const COMMANDS: &str = "desk, size, section, timeout, key, press, release, type, move, click, \
+    drag, wheel, sak, switch, layout, start, stop, reset, pause, resume, wait-for, expect, shot, \
+    mark, kill, hold, unhold, screen, echo, now";
+/// What can be waited for or expected.
+const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, serial, \
+    no-serial, no-event, unchanged, running, stopped, ended";
+
+/// Reads a script; `file` names it in messages.
+///
+/// # Errors
+/// Every fault.
+pub(crate) fn parse(text: &str, file: &Path) -> Result<Script, Faults> {
+    let script =
+        Script { file: file.to_path_buf(), desk: None, screens: Vec::new(), steps: Vec::new() };
+    let mut parser =
+        Parser { script, section: String::new(), timeout: DEFAULT_TIMEOUT, faults: Vec::new() };
+    for (index, line) in text.lines().enumerate() {
+        let line_number = index + 1;
+        if let Err(cause) = parser.line(line_number, line) {
+            parser.faults.push(Fault { line: line_number, cause });
+        }
+    }
+    if parser.faults.is_empty() {
+        Ok(parser.script)
+    } else {
+        Err(Faults { file: file.to_path_buf(), faults: parser.faults })
+    }
+}
+
+struct Parser {
+    script: Script,
+    section: String,
+    timeout: Duration,
+    faults: Vec<Fault>,
+}
+
+impl Parser {
+    fn line(&mut self, line: usize, text: &str) -> Result<(), String> {
+        let mut words = token::words(text)?;
+        let within = take_within(&mut words)?;
+        let mut args = Args { words: words.into_iter() };
+        let Some(mut command) = args.words.next() else {
+            return if within.is_some() {
+                Err("A step must stand before within".to_owned())
+            } else {
+                Ok(())
+            };
+        };
+        let now = !command.quoted && command.text == "now";
+        if now {
+            command = args.word("a step after now, such as: now key A")?;
+        }
+        if command.quoted {
+            return Err(format!(
+                "A line begins with a command, not a text. Write one of {COMMANDS}"
+            ));
+        }
+        let set_up = within.is_none() && !now && self.set_up(line, &command.text, &mut args)?;
+        if !set_up {
+            let action = action(&command.text, &mut args)?;
+            self.script.steps.push(Step {
+                line,
+                text: text.trim().to_owned(),
+                section: self.section.clone(),
+                now,
+                timeout: within.unwrap_or(self.timeout),
+                action,
+            });
+        }
+        args.finish()
+    }
+
+    /// Lines that do nothing by themselves; `false` if it is none of them.
+    fn set_up(&mut self, line: usize, command: &str, args: &mut Args) -> Result<bool, String> {
+        match command {
+            "desk" => {
+                self.before_steps("desk")?;
+                let path = args.word("the path of a desk file")?.text;
+                if let Some((first, _)) = &self.script.desk {
+                    return Err(format!("Line {first} names a desk already; a script has one"));
+                }
+                self.script.desk = Some((line, PathBuf::from(path)));
+            }
+            "size" => {
+                self.before_steps("size")?;
+                let screen = args.size()?;
+                self.script.screens.push(screen);
+                if self.script.screens.len() > usize::from(MAX_SCREENS) {
+                    return Err(format!("There are at most {MAX_SCREENS} screens"));
+                }
+            }
+            "section" => self.section = args.word("a name")?.text,
+            "timeout" => self.timeout = args.duration("a time such as 20s")?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn before_steps(&self, command: &str) -> Result<(), String> {
+        match self.script.steps.first() {
+            Some(step) => Err(format!(
+                "{command} must stand before the first step (line {}), because that starts the desk",
+                step.line
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes `within TIME` off the end of a line.
+fn take_within(words: &mut Vec<Word>) -> Result<Option<Duration>, String> {
+    let Some(at) = words.iter().rposition(|word| !word.quoted && word.text == "within") else {
+        return Ok(None);
+    };
+    let tail: Vec<Word> = words.drain(at..).collect();
+    match tail.as_slice() {
+        [_, time] => duration(&time.text).map(Some),
+        _ => Err("Write one time after within, such as: within 5s".to_owned()),
+    }
+}
+
+fn action(command: &str, args: &mut Args) -> Result<Action, String> {
+    Ok(match command {
+        "key" => Action::Strokes(vec![keys::chord(&args.word("a key")?.text)?]),
+        "press" => Action::Press(args.key()?),
+        "release" => Action::Release(args.key()?),
+        "type" => Action::Strokes(keys::strokes(&args.word("a text in quotes")?.text)?),
+        "move" => Action::Move(args.place()?),
+        "click" => Action::Click(args.place()?, args.button()?),
+        "drag" => Action::Drag(args.place()?, args.place()?),
+        "wheel" => {
+            let vertical = args.number("notches, such as 3 or -3")?;
+            Action::Wheel(vertical, args.optional_number()?.unwrap_or(0))
+        }
+        "sak" => Action::Sak,
+        "switch" => Action::Switch(args.guest()?),
+        "layout" => Action::Layout(match args.word("desk or solo")?.text.as_str() {
+            "desk" => LayoutMode::Desk,
+            "solo" => LayoutMode::Solo,
+            other => return Err(format!("There is no layout {other:?}; write desk or solo")),
+        }),
+        "start" => Action::Manage(Manage::Start, args.guest()?),
+        "stop" => Action::Manage(Manage::Stop, args.guest()?),
+        "reset" => Action::Manage(Manage::Reset, args.guest()?),
+        "pause" => Action::Manage(Manage::Pause, args.guest()?),
+        "resume" => Action::Manage(Manage::Resume, args.guest()?),
+        "wait-for" => Action::WaitFor(condition(args)?),
+        "expect" => match condition(args)? {
+            Condition::Stable { .. } => {
+                return Err("That a picture is stable takes time; write wait-for stable".to_owned());
+            }
+            condition => Action::Expect(condition),
+        },
+        "shot" => Action::Shot(args.shot_file()?, args.optional_guest()),
+        "mark" => Action::Mark,
+        "kill" => Action::Kill(args.guest()?),
+        "hold" => Action::Hold(true),
+        "unhold" => Action::Hold(false),
+        "screen" => screen(args)?,
+        "echo" => Action::Echo(args.word("a text")?.text),
+        other => return Err(format!("There is no command {other:?}. Write one of {COMMANDS}")),
+    })
+}
+
+fn screen(args: &mut Args) -> Result<Action, String> {
+    const FORMS: &str = "a number from 1, add, remove or resize";
+    let word = args.word(FORMS)?;
+    Ok(match word.text.as_str() {
+        "add" => {
+            let (size, scale) = args.size()?;
+            Action::AddScreen(size, scale)
+        }
+        "resize" => {
+            let (size, scale) = args.size()?;
+            Action::Resize(size, scale)
+        }
+        "remove" => Action::RemoveScreen(screen_index(&args.word("the number of a screen")?.text)?),
+        number => Action::OnScreen(
+            screen_index(number).map_err(|_| format!("{number:?} is not {FORMS}"))?,
+        ),
+    })
+}
+
+fn screen_index(text: &str) -> Result<u8, String> {
+    let number = text.parse::<u8>().ok().filter(|number| (1..=MAX_SCREENS).contains(number));
+    number
+        .and_then(|number| number.checked_sub(1))
+        .ok_or_else(|| format!("{text:?} is no screen; they are numbered from 1 to {MAX_SCREENS}"))
+}
+
+fn condition(args: &mut Args) -> Result<Condition, String> {
+    let word = args.word(&format!("what: one of {CONDITIONS}"))?;
+    Ok(match word.text.as_str() {
+        what @ ("text" | "no-text") => {
+            Condition::Text { text: args.text()?, present: what == "text" }
+        }
+        "focus" => Condition::Focus(match args.word("a guest, trusted or nobody")? {
+            Word { text, quoted: false } if text == "trusted" => Focus::Trusted,
+            Word { text, quoted: false } if text == "nobody" => Focus::Nobody,
+            Word { text, .. } => Focus::Guest(text),
+        }),
+        "input" => Condition::InputOpen(match args.word("open or muted")?.text.as_str() {
+            "open" => true,
+            "muted" => false,
+            other => return Err(format!("Input is open or muted, not {other:?}")),
+        }),
+        "banner" => Condition::Banner { guest: args.guest()?, text: args.text()? },
+        "region" => {
+            let region = args.region()?;
+            let file = PathBuf::from(args.word("a PNG file to compare with")?.text);
+            Condition::Region { region, file, tolerance: args.tolerance()? }
+        }
+        "stable" => args.stable()?,
+        what @ ("serial" | "no-serial") => Condition::Serial {
+            guest: args.guest()?,
+            text: args.text()?,
+            present: what == "serial",
+        },
+        "no-event" => Condition::NoEvent(args.guest()?),
+        "unchanged" => Condition::Unchanged(args.guest()?),
+        what @ ("running" | "stopped") => Condition::Running(args.guest()?, what == "running"),
+        "ended" => Condition::Ended,
+        other => {
+            return Err(format!("Nothing is known of {other:?}. Write one of {CONDITIONS}"));
+        }
+    })
+}
+
+/// The words of a line that are still to be read.
+struct Args {
+    words: std::vec::IntoIter<Word>,
+}
+
+impl Args {
+    fn word(&mut self, what: &str) -> Result<Word, String> {
+        self.words.next().ok_or_else(|| format!("Something is missing at the end: write {what}"))
+    }
+
+    /// The next word, if it is a bare one of this kind.
+    fn peek(&self) -> Option<&str> {
+        self.words.as_slice().first().filter(|word| !word.quoted).map(|word| word.text.as_str())
+    }
+
+    fn finish(mut self) -> Result<(), String> {
+        match self.words.next() {
+            Some(word) => Err(format!(
+                "{:?} is one word too many; put a text with spaces in quotes",
+                word.text
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        let text = self.word("a text in quotes")?.text;
+        if text.is_empty() {
+            return Err("An empty text is found everywhere; write what to look for".to_owned());
+        }
+        Ok(text)
+    }
+
+    fn guest(&mut self) -> Result<String, String> {
+        self.word("the name of a guest").map(|word| word.text)
+    }
+
+    fn optional_guest(&mut self) -> Option<String> {
+        self.words.next().map(|word| word.text)
+    }
+
+    fn key(&mut self) -> Result<KeyCode, String> {
+        keys::key(&self.word("a key")?.text)
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, String> {
+        let word = self.word(what)?;
+        word.text.parse().map_err(|_| format!("{:?} is not a number; write {what}", word.text))
+    }
+
+    fn optional_number(&mut self) -> Result<Option<i16>, String> {
+        if self.words.as_slice().is_empty() {
+            return Ok(None);
+        }
+        self.number("notches to the right, such as 1").map(Some)
+    }
+
+    fn pixels(&mut self) -> Result<u32, String> {
+        self.number("a whole number of pixels")
+    }
+
+    fn place(&mut self) -> Result<Place, String> {
+        if self.peek() == Some("at") {
+            self.words.next();
+            return Ok(Place::Guest(self.guest()?, self.pixels()?, self.pixels()?));
+        }
+        Ok(Place::Screen(self.pixels()?, self.pixels()?))
+    }
+
+    fn region(&mut self) -> Result<Region, String> {
+        if self.peek() == Some("of") {
+            self.words.next();
+            return self.guest().map(Region::Guest);
+        }
+        let rect = Rect::new(self.pixels()?, self.pixels()?, self.pixels()?, self.pixels()?);
+        if rect.is_empty() {
+            return Err("A region has a width and a height of at least 1 pixel".to_owned());
+        }
+        Ok(Region::Screen(rect))
+    }
+
+    fn tolerance(&mut self) -> Result<u8, String> {
+        if self.peek() != Some("tolerance") {
+            return Ok(0);
+        }
+        self.words.next();
+        self.number("a number from 0 to 255 after tolerance")
+    }
+
+    fn stable(&mut self) -> Result<Condition, String> {
+        let mut guest = None;
+        let mut quiet = DEFAULT_QUIET;
+        for word in self.words.by_ref() {
+            // A quoted word is always the name of a guest.
+            match duration(&word.text).ok().filter(|_| !word.quoted) {
+                Some(time) => quiet = time,
+                None if guest.is_none() => guest = Some(word.text),
+                None => return Err(format!("{:?} is no time; write for example 300ms", word.text)),
+            }
+        }
+        Ok(Condition::Stable { guest, quiet })
+    }
+
+    fn button(&mut self) -> Result<Button, String> {
+        let Some(word) = self.words.next() else { return Ok(Button(KeyCode::BUTTON_LEFT)) };
+        match word.text.as_str() {
+            "left" => Ok(Button(KeyCode::BUTTON_LEFT)),
+            "right" => Ok(Button(KeyCode::BUTTON_RIGHT)),
+            "middle" => Ok(Button(KeyCode::BUTTON_MIDDLE)),
+            other => Err(format!("There is no button {other:?}; write left, right or middle")),
+        }
+    }
+
+    fn duration(&mut self, what: &str) -> Result<Duration, String> {
+        duration(&self.word(what)?.text)
+    }
+
+    fn size(&mut self) -> Result<(Size, Scale), String> {
+        let size = self.word("a size such as 1280x800")?.text;
+        let size = parse_size(&size).map_err(|next| format!("{size:?} is no size; {next}"))?;
+        let Some(scale) = self.words.next() else { return Ok((size, Scale::ONE)) };
+        let percent = scale.text.parse::<f64>().ok().map(|scale| (scale * 100.0).round());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
+        let scale_of = |percent: f64| Scale::from_percent(percent as u16);
+        percent
+            .filter(|percent| (50.0..=400.0).contains(percent))
+            .and_then(scale_of)
+            .map(|scale| (size, scale))
+            .ok_or_else(|| format!("{:?} is no scale; write a number from 0.5 to 4", scale.text))
+    }
+
+    /// A file to write below the folder for pictures, and nowhere else.
+    fn shot_file(&mut self) -> Result<PathBuf, String> {
+        let word = self.word("a file name such as desk.png")?;
+        let path = PathBuf::from(&word.text);
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+        let png = path.extension().is_some_and(|extension| extension == "png");
+        if !inside || !png {
+            return Err(format!(
+                "{:?} cannot be written; name a .png file below the folder of --out",
+                word.text
+            ));
+        }
+        Ok(path)
+    }
+}
+
+/// Reads a time such as `300ms`, `5s`, `1.5s` or `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?;
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number = number.parse::<f64>().ok().filter(|_| plain)?;
+        Duration::try_from_secs_f64(number * seconds).ok()
+    });
+    parsed
+        .filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT)
+        .ok_or_else(|| format!("{text:?} is no time up to one hour; write for example 300ms or 5s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(line: &str) -> Step {
+        let script = parse(line, Path::new("t")).unwrap();
+        script.steps.into_iter().next().unwrap()
+    }
+
+    fn fault(line: &str) -> String {
+        parse(line, Path::new("t")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_script_names_its_desk_and_its_screens_first() {
+        let script = parse("desk a.toml\nsize 640x480 1.5\nsize 800x600\nsak", Path::new("t"));
+        let script = script.unwrap();
+        assert_eq!(script.desk, Some((1, "a.toml".into())));
+        let scale = Scale::from_percent(150).unwrap();
+        assert_eq!(script.screens[0], (Size { width: 640, height: 480 }, scale));
+        assert_eq!(script.screens.len(), 2);
+        assert!(fault("sak\ndesk a.toml").contains("line 1"));
+        assert!(fault("desk a\ndesk b").contains("one"));
+    }
+
+    #[test]
+    fn steps_have_line_section_and_timeout() {
+        let text = "# x\nsection \"a b\"\ntimeout 20s\nmark\nsak within 1.5s # now\n";
+        let steps = parse(text, Path::new("t")).unwrap().steps;
+        let seen: Vec<_> = steps
+            .iter()
+            .map(|step| (step.line, &*step.section, step.timeout.as_millis()))
+            .collect();
+        assert_eq!(seen, [(4, "a b", 20_000), (5, "a b", 1_500)]);
+    }
+
+    #[test]
+    fn places_are_on_the_screen_or_in_a_guest() {
+        let action = |line| one(line).action;
+        assert_eq!(action("move 3 4"), Action::Move(Place::Screen(3, 4)));
+        assert_eq!(
+            action("click at web 5 6 right"),
+            Action::Click(Place::Guest("web".into(), 5, 6), Button(KeyCode::BUTTON_RIGHT))
+        );
+        assert_eq!(
+            action("drag 1 2 at \"at\" 3 4"),
+            Action::Drag(Place::Screen(1, 2), Place::Guest("at".into(), 3, 4))
+        );
+    }
+
+    #[test]
+    fn conditions_are_read_with_their_options() {
+        let wait = |line: &str| match one(line).action {
+            Action::WaitFor(condition) | Action::Expect(condition) => condition,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait("wait-for focus trusted"), Condition::Focus(Focus::Trusted));
+        assert_eq!(
+            wait("expect focus \"trusted\""),
+            Condition::Focus(Focus::Guest("trusted".into()))
+        );
+        assert_eq!(
+            wait("expect region 1 2 3 4 a.png tolerance 9"),
+            Condition::Region {
+                region: Region::Screen(Rect::new(1, 2, 3, 4)),
+                file: "a.png".into(),
+                tolerance: 9
+            }
+        );
+        assert_eq!(
+            wait("wait-for stable web 500ms"),
+            Condition::Stable { guest: Some("web".into()), quiet: Duration::from_millis(500) }
+        );
+        assert_eq!(
+            wait("expect no-serial web \"x y\""),
+            Condition::Serial { guest: "web".into(), text: "x y".into(), present: false }
+        );
+    }
+
+    #[test]
+    fn now_skips_the_wait() {
+        assert!(one("now key A").now && !one("key A").now);
+    }
+
+    #[test]
+    fn every_fault_is_found_with_its_line() {
+        let faults = parse("sak\nbogus\n\ntype \"\u{e9}\"\nkey", Path::new("t")).unwrap_err();
+        let lines: Vec<_> = faults.faults.iter().map(|fault| fault.line).collect();
+        assert_eq!(lines, [2, 4, 5]);
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_errors() {
+        for bad in [
+            "\"sak\"",
+            "now",
+            "now desk a",
+            "within 5s",
+            "sak within",
+            "sak within 5",
+            "sak sak",
+            "sak within 0s",
+            "sak within 2 s",
+            "move 1",
+            "move -1 2",
+            "click 1 2 up",
+            "wheel x",
+            "layout both",
+            "wait-for",
+            "wait-for what",
+            "wait-for text \"\"",
+            "expect stable",
+            "expect region 1 2 0 4 a.png",
+            "expect input shut",
+            "shot ../a.png",
+            "shot /a.png",
+            "shot a.txt",
+            "screen 0",
+            "screen 9",
+            "screen add 1x1",
+            "size 640x480 9",
+            "timeout forever",
+            "sak within infs",
+            "sak within nans",
+            "wait-for stable a b",
+        ] {
+            assert!(parse(bad, Path::new("t")).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(\\PC|\n){0,200}") {
+            let _ = parse(&text, Path::new("t"));
+        }
+
+        #[test]
+        fn no_line_of_its_own_words_panics(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    "desk|size|key|press|type|move|click|drag|wheel|sak|switch|layout|wait-for",
+                    "expect|shot|screen|text|region|stable|serial|of|at|tolerance|within|now",
+                    "[0-9]{1,6}|-?[0-9]{1,25}(ms|s|m|x)?[0-9]{0,4}|\"[a-z ]{0,5}\"|Ctrl\\+.",
+                ],
+                0..9,
+            )
+        ) {
+            let _ = parse(&words.join(" "), Path::new("t"));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What became of each step, and the lines that a person or a CI reads about it.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::fault::one_line;
+use super::step::{Script, Step};
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It did what it should.
+    Passed,
+    /// It failed; why, and the files that show it.
+    Failed {
+        /// In one line.
+        cause: String,
+        /// Pictures and the ends of serial logs.
+        details: String,
+    },
+    /// A step before it failed.
+    Skipped,
+}
+
+/// One step, done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Result {
+    /// Its line.
+    pub(crate) line: usize,
+    /// The line as it was written.
+    pub(crate) text: String,
+    /// Its section.
+    pub(crate) section: String,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// What became of it.
+    pub(crate) fate: Fate,
+}
+
+impl Result {
+    pub(crate) fn new(step: &Step, took: Duration, fate: Fate) -> Self {
+        let (text, section) = (step.text.clone(), step.section.clone());
+        Self { line: step.line, text, section, took, fate }
+    }
+}
+
+/// How many steps passed, failed, and were not run.
+pub(crate) fn counts(results: &[Result]) -> (usize, usize, usize) {
+    let count =
+        |wanted: fn(&Fate) -> bool| results.iter().filter(|result| wanted(&result.fate)).count();
+    (
+        count(|fate| *fate == Fate::Passed),
+        count(|fate| matches!(fate, Fate::Failed { .. })),
+        count(|fate| *fate == Fate::Skipped),
+    )
+}
+
+/// The line that ends a run.
+pub(crate) fn summary(results: &[Result], took: Duration, file: &Path) -> String {
+    let (passed, failed, skipped) = counts(results);
+    let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not run") };
+    let plural = if passed == 1 { "step" } else { "steps" };
+    format!(
+        "tabard test: {passed} {plural} passed, {failed} failed{skipped} in {:.1} s ({})",
+        took.as_secs_f64(),
+        file.display()
+    )
+}
+
+/// Says each step while it runs, where somebody watches.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    watched: bool,
+    section: String,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { watched: std::io::stderr().is_terminal(), section: String::new() }
+    }
+
+    /// A step begins.
+    pub(crate) fn begin(&mut self, step: &Step) {
+        if !self.watched {
+            return;
+        }
+        if self.section != step.section {
+            self.section.clone_from(&step.section);
+            eprintln!("{}", one_line(&step.section));
+        }
+        eprint!("{:>5}  {}", step.line, one_line(&step.text));
+        // Without this the line would appear when the step is over.
+        let _ = std::io::stderr().flush();
+    }
+
+    /// It is over.
+    pub(crate) fn end(&self, result: &Result) {
+        if self.watched {
+            let took = result.took.as_secs_f64();
+            let word = if result.fate == Fate::Passed { "" } else { "  FAILED" };
+            eprintln!("  ({took:.1} s){word}");
+        }
+    }
+
+    /// Something that a step found worth saying.
+    pub(crate) fn failed(script: &Script, result: &Result) {
+        if let Fate::Failed { cause, details } = &result.fate {
+            let (file, line) = (script.file.display(), result.line);
+            eprintln!("{file}:{line}: {} failed: {cause}", one_line(&result.text));
+            eprint!("{details}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(fate: Fate) -> Result {
+        let (text, section) = ("sak".to_owned(), String::new());
+        Result { line: 1, text, section, took: Duration::ZERO, fate }
+    }
+
+    #[test]
+    fn the_summary_can_be_read_by_a_ci() {
+        let took = Duration::from_millis(1_840);
+        let passed: Vec<Result> = (0..12).map(|_| result(Fate::Passed)).collect();
+        assert_eq!(
+            summary(&passed, took, Path::new("a.tabard")),
+            "tabard test: 12 steps passed, 0 failed in 1.8 s (a.tabard)"
+        );
+        let failed = Fate::Failed { cause: String::new(), details: String::new() };
+        let some = [result(Fate::Passed), result(failed), result(Fate::Skipped)];
+        assert_eq!(
+            summary(&some, took, Path::new("a.tabard")),
+            "tabard test: 1 step passed, 1 failed, 1 not run in 1.8 s (a.tabard)"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs the steps of a script against a running desk, one after the other, until one fails.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tabard_display::{Frame, write_png};
+use tabard_view::OutputId;
+
+use super::condition::{Eyes, Failure, Mark};
+use super::diff;
+use super::fault::{chain, one_line};
+use super::hands::{Hands, deadline};
+use super::report::{Fate, Progress, Result as StepResult};
+use super::step::{Action, Region, Script, Step};
+use crate::harness::{Harness, serial_log};
+
+/// Runs a script. `out` is the folder for pictures; `logs` is where the harness has the serial
+/// logs, for messages.
+pub(crate) fn run(script: &Script, harness: &Harness, out: &Path, logs: &Path) -> Vec<StepResult> {
+    let mut runner = Runner {
+        script,
+        harness,
+        out,
+        logs,
+        screen: OutputId(0),
+        marks: vec![Mark::default(); harness.guests().len()],
+    };
+    let mut progress = Progress::new();
+    let mut results = Vec::new();
+    let mut failed = false;
+    for step in &script.steps {
+        if failed {
+            results.push(StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped));
+            continue;
+        }
+        progress.begin(step);
+        let begin = Instant::now();
+        let fate = match runner.step(step) {
+            Ok(()) => Fate::Passed,
+            Err(failure) => runner.failed(step, failure),
+        };
+        failed = fate != Fate::Passed;
+        let result = StepResult::new(step, begin.elapsed(), fate);
+        progress.end(&result);
+        Progress::failed(script, &result);
+        results.push(result);
+    }
+    results
+}
+
+struct Runner<'r> {
+    script: &'r Script,
+    harness: &'r Harness,
+    out: &'r Path,
+    logs: &'r Path,
+    screen: OutputId,
+    marks: Vec<Mark>,
+}
+
+impl Runner<'_> {
+    fn eyes(&self, step: &Step) -> Eyes<'_> {
+        Eyes {
+            hands: Hands {
+                harness: self.harness,
+                screen: self.screen,
+                deadline: deadline(step.timeout),
+                now: step.now,
+            },
+            marks: &self.marks,
+            folder: self.script.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        let eyes = self.eyes(step);
+        let hands = &eyes.hands;
+        match &step.action {
+            Action::Strokes(strokes) => hands.strokes(strokes)?,
+            Action::Press(key) => hands.press(*key)?,
+            Action::Release(key) => hands.release(*key),
+            Action::Move(place) => hands.point(place)?,
+            Action::Click(place, button) => hands.click(place, *button)?,
+            Action::Drag(from, to) => hands.drag(from, to)?,
+            Action::Wheel(vertical, horizontal) => hands.wheel(*vertical, *horizontal)?,
+            Action::Sak => hands.sak()?,
+            Action::Switch(guest) => hands.switch(hands.guest(guest)?)?,
+            Action::Layout(layout) => hands.layout(*layout)?,
+            Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,
+            Action::WaitFor(condition) => eyes.wait_for(condition)?,
+            Action::Expect(condition) => eyes.expect(condition)?,
+            Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
+            Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
+            Action::Hold(hold) => self.harness.hold(*hold),
+            Action::Resize(size, scale) => self.harness.resize(self.screen, *size, *scale),
+            Action::AddScreen(size, scale) => self.add_screen(*size, *scale)?,
+            Action::RemoveScreen(index) => self.harness.remove_output(OutputId(*index)),
+            Action::Echo(text) => println!("{}", one_line(text)),
+            Action::OnScreen(index) => self.screen = OutputId(*index),
+            Action::Mark => self.marks = eyes.mark(),
+        }
+        Ok(())
+    }
+
+    fn shot(&self, eyes: &Eyes<'_>, file: &Path, guest: Option<&String>) -> Result<(), String> {
+        let rect = guest.map(|name| eyes.rect(&Region::Guest(name.clone()))).transpose()?;
+        let snapshot = eyes.hands.snapshot()?;
+        let picture = match rect {
+            Some(rect) => diff::crop(&snapshot.frame, rect),
+            None => snapshot.frame,
+        };
+        self.write(file, &picture).map(|_| ())
+    }
+
+    fn kill(&self, guest: usize) -> Result<(), String> {
+        let status = self.harness.status();
+        let process = status.guests.get(guest).and_then(|(_, process)| *process);
+        let pid = process
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+            .ok_or("It has no process to kill; wait-for running before")?;
+        kill_process(pid, Signal::KILL).map_err(|error| format!("Cannot kill its process: {error}"))
+    }
+
+    fn add_screen(&self, size: tabard_view::Size, scale: tabard_view::Scale) -> Result<(), String> {
+        let free = (0..=u8::MAX)
+            .map(OutputId)
+            .find(|output| self.harness.snapshot(*output).is_none())
+            .ok_or("There is no number left for a screen")?;
+        self.harness.add_output(free, size, scale);
+        Ok(())
+    }
+
+    /// Writes what shows why a step failed, and says where.
+    fn failed(&self, step: &Step, failure: Failure) -> Fate {
+        let mut details = String::new();
+        let mut note = |line: String| {
+            details.push_str("  ");
+            details.push_str(&line);
+            details.push('\n');
+        };
+        let actual = self.harness.snapshot(self.screen).map(|snapshot| ("actual", snapshot.frame));
+        for (what, picture) in actual.iter().chain(&failure.pictures) {
+            let file = PathBuf::from(format!("fail-{}-{what}.png", step.line));
+            match self.write(&file, picture) {
+                Ok(path) => note(format!("{what}: {}", path.display())),
+                Err(error) => note(error),
+            }
+        }
+        let eyes = self.eyes(step);
+        for (index, name) in self.harness.guests().iter().enumerate() {
+            let tail = eyes.serial_tail(index);
+            if !tail.is_empty() {
+                note(format!("{name} printed last ({}):", serial_log(self.logs, name).display()));
+                tail.lines().for_each(|line| note(format!("  {line}")));
+            }
+        }
+        Fate::Failed { cause: one_line(&failure.cause), details }
+    }
+
+    fn write(&self, file: &Path, picture: &Frame) -> Result<PathBuf, String> {
+        let path = self.out.join(file);
+        let folder = path.parent().unwrap_or(self.out);
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("Cannot make the folder {}: {error}", folder.display()))?;
+        write_png(&path, picture).map_err(|error| chain(&error))?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,193 @@
+//! What a script is made of, as plain values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tabard_input::KeyCode;
+use tabard_trusted_path::LayoutMode;
+use tabard_view::{Rect, Scale, Size};
+
+use super::keys::Stroke;
+
+/// A script, parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Script {
+    /// Its file, for messages.
+    pub(crate) file: PathBuf,
+    /// The desk that it names, and the line that names it.
+    pub(crate) desk: Option<(usize, PathBuf)>,
+    /// The screens; empty if it names none.
+    pub(crate) screens: Vec<(Size, Scale)>,
+    /// What it does, in this order.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One line of a script.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    /// Its line, from 1.
+    pub(crate) line: usize,
+    /// The line as it was written, without comment and outer spaces.
+    pub(crate) text: String,
+    /// The section that it is in; empty before the first.
+    pub(crate) section: String,
+    /// Whether it goes ahead without waiting until input is open.
+    pub(crate) now: bool,
+    /// How long it may wait.
+    pub(crate) timeout: Duration,
+    /// What it does.
+    pub(crate) action: Action,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Presses and releases these, one after the other.
+    Strokes(Vec<Stroke>),
+    /// Presses a key.
+    Press(KeyCode),
+    /// Releases a key.
+    Release(KeyCode),
+    /// Moves the pointer.
+    Move(Place),
+    /// Moves the pointer, presses and releases a button.
+    Click(Place, Button),
+    /// Presses the left button at the first place, and releases it at the second.
+    Drag(Place, Place),
+    /// Turns the wheel, in notches: vertical, horizontal.
+    Wheel(i16, i16),
+    /// Presses the secure-attention key.
+    Sak,
+    /// Goes to a guest by way of the trusted screen.
+    Switch(String),
+    /// Chooses a layout by way of the trusted screen.
+    Layout(LayoutMode),
+    /// Does something to a guest by way of the trusted screen.
+    Manage(Manage, String),
+    /// Waits until this holds.
+    WaitFor(Condition),
+    /// Fails unless this holds at once.
+    Expect(Condition),
+    /// Writes a picture of the screen, or of a guest.
+    Shot(PathBuf, Option<String>),
+    /// What guests print from here on is what `serial` and `no-event` look at.
+    Mark,
+    /// Kills the process of a guest.
+    Kill(String),
+    /// Withholds the confirmations of frames, or lets them come again.
+    Hold(bool),
+    /// Gives the screen another size.
+    Resize(Size, Scale),
+    /// Plugs a further screen in.
+    AddScreen(Size, Scale),
+    /// Unplugs the screen of this number, from 0.
+    RemoveScreen(u8),
+    /// Later places, regions and pictures are on the screen of this number, from 0.
+    OnScreen(u8),
+    /// Prints a line.
+    Echo(String),
+}
+
+/// A button of the pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Button(pub(crate) KeyCode);
+
+/// A place on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Pixels of the screen.
+    Screen(u32, u32),
+    /// Pixels of a guest's own picture.
+    Guest(String, u32, u32),
+}
+
+/// A part of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Region {
+    /// Pixels of the screen.
+    Screen(Rect),
+    /// A guest's own picture.
+    Guest(String),
+}
+
+/// What the trusted screen can do to a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manage {
+    /// Start it.
+    Start,
+    /// End it.
+    Stop,
+    /// Start it afresh.
+    Reset,
+    /// Halt its processors.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
+/// Who receives input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// A guest.
+    Guest(String),
+    /// The trusted screen.
+    Trusted,
+    /// Nobody.
+    Nobody,
+}
+
+/// What can be waited for, or expected.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Condition {
+    /// Tabard drew this text, whatever the guests show; or did not.
+    Text {
+        /// A part of one drawn text.
+        text: String,
+        /// Whether it must be there.
+        present: bool,
+    },
+    /// The glass and the monitor name this recipient, and input is open.
+    Focus(Focus),
+    /// Whether input reaches anybody.
+    InputOpen(bool),
+    /// Both banners of a guest's window say this.
+    Banner {
+        /// The guest.
+        guest: String,
+        /// The marking.
+        text: String,
+    },
+    /// A part of the screen is equal to a picture.
+    Region {
+        /// The part.
+        region: Region,
+        /// The picture, relative to the script.
+        file: PathBuf,
+        /// Largest difference of a colour channel that still counts as equal, 0..=255.
+        tolerance: u8,
+    },
+    /// The picture does not change for this long.
+    Stable {
+        /// Of this guest, or the whole screen.
+        guest: Option<String>,
+        /// For how long.
+        quiet: Duration,
+    },
+    /// A guest printed this since the last mark; or did not.
+    Serial {
+        /// The guest.
+        guest: String,
+        /// A part of what it printed.
+        text: String,
+        /// Whether it must be there.
+        present: bool,
+    },
+    /// A probe printed no input event since the last mark.
+    NoEvent(String),
+    /// A guest's picture is what it was at the last mark.
+    Unchanged(String),
+    /// A guest has a process, or has none.
+    Running(String, bool),
+    /// The session has ended.
+    Ended,
+}
