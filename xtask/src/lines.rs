@@ -1,5 +1,6 @@
-//! Counts the lines that must be read to trust Tabard: everything but blank lines and tests.
-//! Comments count, because a reader reads them too.
+//! Counts the lines of code that must be believed to trust Tabard: everything but tests, blank
+//! lines, and lines that are only a comment. Comments do not run; counting them would put a price
+//! on saying why.
 //!
 //! Left out are `#[cfg(test)]` items, the files of modules behind `#[cfg(test)]`, files called
 //! `tests.rs`, and the folders `tests`, `benches` and `examples`. The sources are known to be
@@ -31,6 +32,11 @@ pub const SIDES: [Side; 2] = [
     Side { name: "tabard-vmm", folders: &["vmm/src"], budget: 8_000 },
 ];
 
+/// Presenters that only run where there is no trusted path to protect: a window on somebody's
+/// desktop, and pictures in memory for scripts. A presenter that owns the screen counts.
+const NO_TRUSTED_PATH: [&str; 3] =
+    ["display/src/window.rs", "display/src/headless.rs", "display/src/png_file.rs"];
+
 /// Folders that hold no shipped code.
 const NOT_SHIPPED: [&str; 4] = ["tests", "benches", "examples", "target"];
 
@@ -47,6 +53,9 @@ pub fn count(root: &Path, side: Side) -> io::Result<usize> {
     let mut only_tests = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file)?;
+        if NO_TRUSTED_PATH.iter().any(|no| file.ends_with(no)) {
+            continue;
+        }
         let shipped = shipped(&text);
         only_tests.extend(shipped.test_modules.iter().flat_map(|name| module(&file, name)));
         texts.push((file, shipped.lines));
@@ -97,7 +106,7 @@ fn shipped(text: &str) -> Shipped {
         let trimmed = line.trim();
         if trimmed == "#[cfg(test)]" {
             found.test_modules.extend(skip_item(&mut lines, indentation(line)));
-        } else if !trimmed.is_empty() {
+        } else if !trimmed.is_empty() && !trimmed.starts_with("//") {
             found.lines += 1;
         }
     }
@@ -134,8 +143,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blank_lines_do_not_count_and_comments_do() {
-        assert_eq!(shipped("//! Doc.\n\n// Why.\nfn f() {\n    \n}\n").lines, 4);
+    fn blank_lines_and_comments_do_not_count() {
+        assert_eq!(shipped("//! Doc.\n\n// Why.\nfn f() {\n    \n}\n").lines, 2);
     }
 
     #[test]
