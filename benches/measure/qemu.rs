@@ -50,8 +50,8 @@ impl Qemu {
         std::fs::write(&kernel, notepad.elf)?;
         let mut command = Command::new(PROGRAM);
         command
-            .args(["-M", "microvm,acpi=off", "-accel", "kvm", "-cpu", "host", "-nodefaults"])
-            .args(["-no-user-config", "-display", "none"])
+            .args(["-M", "microvm,acpi=off", "-accel", "kvm", "-cpu", "qemu64,-pni"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-m", &MEMORY_MIB.to_string()])
             .arg("-kernel")
             .arg(&kernel)
