@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::script::parse::parse;
 
-    const DESK: &str = "[desk]\nname = \"d\"\npreset = \"us\"\n\
+    const DESK: &str = "[desk]\nname = \"d\"\ntheme = \"us\"\n\
         [guests.web]\nlabel = \"UNCLASSIFIED\"\nkernel = \"builtin:probe\"\n";
 
     fn faults(text: &str) -> Vec<usize> {

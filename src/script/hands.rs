@@ -179,10 +179,13 @@ impl Hands<'_> {
             self.tap(key);
             self.wait("the answer to be taken", |_| !self.asked())?;
         }
-        let mut now = state;
+        // A guest that had failed is shown so until its new start shows.
+        let mut moved = state != "failed";
+        let mut now = String::new();
         self.wait(&format!("{name} to be {wanted}"), |_| {
             now = self.row(guest).map(|row| row.state).unwrap_or_default();
-            now == wanted || now == "failed"
+            moved |= now != state;
+            now == wanted || (now == "failed" && moved)
         })?;
         if now == "failed" {
             return Err(format!(
