@@ -210,16 +210,17 @@ fn descriptors() -> Finding {
 /// What a jail of a guest's process could be built of; today it is the exec with inherited
 /// descriptors only, no new privileges, no core dumps, and death with its parent.
 fn jail() -> Finding {
+    let word = |yes: bool| if yes { "yes" } else { "no" };
     let seccomp = Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
+    // The list is in securityfs, which need not be mounted.
     let landlock = fs::read_to_string("/sys/kernel/security/lsm")
-        .is_ok_and(|text| text.split(',').any(|lsm| lsm.trim() == "landlock"));
+        .map_or("unknown", |text| word(text.split(',').any(|lsm| lsm.trim() == "landlock")));
     let namespaces = fs::read_to_string("/proc/sys/user/max_user_namespaces")
         .is_ok_and(|text| text.trim() != "0");
-    let word = |yes: bool| if yes { "yes" } else { "no" };
     good(format!(
         "the kernel offers seccomp: {}, Landlock: {}, user namespaces: {} (not used yet)",
         word(seccomp),
-        word(landlock),
+        landlock,
         word(namespaces)
     ))
 }

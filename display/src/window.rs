@@ -370,7 +370,10 @@ impl ApplicationHandler<()> for App {
 
     fn window_event(&mut self, event_loop: &ActiveEventLoop, _id: WindowId, event: WindowEvent) {
         match event {
-            WindowEvent::CloseRequested => self.tell(event_loop, PresenterEvent::CloseRequested),
+            // Destroyed: by the desktop around it, without asking.
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => {
+                self.tell(event_loop, PresenterEvent::CloseRequested);
+            }
             WindowEvent::RedrawRequested => self.redraw(event_loop),
             WindowEvent::Resized(size) => {
                 let scale = self.scale;

@@ -117,7 +117,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     std::fs::create_dir_all(&options.logs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)))?;
-    let footer = format!("{} guests. Desk {}.", desk.guests.len(), desk.name);
+    let guests = if desk.guests.len() == 1 { "guest" } else { "guests" };
+    let footer = format!("{}: {} {guests}.", desk.name, desk.guests.len());
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
             .guests

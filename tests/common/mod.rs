@@ -154,6 +154,13 @@ impl Stage {
         self.until_open(Recipient::Guest(GuestId(guest)));
     }
 
+    /// Withholds confirmations, or lets them go, from now on.
+    pub fn hold(&self, hold: bool) {
+        self.harness.hold(hold);
+        // The answer comes after the order was taken.
+        self.shown();
+    }
+
     /// What is on the screen.
     pub fn shown(&self) -> Snapshot {
         self.snapshot(SCREEN).expect("the screen is there")

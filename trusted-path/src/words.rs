@@ -115,25 +115,25 @@ pub(crate) fn list_hints(selected: GuestState, mode: LayoutMode, can_go_back: bo
 /// Every key and what it does.
 pub(crate) fn help(chord: &str) -> Vec<Hint> {
     vec![
-        hint(chord, "open this trusted screen, from anywhere; no guest can see or stop it"),
-        hint("1 to 9", "go to that guest: keyboard and pointer follow"),
+        hint(chord, "this screen, from anywhere"),
+        hint("1 to 9", "type into that guest"),
         hint("Up Down Home End", "select a guest"),
-        hint("Enter", "go to the selected guest (or click on its row)"),
-        hint("Esc", "back to the guest that had the keyboard; leave a question or this help"),
-        hint("S", "start the selected guest, or stop it (asks first)"),
-        hint("R", "reset the selected guest (asks first)"),
-        hint("P", "pause the selected guest, or let it go on"),
-        hint("D", "all guests side by side, or one at a time"),
+        hint("Enter", "type into the selected guest"),
+        hint("Esc", "back, or no to a question"),
+        hint("S", "start it, or stop it (asks first)"),
+        hint("R", "reset it (asks first)"),
+        hint("P", "pause it, or let it go on"),
+        hint("D", "side by side, or one at a time"),
         hint("? or H or F1", "this help"),
-        hint("Q", "end the desk and stop every guest (asks first)"),
-        hint("Y", "yes to a question, as does its own key once more"),
-        hint("Click", "in another guest's window: go to it; that click is not passed on"),
+        hint("Q", "end the desk (asks first)"),
+        hint("Y", "yes to a question"),
+        hint("Click", "types into that guest from now on"),
     ]
 }
 
 /// The hints below the help.
 pub(crate) fn help_hints() -> Vec<Hint> {
-    vec![hint("Any key", "back to the guests")]
+    vec![hint("Any key", "back to the list")]
 }
 
 fn hint(key: &str, text: &str) -> Hint {
