@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 
 use crate::build;
 
-/// What the window's tests need: an X server without a screen, a hand that moves its pointer,
-/// and the libraries that winit and softbuffer load at run time.
-pub const TESTS: [&str; 9] = [
+/// What the window's tests need: an X server without a screen, a hand that moves its pointer, a
+/// camera, and the libraries that winit and softbuffer load at run time.
+pub const TESTS: [&str; 10] = [
     "xvfb",
     "xdotool",
+    "x11-apps",
     "libx11-6",
     "libx11-xcb1",
     "libxcb1",
