@@ -162,25 +162,38 @@ impl Harness {
             .map_or(0, |metadata| metadata.len())
     }
 
-    /// Gives a screen another size and scale, as a user who resizes a window.
+    /// Gives a screen another size and scale, as a user who resizes a window. Input handed in
+    /// before counts before.
     pub fn resize(&self, output: OutputId, size: Size, scale: Scale) {
-        // A session that has ended says so by `ended`.
-        let _ = self.screen.resize(output, size, scale);
+        self.at_screen(|screen| screen.resize(output, size, scale));
     }
 
-    /// Plugs a screen in.
+    /// Plugs a screen in. Input handed in before counts before.
     pub fn add_output(&self, output: OutputId, size: Size, scale: Scale) {
-        let _ = self.screen.add_output(output, size, scale);
+        self.at_screen(|screen| screen.add_output(output, size, scale));
     }
 
-    /// Unplugs a screen.
+    /// Unplugs a screen. Input handed in before counts before.
     pub fn remove_output(&self, output: OutputId) {
-        let _ = self.screen.remove_output(output);
+        self.at_screen(|screen| screen.remove_output(output));
     }
 
-    /// Withholds confirmations, as a display that is slow; with `false` they come again.
+    /// Withholds confirmations, as a display that is slow; with `false` they come again. No frame
+    /// that is made after it returns escapes it.
     pub fn hold(&self, hold: bool) {
-        let _ = self.screen.hold(hold);
+        self.at_screen(|screen| screen.hold(hold));
+    }
+
+    fn at_screen(&self, order: impl FnOnce(&HeadlessHandle) -> Result<(), HeadlessError>) {
+        // An answer means that the session has taken all input handed in before: the presenter's
+        // events have a channel of their own, and could overtake it.
+        let _ = self.status();
+        // A session that has ended says so by `ended`.
+        if order(&self.screen).is_ok() {
+            // Orders are obeyed in turn, so an answer about no screen at all means that this one
+            // has been obeyed.
+            let _ = self.screen.snapshot(OutputId(u8::MAX));
+        }
     }
 
     /// The names of the guests, in the order of the desk file.

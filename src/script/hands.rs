@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use tabard_display::RawInput;
 use tabard_input::KeyCode;
 use tabard_trusted_path::LayoutMode;
-use tabard_view::{BarKind, Content, OutputId, Recipient, Rect, TrustedBody, TrustedRow, Window};
+use tabard_view::{
+    BarKind, Content, OutputId, Recipient, Rect, Scale, Size, TrustedBody, TrustedRow, Window,
+};
 
 use super::keys::{self, Stroke};
 use super::step::{Button, Manage, Place};
@@ -193,6 +195,15 @@ impl Hands<'_> {
             ));
         }
         self.back()
+    }
+
+    /// Waits until a screen shows a view that was made for this size and scale.
+    pub(crate) fn sized(&self, screen: OutputId, size: Size, scale: Scale) -> Done {
+        self.wait(&format!("a picture of {}x{}", size.width, size.height), |harness| {
+            let view = harness.snapshot(screen).and_then(|snapshot| snapshot.view);
+            let output = view.as_deref().and_then(|view| view.output(screen));
+            output.is_some_and(|output| output.size == size && output.scale == scale)
+        })
     }
 
     /// The guest's window on the screen of the hands.

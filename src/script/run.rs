@@ -92,8 +92,15 @@ impl Runner<'_> {
             Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
             Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
             Action::Hold(hold) => self.harness.hold(*hold),
-            Action::Resize(size, scale) => self.harness.resize(self.screen, *size, *scale),
-            Action::AddScreen(size, scale) => self.add_screen(*size, *scale)?,
+            Action::Resize(size, scale) => {
+                self.harness.resize(self.screen, *size, *scale);
+                hands.sized(self.screen, *size, *scale)?;
+            }
+            Action::AddScreen(size, scale) => {
+                let output = self.free_screen()?;
+                self.harness.add_output(output, *size, *scale);
+                hands.sized(output, *size, *scale)?;
+            }
             Action::RemoveScreen(index) => self.harness.remove_output(OutputId(*index)),
             Action::Echo(text) => println!("{}", one_line(text)),
             Action::OnScreen(index) => self.screen = OutputId(*index),
@@ -122,13 +129,11 @@ impl Runner<'_> {
         kill_process(pid, Signal::KILL).map_err(|error| format!("Cannot kill its process: {error}"))
     }
 
-    fn add_screen(&self, size: tabard_view::Size, scale: tabard_view::Scale) -> Result<(), String> {
-        let free = (0..=u8::MAX)
+    fn free_screen(&self) -> Result<OutputId, String> {
+        (0..u8::MAX)
             .map(OutputId)
             .find(|output| self.harness.snapshot(*output).is_none())
-            .ok_or("There is no number left for a screen")?;
-        self.harness.add_output(free, size, scale);
-        Ok(())
+            .ok_or_else(|| "There is no number left for a screen".to_owned())
     }
 
     /// Writes what shows why a step failed, and says where.
