@@ -136,3 +136,41 @@ fn completions_are_printed() {
     let output = run(&["completions", "bash"], folder.path());
     assert!(String::from_utf8_lossy(&output.stdout).contains("complete -F _tabard"));
 }
+
+/// `tabard run` where `/dev` is another: in a mount namespace of its own, without capabilities.
+fn run_with_dev(folder: &Path, prepare: &str) -> Output {
+    vmm();
+    let command = format!(
+        "mount -t tmpfs none /dev && {prepare} && exec setpriv --bounding-set=-all \
+         --inh-caps=-all {} run --headless desk.toml",
+        tabard().display()
+    );
+    Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &command])
+        .current_dir(folder)
+        .env("XDG_STATE_HOME", folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_host_without_kvm_is_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    desk(folder.path(), "builtin:probe");
+    let output = run_with_dev(folder.path(), "true");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("Cannot open /dev/kvm: it does not exist"), "{text}");
+    assert!(text.contains("modprobe"), "{text}");
+}
+
+#[test]
+fn a_user_without_permission_is_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    desk(folder.path(), "builtin:probe");
+    let output = run_with_dev(folder.path(), "touch /dev/kvm && chmod 000 /dev/kvm");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("Cannot open /dev/kvm: permission denied"), "{text}");
+    assert!(text.contains("usermod -aG kvm"), "{text}");
+}
