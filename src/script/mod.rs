@@ -16,6 +16,7 @@
 //!
 //! A script is read as a whole, and held against its desk, before anything starts.
 
+mod args;
 mod check;
 mod condition;
 mod diff;

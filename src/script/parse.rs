@@ -1,24 +1,18 @@
 //! Reads a script. It finds every fault before anything is started, and starts nothing.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tabard_input::KeyCode;
 use tabard_trusted_path::LayoutMode;
-use tabard_view::{Rect, Scale, Size};
 
+use super::args::{Args, duration};
 use super::fault::{Fault, Faults};
 use super::keys;
-use super::step::{Action, Button, Condition, Focus, Manage, Place, Region, Script, Step};
+use super::step::{Action, Condition, Focus, Manage, Script, Step};
 use super::token::{self, Word};
-use crate::run::parse_size;
 
 /// How long a step may wait if the script does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that a script may say: what takes longer hangs.
-const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-/// How long a picture must stay as it is to be stable, if the script does not say.
-const DEFAULT_QUIET: Duration = Duration::from_millis(300);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
@@ -250,171 +244,14 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
     })
 }
 
-/// The words of a line that are still to be read.
-struct Args {
-    words: std::vec::IntoIter<Word>,
-}
-
-impl Args {
-    fn word(&mut self, what: &str) -> Result<Word, String> {
-        self.words.next().ok_or_else(|| format!("Something is missing at the end: write {what}"))
-    }
-
-    /// The next word, if it is a bare one of this kind.
-    fn peek(&self) -> Option<&str> {
-        self.words.as_slice().first().filter(|word| !word.quoted).map(|word| word.text.as_str())
-    }
-
-    fn finish(mut self) -> Result<(), String> {
-        match self.words.next() {
-            Some(word) => Err(format!(
-                "{:?} is one word too many; put a text with spaces in quotes",
-                word.text
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn text(&mut self) -> Result<String, String> {
-        let text = self.word("a text in quotes")?.text;
-        if text.is_empty() {
-            return Err("An empty text is found everywhere; write what to look for".to_owned());
-        }
-        Ok(text)
-    }
-
-    fn guest(&mut self) -> Result<String, String> {
-        self.word("the name of a guest").map(|word| word.text)
-    }
-
-    fn optional_guest(&mut self) -> Option<String> {
-        self.words.next().map(|word| word.text)
-    }
-
-    fn key(&mut self) -> Result<KeyCode, String> {
-        keys::key(&self.word("a key")?.text)
-    }
-
-    fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, String> {
-        let word = self.word(what)?;
-        word.text.parse().map_err(|_| format!("{:?} is not a number; write {what}", word.text))
-    }
-
-    fn optional_number(&mut self) -> Result<Option<i16>, String> {
-        if self.words.as_slice().is_empty() {
-            return Ok(None);
-        }
-        self.number("notches to the right, such as 1").map(Some)
-    }
-
-    fn pixels(&mut self) -> Result<u32, String> {
-        self.number("a whole number of pixels")
-    }
-
-    fn place(&mut self) -> Result<Place, String> {
-        if self.peek() == Some("at") {
-            self.words.next();
-            return Ok(Place::Guest(self.guest()?, self.pixels()?, self.pixels()?));
-        }
-        Ok(Place::Screen(self.pixels()?, self.pixels()?))
-    }
-
-    fn region(&mut self) -> Result<Region, String> {
-        if self.peek() == Some("of") {
-            self.words.next();
-            return self.guest().map(Region::Guest);
-        }
-        let rect = Rect::new(self.pixels()?, self.pixels()?, self.pixels()?, self.pixels()?);
-        if rect.is_empty() {
-            return Err("A region has a width and a height of at least 1 pixel".to_owned());
-        }
-        Ok(Region::Screen(rect))
-    }
-
-    fn tolerance(&mut self) -> Result<u8, String> {
-        if self.peek() != Some("tolerance") {
-            return Ok(0);
-        }
-        self.words.next();
-        self.number("a number from 0 to 255 after tolerance")
-    }
-
-    fn stable(&mut self) -> Result<Condition, String> {
-        let mut guest = None;
-        let mut quiet = DEFAULT_QUIET;
-        for word in self.words.by_ref() {
-            // A quoted word is always the name of a guest.
-            match duration(&word.text).ok().filter(|_| !word.quoted) {
-                Some(time) => quiet = time,
-                None if guest.is_none() => guest = Some(word.text),
-                None => return Err(format!("{:?} is no time; write for example 300ms", word.text)),
-            }
-        }
-        Ok(Condition::Stable { guest, quiet })
-    }
-
-    fn button(&mut self) -> Result<Button, String> {
-        let Some(word) = self.words.next() else { return Ok(Button(KeyCode::BUTTON_LEFT)) };
-        match word.text.as_str() {
-            "left" => Ok(Button(KeyCode::BUTTON_LEFT)),
-            "right" => Ok(Button(KeyCode::BUTTON_RIGHT)),
-            "middle" => Ok(Button(KeyCode::BUTTON_MIDDLE)),
-            other => Err(format!("There is no button {other:?}; write left, right or middle")),
-        }
-    }
-
-    fn duration(&mut self, what: &str) -> Result<Duration, String> {
-        duration(&self.word(what)?.text)
-    }
-
-    fn size(&mut self) -> Result<(Size, Scale), String> {
-        let size = self.word("a size such as 1280x800")?.text;
-        let size = parse_size(&size).map_err(|next| format!("{size:?} is no size; {next}"))?;
-        let Some(scale) = self.words.next() else { return Ok((size, Scale::ONE)) };
-        let percent = scale.text.parse::<f64>().ok().map(|scale| (scale * 100.0).round());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
-        let scale_of = |percent: f64| Scale::from_percent(percent as u16);
-        percent
-            .filter(|percent| (50.0..=400.0).contains(percent))
-            .and_then(scale_of)
-            .map(|scale| (size, scale))
-            .ok_or_else(|| format!("{:?} is no scale; write a number from 0.5 to 4", scale.text))
-    }
-
-    /// A file to write below the folder for pictures, and nowhere else.
-    fn shot_file(&mut self) -> Result<PathBuf, String> {
-        let word = self.word("a file name such as desk.png")?;
-        let path = PathBuf::from(&word.text);
-        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
-        let png = path.extension().is_some_and(|extension| extension == "png");
-        if !inside || !png {
-            return Err(format!(
-                "{:?} cannot be written; name a .png file below the folder of --out",
-                word.text
-            ));
-        }
-        Ok(path)
-    }
-}
-
-/// Reads a time such as `300ms`, `5s`, `1.5s` or `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
-    let parsed = units.iter().find_map(|(unit, seconds)| {
-        let number = text.strip_suffix(unit)?;
-        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let number = number.parse::<f64>().ok().filter(|_| plain)?;
-        Duration::try_from_secs_f64(number * seconds).ok()
-    });
-    parsed
-        .filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT)
-        .ok_or_else(|| format!("{text:?} is no time up to one hour; write for example 300ms or 5s"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use tabard_input::KeyCode;
+    use tabard_view::{Rect, Scale, Size};
+
+    use super::super::step::{Button, Place, Region};
+    use super::*;
 
     fn one(line: &str) -> Step {
         let script = parse(line, Path::new("t")).unwrap();
