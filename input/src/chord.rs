@@ -30,26 +30,19 @@ pub enum ChordError {
     NeededWithAltGr(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Kind {
-    Ctrl,
-    Alt,
-    Shift,
-    Meta,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Side {
-    Either,
-    Left,
-    Right,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One key, or either of two, that is to be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Modifier {
-    kind: Kind,
-    side: Side,
+    name: &'static str,
+    /// The keys that count as it; twice the same if only one side was asked for.
+    codes: [KeyCode; 2],
 }
+
+const CTRL: Modifier = Modifier { name: "Ctrl", codes: [KeyCode::LEFT_CTRL, KeyCode::RIGHT_CTRL] };
+const ALT: Modifier = Modifier { name: "Alt", codes: [KeyCode::LEFT_ALT, KeyCode::RIGHT_ALT] };
+const SHIFT: Modifier =
+    Modifier { name: "Shift", codes: [KeyCode::LEFT_SHIFT, KeyCode::RIGHT_SHIFT] };
+const META: Modifier = Modifier { name: "Meta", codes: [KeyCode::LEFT_META, KeyCode::RIGHT_META] };
 
 /// The secure-attention chord: some modifiers held, then one key pressed.
 ///
@@ -65,8 +58,7 @@ pub struct Chord {
 impl Default for Chord {
     /// Ctrl+Alt+Esc.
     fn default() -> Self {
-        let either = |kind| Modifier { kind, side: Side::Either };
-        Self { modifiers: vec![either(Kind::Ctrl), either(Kind::Alt)], key: KeyCode::ESC }
+        Self { modifiers: vec![CTRL, ALT], key: KeyCode::ESC }
     }
 }
 
@@ -89,12 +81,11 @@ impl Chord {
             }
             modifiers.push(modifier);
         }
-        if Modifier::from_name(last).is_some_and(|last| last != Modifier::RIGHT_CTRL) {
+        let key = KeyCode::from_name(last).filter(|key| key.is_key());
+        if Modifier::from_name(last).is_some() && key != Some(KeyCode::RIGHT_CTRL) {
             return Err(ChordError::ModifierLast(last.to_owned()));
         }
-        let key = KeyCode::from_name(last)
-            .filter(|key| key.is_key())
-            .ok_or_else(|| ChordError::UnknownKey(last.to_owned()))?;
+        let key = key.ok_or_else(|| ChordError::UnknownKey(last.to_owned()))?;
         check_usable(&modifiers, key)?;
         Ok(Self { modifiers, key })
     }
@@ -108,7 +99,7 @@ impl Chord {
     /// Whether this key is the last key of the chord or may stand for one of its modifiers.
     #[must_use]
     pub fn contains(&self, code: KeyCode) -> bool {
-        self.key == code || self.modifiers.iter().any(|modifier| modifier.codes().contains(&code))
+        self.key == code || self.modifiers.iter().any(|modifier| modifier.codes.contains(&code))
     }
 
     /// Whether pressing `code` completes the chord while `held` is down.
@@ -117,7 +108,7 @@ impl Chord {
         // A repeated press counts too: after lost events the ledger may think the key still down.
         code == self.key
             && self.modifiers.iter().all(|modifier| {
-                modifier.codes().iter().any(|&side| side != code && held.is_down(side))
+                modifier.codes.iter().any(|&side| side != code && held.is_down(side))
             })
     }
 }
@@ -135,12 +126,12 @@ fn check_usable(modifiers: &[Modifier], key: KeyCode) -> Result<(), ChordError> 
     if is_dedicated(key) {
         return Ok(());
     }
-    let strong = |modifier: &Modifier| modifier.kind != Kind::Shift;
+    let strong = |modifier: &Modifier| !modifier.overlaps(&SHIFT);
     if !modifiers.iter().any(strong) {
         return Err(ChordError::NeededForTyping(key.to_string()));
     }
     let left_no_alt_gr =
-        |modifier: &Modifier| strong(modifier) && !modifier.codes().contains(&KeyCode::RIGHT_ALT);
+        |modifier: &Modifier| strong(modifier) && !modifier.codes.contains(&KeyCode::RIGHT_ALT);
     if types_a_character(key) && !modifiers.iter().any(left_no_alt_gr) {
         return Err(ChordError::NeededWithAltGr(key.to_string()));
     }
@@ -159,80 +150,39 @@ fn is_dedicated(key: KeyCode) -> bool {
             | KeyCode::HELP
             | KeyCode::F11
             | KeyCode::F12
-    ) || (KeyCode::F1.0..=KeyCode::F10.0).contains(&key.0)
-        || (KeyCode::F13.0..=KeyCode::F24.0).contains(&key.0)
+    ) || (KeyCode::F1..=KeyCode::F10).contains(&key)
+        || (KeyCode::F13..=KeyCode::F24).contains(&key)
 }
 
 /// The rows of digits, letters and punctuation.
 fn types_a_character(key: KeyCode) -> bool {
-    let KeyCode(code) = key;
-    (2..=13).contains(&code)
-        || (16..=27).contains(&code)
-        || (30..=41).contains(&code)
-        || (43..=53).contains(&code)
-        || key == KeyCode::SPACE
-        || key == KeyCode::KEY_102ND
+    matches!(key.0, 2..=13 | 16..=27 | 30..=41 | 43..=53)
+        || matches!(key, KeyCode::SPACE | KeyCode::KEY_102ND)
 }
 
 impl Modifier {
-    const RIGHT_CTRL: Self = Self { kind: Kind::Ctrl, side: Side::Right };
-
     fn from_name(name: &str) -> Option<Self> {
-        let either = match name.to_ascii_lowercase().as_str() {
-            "ctrl" | "control" => Some(Kind::Ctrl),
-            "alt" => Some(Kind::Alt),
-            "shift" => Some(Kind::Shift),
-            "meta" | "super" | "win" | "logo" => Some(Kind::Meta),
-            _ => None,
-        };
-        if let Some(kind) = either {
-            return Some(Self { kind, side: Side::Either });
+        match name.to_ascii_lowercase().as_str() {
+            "ctrl" | "control" => return Some(CTRL),
+            "alt" => return Some(ALT),
+            "shift" => return Some(SHIFT),
+            "meta" | "super" | "win" | "logo" => return Some(META),
+            _ => {}
         }
-        let (kind, side) = match KeyCode::from_name(name)? {
-            KeyCode::LEFT_CTRL => (Kind::Ctrl, Side::Left),
-            KeyCode::RIGHT_CTRL => (Kind::Ctrl, Side::Right),
-            KeyCode::LEFT_ALT => (Kind::Alt, Side::Left),
-            KeyCode::RIGHT_ALT => (Kind::Alt, Side::Right),
-            KeyCode::LEFT_SHIFT => (Kind::Shift, Side::Left),
-            KeyCode::RIGHT_SHIFT => (Kind::Shift, Side::Right),
-            KeyCode::LEFT_META => (Kind::Meta, Side::Left),
-            KeyCode::RIGHT_META => (Kind::Meta, Side::Right),
-            _ => return None,
-        };
-        Some(Self { kind, side })
-    }
-
-    /// The keys that count as this modifier.
-    fn codes(self) -> &'static [KeyCode] {
-        let both: &'static [KeyCode; 2] = match self.kind {
-            Kind::Ctrl => &[KeyCode::LEFT_CTRL, KeyCode::RIGHT_CTRL],
-            Kind::Alt => &[KeyCode::LEFT_ALT, KeyCode::RIGHT_ALT],
-            Kind::Shift => &[KeyCode::LEFT_SHIFT, KeyCode::RIGHT_SHIFT],
-            Kind::Meta => &[KeyCode::LEFT_META, KeyCode::RIGHT_META],
-        };
-        let [left, right] = both;
-        match self.side {
-            Side::Either => both,
-            Side::Left => std::slice::from_ref(left),
-            Side::Right => std::slice::from_ref(right),
-        }
+        let key = KeyCode::from_name(name).filter(|key| key.is_modifier())?;
+        Some(Self { name: key.name()?, codes: [key; 2] })
     }
 
     /// Whether one key could stand for both.
-    fn overlaps(self, other: &Self) -> bool {
-        self.codes().iter().any(|code| other.codes().contains(code))
+    fn overlaps(&self, other: &Self) -> bool {
+        self.codes.iter().any(|code| other.codes.contains(code))
     }
 }
 
 impl fmt::Display for Chord {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for modifier in &self.modifiers {
-            let side = match modifier.side {
-                Side::Either => "",
-                Side::Left => "Left",
-                Side::Right => "Right",
-            };
-            write!(formatter, "{side}{:?}+", modifier.kind)?;
+            write!(formatter, "{}+", modifier.name)?;
         }
         write!(formatter, "{}", self.key)
     }

@@ -50,7 +50,8 @@ impl HeldKeys {
         if self.down.contains_key(&(source, code)) {
             return false;
         }
-        if capacity == Capacity::Limited && self.is_full(source) {
+        let is_full = self.down.len() >= MAX_KEYS || self.of(source).count() >= MAX_KEYS_PER_SOURCE;
+        if capacity == Capacity::Limited && is_full {
             return false;
         }
         let tell = fate == Fate::Delivered && !self.is_delivered(code);
@@ -66,7 +67,7 @@ impl HeldKeys {
 
     /// Takes all keys of a lost source as up. Answers which ones the recipient must be told of.
     pub fn lose(&mut self, source: SourceId) -> Vec<KeyCode> {
-        let lost: Vec<KeyCode> = self.of(source).map(|(code, _)| code).collect();
+        let lost: Vec<KeyCode> = self.of(source).collect();
         lost.into_iter().filter(|&code| self.release(source, code)).collect()
     }
 
@@ -98,8 +99,7 @@ impl HeldKeys {
     }
 
     /// Whether the present recipient has been told that this key is down.
-    #[must_use]
-    pub fn is_delivered(&self, code: KeyCode) -> bool {
+    fn is_delivered(&self, code: KeyCode) -> bool {
         self.delivered().any(|down| down == code)
     }
 
@@ -108,13 +108,9 @@ impl HeldKeys {
         self.down.iter().filter(|(_, fate)| **fate == Fate::Delivered).map(|((_, code), _)| *code)
     }
 
-    fn is_full(&self, source: SourceId) -> bool {
-        self.down.len() >= MAX_KEYS || self.of(source).count() >= MAX_KEYS_PER_SOURCE
-    }
-
-    fn of(&self, source: SourceId) -> impl Iterator<Item = (KeyCode, Fate)> {
+    fn of(&self, source: SourceId) -> impl Iterator<Item = KeyCode> {
         let range = (source, KeyCode(0))..=(source, KeyCode(u16::MAX));
-        self.down.range(range).map(|((_, code), fate)| (*code, *fate))
+        self.down.range(range).map(|((_, code), _)| *code)
     }
 }
 

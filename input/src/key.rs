@@ -152,7 +152,23 @@ impl KeyCode {
     /// Whether it is one of the eight buttons of a mouse (`BTN_LEFT`..=`BTN_TASK`).
     #[must_use]
     pub fn is_button(self) -> bool {
-        (Self::BUTTON_LEFT.0..=Self::BUTTON_TASK.0).contains(&self.0)
+        (Self::BUTTON_LEFT..=Self::BUTTON_TASK).contains(&self)
+    }
+
+    /// Whether it is Ctrl, Alt, Shift or Meta, of either side.
+    #[must_use]
+    pub fn is_modifier(self) -> bool {
+        matches!(
+            self,
+            Self::LEFT_CTRL
+                | Self::RIGHT_CTRL
+                | Self::LEFT_ALT
+                | Self::RIGHT_ALT
+                | Self::LEFT_SHIFT
+                | Self::RIGHT_SHIFT
+                | Self::LEFT_META
+                | Self::RIGHT_META
+        )
     }
 
     /// Whether it is a key of a keyboard: 1..=255, the codes below the first button.

@@ -6,8 +6,6 @@
 //! up. One access class carries both, as in the VAX VMM security kernel (Karger et al., IEEE TSE
 //! 17(11), 1991).
 
-use std::fmt;
-
 use crate::Compartment;
 
 /// What a subject or an object is cleared for: a secrecy side and an integrity side.
@@ -62,12 +60,6 @@ impl AccessClass {
         Self::new(self.secrecy.meet(&other.secrecy), self.integrity.join(&other.integrity))
     }
 
-    /// Whether information may flow in at least one direction.
-    #[must_use]
-    pub fn comparable(&self, other: &Self) -> bool {
-        self.relation(other) != Relation::Incomparable
-    }
-
     /// How this class stands to the other.
     #[must_use]
     pub fn relation(&self, other: &Self) -> Relation {
@@ -91,17 +83,6 @@ pub enum Relation {
     DominatedBy,
     /// Information flows neither way.
     Incomparable,
-}
-
-impl fmt::Display for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Equal => "equal",
-            Self::Dominates => "dominates",
-            Self::DominatedBy => "dominated by",
-            Self::Incomparable => "incomparable",
-        })
-    }
 }
 
 #[cfg(test)]
@@ -129,7 +110,6 @@ mod tests {
     #[test]
     fn one_side_that_refuses_is_enough() {
         assert_eq!(class(1, 1).relation(&class(2, 2)), Relation::Incomparable);
-        assert!(!class(1, 1).comparable(&class(2, 2)));
     }
 
     #[test]

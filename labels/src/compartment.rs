@@ -3,8 +3,6 @@
 //! The lattice of Denning, "A Lattice Model of Secure Information Flow" (CACM 19(5), 1976): levels
 //! are totally ordered, category sets are ordered by inclusion, and the pair componentwise.
 
-use std::fmt;
-
 /// A hierarchical level, 0 (lowest) to 255 (highest): the 256 of the CMW label encodings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(u8);
@@ -25,12 +23,6 @@ impl Level {
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
     }
 }
 
@@ -71,12 +63,6 @@ impl CategorySet {
     #[must_use]
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits)
-    }
-
-    /// The set as bits: bit `n` is category `n`.
-    #[must_use]
-    pub const fn bits(self) -> u128 {
-        self.0
     }
 
     /// Adds a category; true if it was not yet a member.
@@ -134,16 +120,6 @@ impl CategorySet {
     }
 }
 
-impl FromIterator<Category> for CategorySet {
-    fn from_iter<I: IntoIterator<Item = Category>>(categories: I) -> Self {
-        let mut set = Self::EMPTY;
-        for category in categories {
-            set.insert(category);
-        }
-        set
-    }
-}
-
 /// One lattice side of an access class, either secrecy or integrity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Compartment {
@@ -189,7 +165,11 @@ mod tests {
     use super::*;
 
     fn set(numbers: &[u8]) -> CategorySet {
-        numbers.iter().filter_map(|number| Category::new(*number)).collect()
+        let mut set = CategorySet::EMPTY;
+        for category in numbers.iter().filter_map(|number| Category::new(*number)) {
+            set.insert(category);
+        }
+        set
     }
 
     #[test]

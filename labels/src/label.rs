@@ -1,7 +1,5 @@
 //! Labels and the checked table of them: two labels that could be confused are never both in it.
 
-use std::fmt;
-
 use thiserror::Error;
 
 use crate::text::{self, TextError};
@@ -47,12 +45,6 @@ pub enum LabelError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelId(pub u16);
 
-impl fmt::Display for LabelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "label {}", self.0)
-    }
-}
-
 /// A label: what it means and how it looks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
@@ -87,29 +79,19 @@ impl Label {
     /// [`LabelError::SameName`], [`LabelError::SameText`], or [`LabelError::SameLook`] if pattern
     /// and shape are the same and an eye exists for which the colours are too close.
     pub fn check_distinct(&self, other: &Self) -> Result<(), LabelError> {
-        let names = || (self.name.clone(), other.name.clone());
+        let (known, new) = (self.name.clone(), other.name.clone());
         if text::look_alike(&self.name, &other.name) {
-            let (known, new) = names();
             return Err(LabelError::SameName(known, new));
         }
         if text::look_alike(&self.text, &other.text) {
-            let (known, new) = names();
             return Err(LabelError::SameText(known, new));
         }
         let (a, b) = (&self.appearance, &other.appearance);
         let distance = Vision::worst_distance(a.color, b.color);
         if a.pattern == b.pattern && a.shape == b.shape && distance < MIN_COLOR_DISTANCE {
-            let (known, new) = names();
             return Err(LabelError::SameLook(known, new, distance));
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Label {
-    /// The banner text.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 
@@ -194,7 +176,7 @@ mod tests {
         let id = labels.insert(label("blue", "WORK", 0x0000_33a0, Pattern::Bars)).unwrap();
 
         assert_eq!(labels.by_name("blue"), Some(id));
-        assert_eq!(labels.get(id).map(ToString::to_string), Some("WORK".to_owned()));
+        assert_eq!(labels.get(id).map(|label| label.text.as_str()), Some("WORK"));
         assert_eq!((labels.by_name("green"), labels.get(LabelId(2))), (None, None));
         assert_eq!((labels.len(), labels.iter().count()), (2, 2));
     }

@@ -31,7 +31,7 @@ pub use color::{ColorError, Rgb};
 pub use compartment::{Category, CategorySet, Compartment, Level};
 pub use label::{Label, LabelError, LabelId, LabelSet, MIN_COLOR_DISTANCE};
 pub use preset::{PRESETS, Preset, PresetEntry, preset};
-pub use scheme::{MAX_CATEGORIES, MAX_LEVELS, MarkingError, Scheme, SchemeBuilder, SchemeError};
+pub use scheme::{MAX_CATEGORIES, MAX_LEVELS, MarkingError, Scheme, SchemeError};
 pub use shapes::{Pattern, Shape};
 pub use text::{MAX_NAME_CHARS, MAX_TEXT_CHARS, TextError, check_name, check_text, look_alike};
 pub use vision::{Vision, delta_e};

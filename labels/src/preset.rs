@@ -76,14 +76,9 @@ pub fn preset(name: &str) -> Option<Preset> {
 
 /// Always `Some` for the tables above, which a test holds.
 fn build(name: &'static str, rows: &[Row], own_categories: &[&str]) -> Option<Preset> {
-    let mut builder = Scheme::builder();
-    for (marking, ..) in rows.iter().filter(|(marking, ..)| !marking.contains('/')) {
-        builder = builder.level(*marking);
-    }
-    for category in own_categories.iter().chain(&CATEGORIES) {
-        builder = builder.category(*category);
-    }
-    let scheme = builder.build().ok()?;
+    let levels = rows.iter().map(|row| row.0).filter(|marking| !marking.contains('/'));
+    let categories = own_categories.iter().chain(&CATEGORIES).copied();
+    let scheme = Scheme::new(levels, categories).ok()?;
     let mut entries = Vec::new();
     for &(marking, integrity, color, pattern, shape) in rows {
         let secrecy = scheme.parse(marking).ok()?;
@@ -105,8 +100,9 @@ impl Preset {
         mut self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, SchemeError> {
-        let builder = self.scheme.to_builder();
-        self.scheme = names.into_iter().fold(builder, |b, name| b.category(name)).build()?;
+        let known = self.scheme.categories().map(str::to_owned);
+        let categories = known.chain(names.into_iter().map(str::to_owned));
+        self.scheme = Scheme::new(self.scheme.levels().map(str::to_owned), categories)?;
         Ok(self)
     }
 

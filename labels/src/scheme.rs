@@ -59,55 +59,11 @@ pub enum MarkingError {
     UnnamedCategory(Category),
 }
 
-/// Names for levels, lowest first, and for categories. Built by [`Scheme::builder`].
+/// Names for levels, lowest first, and for categories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheme {
     levels: Vec<String>,
     categories: Vec<String>,
-}
-
-/// Collects the names of a [`Scheme`]; nothing is checked before [`SchemeBuilder::build`].
-#[derive(Clone, Debug, Default)]
-pub struct SchemeBuilder {
-    levels: Vec<String>,
-    categories: Vec<String>,
-}
-
-impl SchemeBuilder {
-    /// Adds the next higher level.
-    #[must_use]
-    pub fn level(mut self, name: impl Into<String>) -> Self {
-        self.levels.push(name.into());
-        self
-    }
-
-    /// Adds the next category.
-    #[must_use]
-    pub fn category(mut self, name: impl Into<String>) -> Self {
-        self.categories.push(name.into());
-        self
-    }
-
-    /// Checks all names and makes the scheme.
-    ///
-    /// # Errors
-    ///
-    /// [`SchemeError`] if there is no level, too many names, a name that may not be used, or two
-    /// levels or two categories that look alike.
-    pub fn build(self) -> Result<Scheme, SchemeError> {
-        if self.levels.is_empty() {
-            return Err(SchemeError::NoLevel);
-        }
-        if self.levels.len() > MAX_LEVELS {
-            return Err(SchemeError::TooManyLevels(self.levels.len()));
-        }
-        if self.categories.len() > MAX_CATEGORIES {
-            return Err(SchemeError::TooManyCategories(self.categories.len()));
-        }
-        check_names(&self.levels)?;
-        check_names(&self.categories)?;
-        Ok(Scheme { levels: self.levels, categories: self.categories })
-    }
 }
 
 fn check_names(names: &[String]) -> Result<(), SchemeError> {
@@ -121,16 +77,31 @@ fn check_names(names: &[String]) -> Result<(), SchemeError> {
 }
 
 impl Scheme {
-    /// An empty builder.
-    #[must_use]
-    pub fn builder() -> SchemeBuilder {
-        SchemeBuilder::default()
-    }
-
-    /// A builder that starts with the names of this scheme.
-    #[must_use]
-    pub fn to_builder(&self) -> SchemeBuilder {
-        SchemeBuilder { levels: self.levels.clone(), categories: self.categories.clone() }
+    /// A scheme of these levels, lowest first, and these categories, in the order in which
+    /// markings print them.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemeError`] if there is no level, too many names, a name that may not be used, or two
+    /// levels or two categories that look alike.
+    pub fn new<N: Into<String>>(
+        levels: impl IntoIterator<Item = N>,
+        categories: impl IntoIterator<Item = N>,
+    ) -> Result<Self, SchemeError> {
+        let levels: Vec<String> = levels.into_iter().map(Into::into).collect();
+        let categories: Vec<String> = categories.into_iter().map(Into::into).collect();
+        if levels.is_empty() {
+            return Err(SchemeError::NoLevel);
+        }
+        if levels.len() > MAX_LEVELS {
+            return Err(SchemeError::TooManyLevels(levels.len()));
+        }
+        if categories.len() > MAX_CATEGORIES {
+            return Err(SchemeError::TooManyCategories(categories.len()));
+        }
+        check_names(&levels)?;
+        check_names(&categories)?;
+        Ok(Self { levels, categories })
     }
 
     /// The names of the levels, lowest first.
@@ -143,32 +114,6 @@ impl Scheme {
         self.categories.iter().map(String::as_str)
     }
 
-    /// The level of this exact name.
-    #[must_use]
-    pub fn level(&self, name: &str) -> Option<Level> {
-        let index = self.levels.iter().position(|known| known == name)?;
-        u8::try_from(index).ok().map(Level::new)
-    }
-
-    /// The category of this exact name.
-    #[must_use]
-    pub fn category(&self, name: &str) -> Option<Category> {
-        let index = self.categories.iter().position(|known| known == name)?;
-        u8::try_from(index).ok().and_then(Category::new)
-    }
-
-    /// The name of a level.
-    #[must_use]
-    pub fn level_name(&self, level: Level) -> Option<&str> {
-        self.levels.get(usize::from(level.get())).map(String::as_str)
-    }
-
-    /// The name of a category.
-    #[must_use]
-    pub fn category_name(&self, category: Category) -> Option<&str> {
-        self.categories.get(usize::from(category.get())).map(String::as_str)
-    }
-
     /// Prints a compartment as its marking, categories in the scheme's order.
     ///
     /// # Errors
@@ -177,14 +122,13 @@ impl Scheme {
     /// is not left out, since the marking would then say less than the class.
     pub fn print(&self, compartment: &Compartment) -> Result<String, MarkingError> {
         let level = compartment.level;
-        let mut marking =
-            self.level_name(level).ok_or(MarkingError::UnnamedLevel(level))?.to_owned();
+        let name = self.levels.get(usize::from(level.get()));
+        let mut marking = name.ok_or(MarkingError::UnnamedLevel(level))?.clone();
         let mut separator = "//";
         for category in compartment.categories.iter() {
-            let name =
-                self.category_name(category).ok_or(MarkingError::UnnamedCategory(category))?;
+            let name = self.categories.get(usize::from(category.get()));
             marking.push_str(separator);
-            marking.push_str(name);
+            marking.push_str(name.ok_or(MarkingError::UnnamedCategory(category))?);
             separator = "/";
         }
         Ok(marking)
@@ -207,7 +151,7 @@ impl Scheme {
         if level_name.is_empty() || level_name.contains('/') {
             return Err(MarkingError::Form(marking.to_owned()));
         }
-        let level = self.level(level_name).ok_or_else(|| {
+        let level = place(&self.levels, level_name).map(Level::new).ok_or_else(|| {
             MarkingError::UnknownLevel(level_name.to_owned(), first_names(&self.levels))
         })?;
         let mut categories = CategorySet::EMPTY;
@@ -215,7 +159,8 @@ impl Scheme {
             if name.is_empty() {
                 return Err(MarkingError::Form(marking.to_owned()));
             }
-            let category = self.category(name).ok_or_else(|| {
+            let category = place(&self.categories, name).and_then(Category::new);
+            let category = category.ok_or_else(|| {
                 MarkingError::UnknownCategory(name.to_owned(), first_names(&self.categories))
             })?;
             if !categories.insert(category) {
@@ -228,23 +173,24 @@ impl Scheme {
     /// The length that no marking of this scheme exceeds, in characters.
     fn longest_marking(&self) -> usize {
         let level = self.levels.iter().map(String::len).max().unwrap_or(0);
-        self.categories
-            .iter()
-            .fold(level.saturating_add(1), |sum, name| {
-                sum.saturating_add(name.len()).saturating_add(1)
-            })
-            .max(MAX_TEXT_CHARS)
+        let categories: usize =
+            self.categories.iter().map(|name| name.len().saturating_add(1)).sum();
+        level.saturating_add(1).saturating_add(categories).max(MAX_TEXT_CHARS)
     }
+}
+
+/// The place of this exact name.
+fn place(names: &[String], name: &str) -> Option<u8> {
+    u8::try_from(names.iter().position(|known| known == name)?).ok()
 }
 
 /// Up to eight names for an error message.
 fn first_names(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(8).map(String::as_str).collect();
-    match (shown.is_empty(), names.len() > shown.len()) {
-        (true, _) => "none".to_owned(),
-        (false, false) => shown.join(", "),
-        (false, true) => format!("{}, ...", shown.join(", ")),
+    let mut shown: Vec<&str> = names.iter().take(8).map(String::as_str).collect();
+    if names.len() > shown.len() {
+        shown.push("...");
     }
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 #[cfg(test)]
@@ -252,13 +198,7 @@ mod tests {
     use super::*;
 
     fn scheme() -> Scheme {
-        Scheme::builder()
-            .level("PUBLIC")
-            .level("TOP SECRET")
-            .category("ALPHA")
-            .category("BRAVO")
-            .build()
-            .unwrap()
+        Scheme::new(["PUBLIC", "TOP SECRET"], ["ALPHA", "BRAVO"]).unwrap()
     }
 
     #[test]
@@ -320,7 +260,7 @@ mod tests {
     fn a_part_without_a_name_is_not_left_out() {
         let category = Category::new(2).unwrap();
         let level = Level::new(2);
-        let categories = CategorySet::from_iter([category]);
+        let categories = CategorySet::from_bits(0b100);
 
         let unnamed = scheme().print(&Compartment::new(Level::MIN, categories));
         assert_eq!(unnamed, Err(MarkingError::UnnamedCategory(category)));
@@ -330,7 +270,7 @@ mod tests {
 
     #[test]
     fn names_that_look_alike_are_refused() {
-        let refused = Scheme::builder().level("SECRET").level("5ecret").build();
+        let refused = Scheme::new(["SECRET", "5ecret"], []);
 
         let (first, second) = ("SECRET".to_owned(), "5ecret".to_owned());
         assert_eq!(refused, Err(SchemeError::LookAlike(first, second)));
@@ -338,17 +278,17 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        let refused = Scheme::builder().level("A").category("B/C").build();
+        let refused = Scheme::new(["A"], ["B/C"]);
 
         assert!(matches!(refused, Err(SchemeError::Name(name, _)) if name == "B/C"));
-        assert_eq!(Scheme::builder().category("A").build(), Err(SchemeError::NoLevel));
+        assert_eq!(Scheme::new([], ["A"]), Err(SchemeError::NoLevel));
     }
 
     #[test]
     fn the_limits_are_256_levels_and_128_categories() {
         let build = |levels: usize, categories: usize| {
-            let builder = (0..levels).fold(Scheme::builder(), |b, n| b.level(format!("LEVEL {n}")));
-            (0..categories).fold(builder, |b, n| b.category(format!("C{n}"))).build()
+            let levels = (0..levels).map(|n| format!("LEVEL {n}"));
+            Scheme::new(levels, (0..categories).map(|n| format!("C{n}")))
         };
 
         let largest = build(256, 128).unwrap();
