@@ -113,7 +113,7 @@ impl Monitor {
     fn open_trusted_screen(&mut self) {
         let previous = match &self.focus {
             Focus::Guest(guest) => Some(*guest),
-            Focus::Trusted(screen) => screen.previous(),
+            Focus::Trusted(screen) => screen.previous,
         };
         self.focus = Focus::Trusted(TrustedScreen::new(previous));
     }

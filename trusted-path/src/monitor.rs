@@ -4,7 +4,7 @@ use crate::{
     ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
     focus::Focus,
     guests::Guests,
-    outputs::Outputs,
+    outputs::{Output, Outputs},
     pointer::Place,
     trusted_screen::TrustedScreen,
     windows::{Windows, guest_size},
@@ -30,7 +30,7 @@ pub struct Monitor {
     /// The number of the first view that named the present recipient.
     pub(crate) recipient_serial: FrameSerial,
     started: bool,
-    view: View,
+    pub(crate) view: View,
 }
 
 impl Monitor {
@@ -65,38 +65,33 @@ impl Monitor {
     /// Takes one event and says what must be done, in order.
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         let target = self.target();
-        let done = match event {
-            Event::Key { source, code, pressed } => self.key(source, code, pressed),
-            Event::Pointer { output, x, y, source: _ } => self.pointer(output, x, y),
-            Event::Button { source, code, pressed } => self.button(source, code, pressed),
-            Event::Wheel { vertical, horizontal, source: _ } => self.wheel(vertical, horizontal),
-            Event::SourceLost(source) => self.source_lost(source),
+        let mut done = Vec::new();
+        match event {
+            Event::Key { source, code, pressed } => done = self.key(source, code, pressed),
+            Event::Pointer { output, x, y, source: _ } => done = self.pointer(output, x, y),
+            Event::Button { source, code, pressed } => done = self.button(source, code, pressed),
+            Event::Wheel { vertical, horizontal, source: _ } => {
+                done = self.wheel(vertical, horizontal);
+            }
+            Event::SourceLost(source) => done = self.source_lost(source),
             Event::OutputAdded { output, size, scale }
             | Event::OutputResized { output, size, scale } => {
                 self.outputs.set(output, size, scale, self.next_serial());
                 self.keep_pointer_on_screen();
-                Vec::new()
             }
             Event::OutputRemoved(output) => {
                 self.outputs.remove(output);
                 self.keep_pointer_on_screen();
-                Vec::new()
             }
             Event::Presented { output, serial } => {
                 self.outputs.confirm(output, serial, self.view.serial);
-                Vec::new()
             }
-            Event::Guest { guest, report } => {
-                self.guests.report(guest, report);
-                Vec::new()
+            Event::Guest { guest, report } => self.guests.report(guest, report),
+            Event::Clock { minute_of_day } if minute_of_day < 24 * 60 => {
+                self.minute_of_day = Some(minute_of_day);
             }
-            Event::Clock { minute_of_day } => {
-                if minute_of_day < 24 * 60 {
-                    self.minute_of_day = Some(minute_of_day);
-                }
-                Vec::new()
-            }
-        };
+            Event::Clock { .. } => {}
+        }
         self.settle(target, done)
     }
 
@@ -148,7 +143,7 @@ impl Monitor {
     /// Tells guests their new sizes; the first time, starts those that start with the desk. A
     /// screen that is too small for the present layout leaves the sizes as they were.
     fn resize_guests(&mut self) -> Vec<Effect> {
-        let Some(output) = self.outputs.first().copied() else { return Vec::new() };
+        let Some(output) = self.outputs.iter().next().copied() else { return Vec::new() };
         let (mode, count) = (self.layout, self.guests.len());
         let mut effects = Vec::new();
         let mut all_sized = true;
@@ -193,9 +188,11 @@ impl Monitor {
 
     /// Whether every output can show the guests in the present layout.
     pub(crate) fn all_outputs_fit(&self) -> bool {
-        self.outputs.iter().all(|output| {
-            let count = self.guests.len();
-            Windows::new(self.layout, output.size, output.scale, count, GuestId(0)).fit()
-        })
+        self.outputs.iter().all(|output| self.windows(output, GuestId(0)).fit())
+    }
+
+    /// The windows of a screen in the present layout; in solo that of `shown`.
+    pub(crate) fn windows(&self, output: &Output, shown: GuestId) -> Windows {
+        Windows::new(self.layout, output.size, output.scale, self.guests.len(), shown)
     }
 }

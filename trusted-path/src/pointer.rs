@@ -98,8 +98,7 @@ impl Monitor {
     /// The windows of a screen; `None` while the trusted screen covers them.
     pub(crate) fn windows_on(&self, output: OutputId) -> Option<Windows> {
         let Focus::Guest(shown) = self.focus else { return None };
-        let output = self.outputs.get(output)?;
-        Some(Windows::new(self.layout, output.size, output.scale, self.guests.len(), shown))
+        Some(self.windows(self.outputs.get(output)?, shown))
     }
 
     /// After a move or a change of screens: inside its screen, or nowhere.

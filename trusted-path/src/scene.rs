@@ -3,7 +3,6 @@
 
 use crate::outputs::Output;
 use crate::trusted_screen::TrustedScreen as Screen;
-use crate::windows::Windows;
 use crate::{GuestState, Monitor, focus::Focus, words};
 use tabard_view::{
     Bar, BarKind, Content, GuestId, OutputView, Pointer, Recipient, TrustedBody, TrustedRow,
@@ -38,7 +37,7 @@ impl Monitor {
             (Focus::Trusted(screen), _) => {
                 let question = self.question(screen);
                 let message = words::trusted_message(question.as_deref(), self.all_outputs_fit());
-                let back = screen.help() || screen.previous().is_some();
+                let back = screen.help || screen.previous.is_some();
                 (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
             }
             (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
@@ -64,8 +63,7 @@ impl Monitor {
         recipient: Recipient,
         chord: &str,
     ) -> Content {
-        let count = self.guests.len();
-        let windows = Windows::new(self.layout, output.size, output.scale, count, shown);
+        let windows = self.windows(output, shown);
         if !windows.fit() {
             return Content::Blank;
         }
@@ -98,28 +96,24 @@ impl Monitor {
     }
 
     fn question(&self, screen: &Screen) -> Option<String> {
-        screen.ask().map(|ask| words::question(ask, self.selected_name(screen)))
+        screen.ask.map(|ask| words::question(ask, self.selected_name(screen)))
     }
 
     fn selected_name(&self, screen: &Screen) -> &str {
-        self.guests.get(screen.selected()).map_or("", |guest| &guest.name)
+        self.guests.get(screen.selected).map_or("", |guest| &guest.name)
     }
 
     fn trusted_view(&self, screen: &Screen, output: &Output, chord: &str) -> TrustedScreen {
         let footer = self.config.footer.clone();
-        if screen.help() {
+        if screen.help {
+            let (title, hints) = ("Keys".to_owned(), words::help_hints());
             let body = TrustedBody::Help(words::help(chord));
-            return TrustedScreen {
-                title: "Keys".to_owned(),
-                body,
-                hints: words::help_hints(),
-                footer,
-            };
+            return TrustedScreen { title, body, hints, footer };
         }
         let row = |(index, id): (usize, GuestId)| {
             let guest = self.guests.get(id)?;
             let number = usize::from(id.0).saturating_add(1);
-            let had_it = screen.previous() == Some(id);
+            let had_it = screen.previous == Some(id);
             Some(TrustedRow {
                 rect: layout::trusted_row(output.size, output.scale, index),
                 guest: id,
@@ -129,14 +123,14 @@ impl Monitor {
                 state: words::state(guest.state).to_owned(),
                 live: matches!(guest.state, GuestState::Running | GuestState::Starting),
                 remark: if had_it { "had the keyboard".to_owned() } else { String::new() },
-                selected: id == screen.selected(),
+                selected: id == screen.selected,
             })
         };
         let rows = screen.shown(output, self.guests.len()).enumerate().filter_map(row).collect();
-        let selected = self.guests.state(screen.selected()).unwrap_or(GuestState::Off);
-        let hints = match screen.ask() {
+        let selected = self.guests.state(screen.selected).unwrap_or(GuestState::Off);
+        let hints = match screen.ask {
             Some(ask) => words::question_hints(ask, self.selected_name(screen)),
-            None => words::list_hints(selected, self.layout, screen.previous().is_some()),
+            None => words::list_hints(selected, self.layout, screen.previous.is_some()),
         };
         TrustedScreen { title: "Go to".to_owned(), body: TrustedBody::Guests(rows), hints, footer }
     }

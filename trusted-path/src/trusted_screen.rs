@@ -1,7 +1,7 @@
 //! The trusted screen: a list of guests, what each key does, and questions before anything that
 //! loses work. It changes nothing itself; it answers with an [`Action`].
 
-use crate::guests::{Guest, Guests};
+use crate::guests::Guests;
 use crate::outputs::Output;
 use crate::{GuestCommand, GuestState};
 use tabard_input::KeyCode;
@@ -10,19 +10,24 @@ use tabard_view::{GuestId, layout};
 /// The state of the trusted screen while it is open.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TrustedScreen {
-    previous: Option<GuestId>,
-    selected: GuestId,
-    help: bool,
-    ask: Option<Ask>,
+    /// The guest that had the keyboard.
+    pub(crate) previous: Option<GuestId>,
+    /// The guest that Enter and the letters act on.
+    pub(crate) selected: GuestId,
+    /// Whether the list of keys is shown instead of the guests.
+    pub(crate) help: bool,
+    /// The open question.
+    pub(crate) ask: Option<Ask>,
 }
 
-/// A question that waits for the same key once more.
+/// A question that waits for the same key once more. It is about the selected guest: whatever
+/// selects another drops the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
-    /// Whether to end this guest.
-    Stop(GuestId),
-    /// Whether to start this guest afresh.
-    Reset(GuestId),
+    /// Whether to end the guest.
+    Stop,
+    /// Whether to start the guest afresh.
+    Reset,
     /// Whether to end the desk.
     Quit,
 }
@@ -48,35 +53,23 @@ impl TrustedScreen {
         Self { previous, selected: previous.unwrap_or(GuestId(0)), help: false, ask: None }
     }
 
-    /// The guest that had the keyboard.
-    pub(crate) fn previous(&self) -> Option<GuestId> {
-        self.previous
-    }
-
-    /// The guest that Enter and the letters act on.
-    pub(crate) fn selected(&self) -> GuestId {
-        self.selected
-    }
-
-    /// Whether the list of keys is shown instead of the guests.
-    pub(crate) fn help(&self) -> bool {
-        self.help
-    }
-
-    /// The open question.
-    pub(crate) fn ask(&self) -> Option<Ask> {
-        self.ask
-    }
-
     /// A fresh press of a key. A question is answered by its own key (or Y), and dropped by any
     /// other, which then does what it always does; Esc only drops it.
     pub(crate) fn key(&mut self, code: KeyCode, guests: &Guests) -> Action {
-        if is_modifier(code) {
+        // Keys that only change others neither answer nor drop a question.
+        if code.is_modifier() || code == KeyCode::CAPS_LOCK {
             return Action::Nothing;
         }
+        let state = guests.state(self.selected).unwrap_or(GuestState::Off);
         if let Some(ask) = self.ask.take() {
             if code == ask.key() || code == KeyCode::Y {
-                return ask.answer(guests);
+                return match ask {
+                    Ask::Quit => Action::Quit,
+                    Ask::Stop if state.is_alive() => self.command(GuestCommand::Stop),
+                    Ask::Reset if state.is_alive() => self.command(GuestCommand::Reset),
+                    // It ended by itself meanwhile: a yes to stopping it must not start it.
+                    Ask::Stop | Ask::Reset => Action::Nothing,
+                };
             }
             if code == KeyCode::ESC {
                 return Action::Nothing;
@@ -93,18 +86,17 @@ impl TrustedScreen {
             KeyCode::DOWN => self.select(usize::from(self.selected.0).saturating_add(1), guests),
             KeyCode::HOME => self.select(0, guests),
             KeyCode::END => self.select(guests.len().saturating_sub(1), guests),
-            KeyCode::S => self.start_or_stop(guests),
-            KeyCode::R => self.reset(guests),
-            KeyCode::P => self.pause_or_resume(guests),
+            KeyCode::S if state.is_alive() => self.question(Ask::Stop),
+            KeyCode::S => self.command(GuestCommand::Start),
+            KeyCode::R if state.is_alive() => self.question(Ask::Reset),
+            KeyCode::P if state == GuestState::Running => self.command(GuestCommand::Pause),
+            KeyCode::P if state == GuestState::Paused => self.command(GuestCommand::Resume),
             KeyCode::D => Action::ToggleLayout,
             KeyCode::H | KeyCode::F1 | KeyCode::SLASH | KeyCode::HELP => {
                 self.help = true;
                 Action::Nothing
             }
-            KeyCode::Q => {
-                self.ask = Some(Ask::Quit);
-                Action::Nothing
-            }
+            KeyCode::Q => self.question(Ask::Quit),
             _ => digit(code)
                 .and_then(|index| guests.at(index))
                 .map_or(Action::Nothing, |guest| Action::Go(guest.id)),
@@ -140,29 +132,13 @@ impl TrustedScreen {
         Action::Nothing
     }
 
-    fn start_or_stop(&mut self, guests: &Guests) -> Action {
-        match guests.state(self.selected) {
-            Some(state) if state.is_alive() => {
-                self.ask = Some(Ask::Stop(self.selected));
-                Action::Nothing
-            }
-            _ => Action::Command(self.selected, GuestCommand::Start),
-        }
-    }
-
-    fn reset(&mut self, guests: &Guests) -> Action {
-        if guests.state(self.selected).is_some_and(GuestState::is_alive) {
-            self.ask = Some(Ask::Reset(self.selected));
-        }
+    fn question(&mut self, ask: Ask) -> Action {
+        self.ask = Some(ask);
         Action::Nothing
     }
 
-    fn pause_or_resume(&mut self, guests: &Guests) -> Action {
-        match guests.state(self.selected) {
-            Some(GuestState::Running) => Action::Command(self.selected, GuestCommand::Pause),
-            Some(GuestState::Paused) => Action::Command(self.selected, GuestCommand::Resume),
-            _ => Action::Nothing,
-        }
+    fn command(&self, command: GuestCommand) -> Action {
+        Action::Command(self.selected, command)
     }
 }
 
@@ -170,44 +146,15 @@ impl Ask {
     /// The key that answers it.
     pub(crate) fn key(self) -> KeyCode {
         match self {
-            Self::Stop(_) => KeyCode::S,
-            Self::Reset(_) => KeyCode::R,
+            Self::Stop => KeyCode::S,
+            Self::Reset => KeyCode::R,
             Self::Quit => KeyCode::Q,
-        }
-    }
-
-    /// What a yes means. A guest that ended by itself meanwhile is left alone: a yes to
-    /// stopping it must not start it.
-    fn answer(self, guests: &Guests) -> Action {
-        let alive = |id| guests.get(id).filter(|guest: &&Guest| guest.state.is_alive());
-        match self {
-            Self::Quit => Action::Quit,
-            Self::Stop(id) => alive(id)
-                .map_or(Action::Nothing, |guest| Action::Command(guest.id, GuestCommand::Stop)),
-            Self::Reset(id) => alive(id)
-                .map_or(Action::Nothing, |guest| Action::Command(guest.id, GuestCommand::Reset)),
         }
     }
 }
 
 /// The index of the guest that a key of the digit row goes to.
 fn digit(code: KeyCode) -> Option<usize> {
-    let row = KeyCode::DIGIT_1.0..=KeyCode::DIGIT_9.0;
-    row.contains(&code.0).then(|| usize::from(code.0.saturating_sub(KeyCode::DIGIT_1.0)))
-}
-
-/// Keys that only change others: they neither answer nor drop a question.
-fn is_modifier(code: KeyCode) -> bool {
-    matches!(
-        code,
-        KeyCode::LEFT_CTRL
-            | KeyCode::RIGHT_CTRL
-            | KeyCode::LEFT_ALT
-            | KeyCode::RIGHT_ALT
-            | KeyCode::LEFT_SHIFT
-            | KeyCode::RIGHT_SHIFT
-            | KeyCode::LEFT_META
-            | KeyCode::RIGHT_META
-            | KeyCode::CAPS_LOCK
-    )
+    let row = KeyCode::DIGIT_1..=KeyCode::DIGIT_9;
+    row.contains(&code).then(|| usize::from(code.0.saturating_sub(KeyCode::DIGIT_1.0)))
 }

@@ -72,8 +72,8 @@ pub(crate) fn trusted_message(question: Option<&str>, all_fit: bool) -> String {
 pub(crate) fn question(ask: Ask, name: &str) -> String {
     let key = ask.key();
     match ask {
-        Ask::Stop(_) => format!("{key} again stops {name}; what it has not saved is lost"),
-        Ask::Reset(_) => format!("{key} again resets {name}; what it has not saved is lost"),
+        Ask::Stop => format!("{key} again stops {name}; what it has not saved is lost"),
+        Ask::Reset => format!("{key} again resets {name}; what it has not saved is lost"),
         Ask::Quit => format!("{key} again ends the desk and stops every guest"),
     }
 }
@@ -81,8 +81,8 @@ pub(crate) fn question(ask: Ask, name: &str) -> String {
 /// The hints while a question is open.
 pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
     let yes = match ask {
-        Ask::Stop(_) => format!("again to stop {name}"),
-        Ask::Reset(_) => format!("again to reset {name}"),
+        Ask::Stop => format!("again to stop {name}"),
+        Ask::Reset => format!("again to reset {name}"),
         Ask::Quit => "again to end the desk and stop every guest".to_owned(),
     };
     vec![hint(&ask.key().to_string(), &yes), hint("Esc", "leave it as it is")]
