@@ -105,12 +105,13 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
 
 fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
     let (events, presenter) = bounded::<PresenterEvent>(PRESENTER_QUEUE);
-    let window = tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
-        title: format!("Tabard: {}", desk.name),
-        size,
-        scale: desk.scale,
-        labels: desk.labels.clone(),
-    });
+    let window =
+        tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
+            title: format!("Tabard: {}", desk.name),
+            size,
+            scale: desk.scale,
+            labels: desk.labels.clone(),
+        });
     let (window, frames) = match window {
         Ok(window) => window,
         Err(error) => return Outcome::Failed(error.to_string()),

@@ -9,13 +9,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each room and the rooms that it may know about.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("tabard-labels", &[]),
     ("tabard-input", &[]),
     ("tabard-wire", &[]),
     ("tabard-guests", &[]),
     ("tabard-view", &["tabard-labels"]),
     ("tabard-trusted-path", &["tabard-labels", "tabard-input", "tabard-view"]),
+    ("tabard-proof", &["tabard-labels", "tabard-input", "tabard-view", "tabard-trusted-path"]),
     ("tabard-display", &["tabard-labels", "tabard-view"]),
     ("tabard-vmm", &["tabard-wire"]),
     (

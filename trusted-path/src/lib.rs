@@ -18,6 +18,8 @@ mod guests;
 mod monitor;
 mod outputs;
 mod pointer;
+#[cfg(feature = "proof")]
+mod proof;
 mod scene;
 mod trusted_screen;
 mod types;

@@ -58,12 +58,23 @@ impl Outputs {
         !self.0.is_empty() && self.0.iter().all(shows)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Output> {
-        self.0.iter()
+    /// Every number that is remembered here.
+    #[cfg(feature = "proof")]
+    pub(crate) fn serials(&self) -> impl Iterator<Item = FrameSerial> {
+        self.0.iter().flat_map(|output| [output.confirmed, output.first_view])
     }
 
-    pub(crate) fn first(&self) -> Option<&Output> {
-        self.0.first()
+    /// Replaces every number by another.
+    #[cfg(feature = "proof")]
+    pub(crate) fn renumber(&mut self, number: &impl Fn(FrameSerial) -> FrameSerial) {
+        for output in &mut self.0 {
+            output.confirmed = number(output.confirmed);
+            output.first_view = number(output.first_view);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.0.iter()
     }
 
     pub(crate) fn get(&self, id: OutputId) -> Option<&Output> {

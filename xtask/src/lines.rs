@@ -38,7 +38,7 @@ const NO_TRUSTED_PATH: [&str; 3] =
     ["display/src/window.rs", "display/src/headless.rs", "display/src/png_file.rs"];
 
 /// Folders that hold no shipped code.
-const NOT_SHIPPED: [&str; 4] = ["tests", "benches", "examples", "target"];
+const NOT_SHIPPED: [&str; 5] = ["tests", "benches", "examples", "target", "proof"];
 
 /// How long a side is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,0 +1,60 @@
+//! The desk under proof: three guests, two of them of incomparable labels, one or two screens.
+
+use tabard_input::{Chord, KeyCode, SourceId};
+use tabard_labels::LabelId;
+use tabard_trusted_path::{Event, GuestConfig, LayoutMode, Monitor, MonitorConfig};
+use tabard_view::{GuestId, OutputId, Scale, Size};
+
+pub(crate) const ESCAPE: KeyCode = KeyCode(1);
+pub(crate) const CTRL: KeyCode = KeyCode(29);
+pub(crate) const ALT: KeyCode = KeyCode(56);
+/// An ordinary key.
+pub(crate) const A: KeyCode = KeyCode(30);
+/// Goes to the second guest on the trusted screen, and is an ordinary key elsewhere.
+pub(crate) const TWO: KeyCode = KeyCode(3);
+/// Every key of the proof.
+pub(crate) const KEYS: [KeyCode; 5] = [CTRL, ALT, ESCAPE, A, TWO];
+pub(crate) const KEYBOARD: SourceId = SourceId(0);
+pub(crate) const MOUSE: SourceId = SourceId(1);
+/// `BTN_LEFT` of linux/input-event-codes.h.
+pub(crate) const LEFT: u16 = 0x110;
+pub(crate) const FIRST: OutputId = OutputId(0);
+pub(crate) const SECOND: OutputId = OutputId(1);
+pub(crate) const GUESTS: [GuestId; 3] = [GuestId(0), GuestId(1), GuestId(2)];
+
+pub(crate) fn monitor() -> Option<Monitor> {
+    let guest = |name: &str, label| GuestConfig {
+        name: name.to_owned(),
+        label: LabelId(label),
+        autostart: true,
+    };
+    Monitor::new(MonitorConfig {
+        guests: vec![guest("a", 0), guest("b", 1), guest("c", 2)],
+        layout: LayoutMode::Desk,
+        chord: Chord::default(),
+        notice: String::new(),
+        footer: String::new(),
+    })
+    .ok()
+}
+
+/// The screen of this number appears.
+pub(crate) fn plug(output: OutputId) -> Event {
+    Event::OutputAdded { output, size: Size { width: 640, height: 480 }, scale: Scale::ONE }
+}
+
+/// The middle of a guest's window on the first screen, and a press there; nothing while the
+/// guest has no window.
+pub(crate) fn click(monitor: &Monitor, guest: GuestId) -> Vec<(GuestId, Event)> {
+    let view = monitor.view();
+    let window = view
+        .output(FIRST)
+        .and_then(|output| output.windows().iter().find(|window| window.guest == guest));
+    let Some(content) = window.map(|window| window.frame.content) else { return Vec::new() };
+    let (x, y) = (content.x + content.width / 2, content.y + content.height / 2);
+    vec![
+        (guest, Event::Pointer { source: MOUSE, output: FIRST, x, y }),
+        (guest, Event::Button { source: MOUSE, code: LEFT, pressed: true }),
+        (guest, Event::Button { source: MOUSE, code: LEFT, pressed: false }),
+    ]
+}

@@ -1,0 +1,74 @@
+//! Monitors that are broken on purpose: a checker that does not catch them proves nothing.
+
+use tabard_trusted_path::{Effect, Event, GuestInput, Monitor};
+use tabard_view::{GuestId, OutputId};
+
+/// What is broken, one for each invariant that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Invariant 1: takes its own order to draw for the confirmation that it was drawn.
+    KeysBeforeGlass,
+    /// Invariant 2: does not see the chord's last key while a guest has the keyboard.
+    DeafToSak,
+    /// Invariant 3: a guest that starts to run takes the keyboard.
+    GuestTakesFocus,
+    /// Invariant 4: forgets the releases that a guest is owed when the keyboard goes elsewhere.
+    KeysLeftDown,
+    /// Invariant 5: clicks go to the first guest, wherever the keyboard is.
+    PointerStays,
+}
+
+impl Fault {
+    /// All of them, with the number of the invariant that each breaks.
+    pub const ALL: [(u8, Self); 5] = [
+        (1, Self::KeysBeforeGlass),
+        (2, Self::DeafToSak),
+        (3, Self::GuestTakesFocus),
+        (4, Self::KeysLeftDown),
+        (5, Self::PointerStays),
+    ];
+
+    /// One step of a monitor with this fault.
+    pub(crate) fn step(self, monitor: &mut Monitor, event: Event) -> Vec<Effect> {
+        match (self, event) {
+            (Self::KeysBeforeGlass, event) => {
+                let effects = monitor.step(event);
+                let serial = monitor.view().serial;
+                for output in [OutputId(0), OutputId(1)] {
+                    monitor.step(Event::Presented { output, serial });
+                }
+                effects
+            }
+            (Self::DeafToSak, Event::Key { code, pressed: true, .. })
+                if code == crate::desk::ESCAPE =>
+            {
+                Vec::new()
+            }
+            (Self::GuestTakesFocus, Event::Guest { guest, .. }) => {
+                let mut effects = monitor.step(event);
+                for (_, event) in crate::desk::click(monitor, guest) {
+                    effects.extend(monitor.step(event));
+                }
+                effects
+            }
+            (Self::KeysLeftDown, event) => {
+                let before = monitor.recipient();
+                let mut effects = monitor.step(event);
+                if monitor.recipient() != before {
+                    effects.retain(|effect| !matches!(effect, Effect::Deliver { .. }));
+                }
+                effects
+            }
+            (Self::PointerStays, event) => {
+                let mut effects = monitor.step(event);
+                for effect in &mut effects {
+                    if let Effect::Deliver { guest, input: GuestInput::Button { .. } } = effect {
+                        *guest = GuestId(0);
+                    }
+                }
+                effects
+            }
+            (_, event) => monitor.step(event),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Model checking of the monitor that ships, not of a copy: the same `Monitor::step` under every
+//! order of a user's keys and clicks, a presenter's confirmations (late, out of order, lost),
+//! guests' reports, and screens that come and go, to a stated depth.
+//!
+//! What is checked after every step is in [`judge`]: invariants 1 to 5 of the design, by number.
+//! For each of them [`Fault`] has a broken monitor that the checker must catch.
+#![forbid(unsafe_code)]
+
+mod desk;
+mod fault;
+mod judge;
+mod model;
+
+pub use fault::Fault;
+pub use model::{Action, Desk, State};

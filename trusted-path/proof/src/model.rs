@@ -1,0 +1,219 @@
+//! The state space: the real monitor, a presenter that draws and confirms when it likes, guests
+//! that report what they like, and a user with five keys and a pointer.
+
+use std::hash::{Hash, Hasher};
+
+use stateright::{Model, Property};
+use tabard_input::KeyCode;
+use tabard_trusted_path::{Ending, Event, GuestReport, Monitor};
+use tabard_view::{FrameSerial, GuestId, OutputId};
+
+use crate::Fault;
+use crate::desk::{self, FIRST, GUESTS, KEYBOARD, KEYS, MOUSE, SECOND};
+use crate::judge::{Step, World};
+
+/// Confirmations that may be on their way from one screen at a time.
+const ON_THE_WAY: usize = 2;
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A key goes down, or up if it is down.
+    Key(KeyCode),
+    /// The keyboard is unplugged and plugged in again, with all keys up.
+    KeyboardLost,
+    /// A press and a release in the middle of this guest's window.
+    Click(GuestId),
+    /// A guest's process says this.
+    Report(GuestId, GuestReport),
+    /// The screen puts the newest view on its glass; its confirmation is then on its way.
+    Draw(OutputId),
+    /// This confirmation arrives: the first or the second that is on its way, so also late and
+    /// out of order. One that never arrives is lost.
+    Confirm(OutputId, usize),
+    /// The second screen appears or goes.
+    Plug,
+}
+
+/// A state of everything.
+#[derive(Debug, Clone)]
+pub struct State {
+    monitor: Monitor,
+    world: World,
+    /// Confirmations on their way.
+    confirmations: Vec<(OutputId, FrameSerial)>,
+    /// The invariant that was broken on the way here.
+    broken: Option<u8>,
+}
+
+impl State {
+    /// The number of the invariant that was broken, if one was.
+    #[must_use]
+    pub fn broken(&self) -> Option<u8> {
+        self.broken
+    }
+
+    /// The same state with the views numbered anew from the oldest that matters. Only the order
+    /// of numbers ever counts, so two states that differ in nothing else behave alike.
+    fn canonical(mut self) -> Self {
+        let mut serials = self.monitor.serials();
+        serials.extend(self.confirmations.iter().map(|(_, serial)| *serial));
+        serials.extend(self.world.glass.values().flatten().map(|(serial, _)| *serial));
+        let number = |serial: FrameSerial| {
+            FrameSerial(serials.iter().position(|known| *known == serial).unwrap_or(0) as u64)
+        };
+        self.monitor.renumber(number);
+        for (_, serial) in &mut self.confirmations {
+            *serial = number(*serial);
+        }
+        for (serial, _) in self.world.glass.values_mut().flatten() {
+            *serial = number(*serial);
+        }
+        self
+    }
+
+    fn step(&mut self, event: Event, fault: Option<Fault>) {
+        let (recipient_before, layout_before) = (self.monitor.recipient(), self.monitor.layout());
+        let effects = match fault {
+            None => self.monitor.step(event),
+            Some(fault) => fault.step(&mut self.monitor, event),
+        };
+        let gone: Vec<GuestId> =
+            GUESTS.into_iter().filter(|guest| !self.monitor.is_there(*guest)).collect();
+        let broken = self.world.take(&Step {
+            event: &event,
+            effects: &effects,
+            recipient_before,
+            recipient: self.monitor.recipient(),
+            layout_before,
+            layout: self.monitor.layout(),
+            gone: &gone,
+        });
+        self.broken = self.broken.or(broken);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.monitor, &self.world, &self.confirmations, self.broken)
+            == (&other.monitor, &other.world, &other.confirmations, other.broken)
+    }
+}
+
+impl Eq for State {}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (&self.monitor, &self.world, &self.confirmations, self.broken).hash(hasher);
+    }
+}
+
+/// The model: the monitor that ships, or one with a fault.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Desk {
+    /// What is broken on purpose.
+    pub fault: Option<Fault>,
+}
+
+impl Model for Desk {
+    type State = State;
+    type Action = Action;
+
+    /// All guests run, the first has the keyboard, the only screen has confirmed it.
+    fn init_states(&self) -> Vec<State> {
+        let Some(monitor) = desk::monitor() else { return Vec::new() };
+        let mut state =
+            State { monitor, world: World::default(), confirmations: Vec::new(), broken: None };
+        state.world.glass.insert(FIRST, None);
+        state.step(desk::plug(FIRST), None);
+        for guest in GUESTS {
+            state.step(Event::Guest { guest, report: GuestReport::Running }, None);
+        }
+        let view = state.monitor.view();
+        state.world.glass.insert(FIRST, Some((view.serial, view.recipient)));
+        state.step(Event::Presented { output: FIRST, serial: view.serial }, None);
+        vec![state.canonical()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(KEYS.map(Action::Key));
+        if !state.world.down.is_empty() {
+            actions.push(Action::KeyboardLost);
+        }
+        actions.extend(GUESTS.map(Action::Click));
+        for guest in GUESTS {
+            actions.push(Action::Report(guest, GuestReport::Running));
+            actions.push(Action::Report(guest, GuestReport::Paused));
+            actions.push(Action::Report(guest, GuestReport::Stopped(Ending::ProcessDied)));
+        }
+        let newest = state.monitor.view().serial;
+        for (output, shown) in &state.world.glass {
+            let waiting = state.confirmations.iter().filter(|(from, _)| from == output).count();
+            if waiting < ON_THE_WAY && shown.is_none_or(|(serial, _)| serial != newest) {
+                actions.push(Action::Draw(*output));
+            }
+            actions.extend((0..waiting).map(|index| Action::Confirm(*output, index)));
+        }
+        actions.push(Action::Plug);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Key(code) => {
+                let pressed = !state.world.down.contains(&code);
+                state.step(Event::Key { source: KEYBOARD, code, pressed }, self.fault);
+            }
+            Action::KeyboardLost => state.step(Event::SourceLost(KEYBOARD), self.fault),
+            Action::Click(guest) => {
+                for (_, event) in desk::click(&last.monitor, guest) {
+                    state.step(event, self.fault);
+                }
+                // A hand that leaves the mouse holds no button.
+                state.step(Event::SourceLost(MOUSE), self.fault);
+            }
+            Action::Report(guest, report) => {
+                state.step(Event::Guest { guest, report }, self.fault);
+            }
+            Action::Draw(output) => {
+                let view = state.monitor.view();
+                state.world.glass.insert(output, Some((view.serial, view.recipient)));
+                state.confirmations.push((output, view.serial));
+            }
+            Action::Confirm(output, index) => {
+                let at = state
+                    .confirmations
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (from, _))| *from == output)
+                    .nth(index)
+                    .map(|(at, _)| at)?;
+                let (_, serial) = state.confirmations.remove(at);
+                state.step(Event::Presented { output, serial }, self.fault);
+            }
+            Action::Plug => {
+                if state.world.glass.remove(&SECOND).is_some() {
+                    state.confirmations.retain(|(from, _)| *from != SECOND);
+                    state.step(Event::OutputRemoved(SECOND), self.fault);
+                } else {
+                    state.world.glass.insert(SECOND, None);
+                    state.step(desk::plug(SECOND), self.fault);
+                }
+            }
+        }
+        Some(state.canonical()).filter(|next| next != last)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        fn holds(number: u8, state: &State) -> bool {
+            state.broken != Some(number)
+        }
+        vec![
+            Property::always("1 glass before keys", |_, state| holds(1, state)),
+            Property::always("2 the SAK always wins", |_, state| holds(2, state)),
+            Property::always("3 only the user switches", |_, state| holds(3, state)),
+            Property::always("4 nothing is carried over", |_, state| holds(4, state)),
+            Property::always("5 keyboard and pointer together", |_, state| holds(5, state)),
+        ]
+    }
+}
