@@ -29,7 +29,10 @@ pub(crate) fn draw(painter: &mut Painter, bar: &Bar, labels: &LabelSet) {
             let (rest, edge) = whole.cut_bottom(painter.px(HATCH_UNITS));
             painter.fill(whole, theme::LIGHT);
             art::hatch(painter, edge, theme::LIGHT, theme::INK);
-            let words = trusted_words("TRUSTED PATH", message);
+            let words = match message.as_str() {
+                "" => ("", "", "TRUSTED PATH"),
+                message => ("TRUSTED PATH", message, ""),
+            };
             line(painter, rest, bar, words, (theme::INK, theme::INK_DIM), painter.px(16));
         }
         BarKind::Nobody { message } => {
@@ -38,10 +41,6 @@ pub(crate) fn draw(painter: &mut Painter, bar: &Bar, labels: &LabelSet) {
             line(painter, whole, bar, words, (theme::TEXT, theme::TEXT), painter.px(16));
         }
     }
-}
-
-fn trusted_words<'a>(before: &'a str, message: &'a str) -> (&'a str, &'a str, &'a str) {
-    if message.is_empty() { ("", "", before) } else { (before, message, "") }
 }
 
 /// Where things came to stand.
@@ -120,10 +119,8 @@ fn line(
         let plate_width = notice.saturating_sub(pad.saturating_mul(2));
         let x =
             right_x.saturating_sub(plate_width).saturating_sub(if right == 0 { pad } else { 0 });
-        let plate = Rect { x, width: plate_width, ..rect };
-        let plate = plate.cut_top(rect.height.saturating_sub(painter.px(9))).0;
-        let plate = Rect { y: plate.y.saturating_add(painter.px(9)), ..plate };
-        let plate = plate.cut_bottom(painter.px(9)).0;
+        let height = rect.height.saturating_sub(painter.px(9).saturating_mul(2));
+        let plate = Rect { x, width: plate_width, ..rect }.middle(plate_width, height);
         notice_plate(painter, plate, &bar.notice, notice_style);
         free.width = x.saturating_sub(pad).saturating_sub(free.x);
     }

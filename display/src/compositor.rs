@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tabard_labels::LabelSet;
 use tabard_view::{OutputId, OutputView, Rect, Scale, Size};
-use thiserror::Error;
 
-use crate::font::{FontError, Fonts};
-use crate::paint::{Mixer, Painter, Tools, fill};
+use crate::font::{FontError, Fonts, Weight};
+use crate::paint::{Align, Mixer, Painter, Tools, fill};
 use crate::pointer::{self, PointerImage};
 use crate::region::{Damage, subtract};
 use crate::scene::{self, Drawing, GuestPart, Part, What};
@@ -19,14 +18,6 @@ use crate::{CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, them
 
 /// Above so many kept drawings, those that are on no screen are dropped.
 const MAX_KEPT: usize = 96;
-
-/// Why there can be no compositor.
-#[derive(Debug, Error)]
-pub enum CompositorError {
-    /// A font is broken.
-    #[error("Text cannot be drawn")]
-    Font(#[from] FontError),
-}
 
 /// Something of Tabard's own, ready to be copied.
 struct Strip {
@@ -57,8 +48,8 @@ impl Compositor {
     ///
     /// # Errors
     ///
-    /// [`CompositorError::Font`] if a built-in font cannot be read.
-    pub fn new(labels: LabelSet) -> Result<Self, CompositorError> {
+    /// [`FontError`] if a built-in font cannot be read.
+    pub fn new(labels: LabelSet) -> Result<Self, FontError> {
         Ok(Self {
             labels,
             tools: Tools { fonts: Fonts::new()?, mixer: Mixer::new() },
@@ -102,11 +93,7 @@ impl Compositor {
                 if let What::Guest(guest) = &part.what
                     && guest.guest == one.guest
                 {
-                    let moved = Rect {
-                        x: one.rect.x.saturating_add(part.rect.x),
-                        y: one.rect.y.saturating_add(part.rect.y),
-                        ..one.rect
-                    };
+                    let moved = one.rect.moved(part.rect.x, part.rect.y);
                     changed.add(moved.intersect(part.rect).intersect(screen));
                 }
             }
@@ -131,9 +118,8 @@ impl Compositor {
             let key = (drawing.clone(), part.rect.size(), known.scale);
             let Some(strip) = self.strips.get(&key) else { continue };
             texts.extend(strip.texts.iter().map(|drawn| {
-                let x = drawn.rect.x.saturating_add(part.rect.x);
-                let y = drawn.rect.y.saturating_add(part.rect.y);
-                DrawnText { rect: Rect { x, y, ..drawn.rect }, text: drawn.text.clone() }
+                let rect = drawn.rect.moved(part.rect.x, part.rect.y);
+                DrawnText { rect, text: drawn.text.clone() }
             }));
         }
         texts
@@ -202,8 +188,14 @@ impl Compositor {
                 let (look, _) = art::look(labels.get(*label));
                 painter.fill(size.rect(), look.color.to_u32());
             }
-            Drawing::Title(text) => trusted::title(&mut painter, text),
-            Drawing::Footer(text) => trusted::footer(&mut painter, text),
+            Drawing::Title(text) => {
+                let face = (Weight::Bold, 32, 16);
+                painter.fitted(size.rect(), Align::Left, text, face, theme::TEXT);
+            }
+            Drawing::Footer(text) => {
+                let face = (Weight::Regular, theme::SMALL_TEXT, 10);
+                painter.fitted(size.rect(), Align::Left, text, face, theme::TEXT_DIM);
+            }
             Drawing::Row(row) => trusted::row(&mut painter, row, labels),
             Drawing::Hints(hints) => trusted::hints(&mut painter, hints),
             Drawing::Help(hints) => trusted::help(&mut painter, hints),

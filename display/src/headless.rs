@@ -10,14 +10,14 @@ use tabard_view::{FrameSerial, OutputId, Scale, Size, View};
 use thiserror::Error;
 
 use crate::presenter::at_least_one;
-use crate::{Compositor, CompositorError, DrawnText, Frame, FrameRequest, PresenterEvent};
+use crate::{Compositor, DrawnText, FontError, Frame, FrameRequest, PresenterEvent};
 
 /// Why the headless presenter did not start or answer.
 #[derive(Debug, Error)]
 pub enum HeadlessError {
     /// It cannot draw.
     #[error("Headless screens cannot be drawn")]
-    Compositor(#[from] CompositorError),
+    Compositor(#[from] FontError),
     /// The system gave no thread.
     #[error("Headless screens got no thread")]
     Thread(#[source] std::io::Error),

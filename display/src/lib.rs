@@ -37,7 +37,7 @@ mod trusted;
 #[cfg(feature = "window")]
 pub mod window;
 
-pub use compositor::{Compositor, CompositorError};
+pub use compositor::Compositor;
 pub use font::FontError;
 pub use frame::{DrawnText, Frame};
 pub use picture::{CursorImage, GuestDamage, GuestPicture, Pictures};

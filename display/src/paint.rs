@@ -2,7 +2,7 @@
 
 use tabard_view::{Rect, Scale, Size};
 
-use crate::font::{Fonts, Style};
+use crate::font::{Fonts, Style, Weight};
 use crate::{DrawnText, Frame};
 
 /// Between the plain mixing of sRGB values, which makes light text on dark too thin, and light
@@ -86,8 +86,8 @@ impl<'a> Painter<'a> {
     pub(crate) fn shade(&mut self, rect: Rect, color: u32, distance: impl Fn(f32, f32) -> f32) {
         for row in 0..rect.height {
             let line = self.frame.row_mut(rect.y.saturating_add(row), rect.x, rect.width);
-            for (column, pixel) in (0u16..).zip(line) {
-                let away = distance(f32::from(column) + 0.5, row as f32 + 0.5);
+            for (column, pixel) in (0u32..).zip(line) {
+                let away = distance(column as f32 + 0.5, row as f32 + 0.5);
                 let coverage = ((0.5 - away).clamp(0.0, 1.0) * 255.0).round() as u8;
                 if coverage > 0 {
                     *pixel = self.tools.mixer.mix(*pixel, color, coverage);
@@ -119,6 +119,21 @@ impl<'a> Painter<'a> {
         let drawn = self.draw_line(rect, align, text, style, color);
         self.note(drawn, text);
         drawn
+    }
+
+    /// As [`Painter::text`], at the largest size between the most and the least units of `face`
+    /// at which it fits, and elided if it does not fit at the least.
+    pub(crate) fn fitted(
+        &mut self,
+        rect: Rect,
+        align: Align,
+        text: &str,
+        (weight, most, least): (Weight, u32, u32),
+        color: u32,
+    ) {
+        let sizes = (self.px(most), self.px(least));
+        let (text, style) = self.tools.fonts.shrink(text, weight, sizes, rect.width);
+        self.text(rect, align, &text, style, color);
     }
 
     /// As [`Painter::text`], without taking a note of it.

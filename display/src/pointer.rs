@@ -70,8 +70,8 @@ pub(crate) fn arrow(scale: Scale) -> Frame {
     let corners = ARROW.map(|(x, y)| (x * unit + tip, y * unit + tip));
     for y in 0..image.size.height {
         let row = image.row_mut(y, 0, u32::MAX);
-        for (x, pixel) in (0u16..).zip(row) {
-            let away = polygon(&corners, f32::from(x) + 0.5, y as f32 + 0.5);
+        for (x, pixel) in (0u32..).zip(row) {
+            let away = polygon(&corners, x as f32 + 0.5, y as f32 + 0.5);
             let outer = (0.5 - (away - 1.4 * unit)).clamp(0.0, 1.0);
             let inner = (0.5 - away).clamp(0.0, 1.0);
             let alpha = (outer * 255.0).round() as u8;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tabard_view::{FrameSerial, OutputId, OutputView, Rect, Scale, Size, View};
+use tabard_view::{FrameSerial, OutputId, OutputView, Scale, Size, View};
 use thiserror::Error;
 
 use crate::{Damage, Frame, GuestDamage, Pictures};
@@ -202,15 +202,15 @@ impl std::fmt::Debug for FrameSender {
     }
 }
 
-/// A rectangle at the origin for a size that a system reported, at least one pixel.
+/// A size that a system reported, at least one pixel each way.
 pub(crate) fn at_least_one(size: Size) -> Size {
-    let Rect { width, height, .. } = size.rect();
-    Size { width: width.max(1), height: height.max(1) }
+    Size { width: size.width.max(1), height: size.height.max(1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tabard_view::Rect;
     use tabard_view::{GuestId, Recipient};
 
     fn request(serial: u64, x: u32) -> FrameRequest {

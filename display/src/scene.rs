@@ -8,6 +8,7 @@ use tabard_view::{
 };
 
 use crate::pointer::{self, PointerImage};
+use crate::region::subtract;
 use crate::{Pictures, theme, trusted};
 
 /// Height of the hatch at the edges of Tabard's words, in units.
@@ -111,7 +112,7 @@ fn guest(parts: &mut Vec<Part>, window: &Window, pictures: &Pictures) {
 fn around(parts: &mut Vec<Part>, window: &Window) {
     let frame = &window.frame;
     if window.focused {
-        for edge in edges(frame.outer, frame.border) {
+        for edge in subtract(&[frame.outer], frame.border) {
             solid(parts, edge, theme::RING);
         }
     }
@@ -120,7 +121,7 @@ fn around(parts: &mut Vec<Part>, window: &Window) {
         height: frame.bottom.y.saturating_sub(frame.top.bottom()),
         ..frame.border
     };
-    for rect in edges(middle, frame.content) {
+    for rect in subtract(&[middle], frame.content) {
         drawn(parts, rect, Drawing::Border(window.label));
     }
     let name = window.name.clone();
@@ -128,20 +129,9 @@ fn around(parts: &mut Vec<Part>, window: &Window) {
     drawn(parts, frame.bottom, Drawing::Banner { name: String::new(), label: window.label });
 }
 
-/// The part of `outer` around `inner`, in up to four rectangles.
-fn edges(outer: Rect, inner: Rect) -> Vec<Rect> {
-    crate::region::subtract(&[outer], inner)
-}
-
 /// Tabard's own words, in place of the guest's pixels or on a plate over them.
 fn instead(parts: &mut Vec<Part>, window: &Window, scale: Scale) {
     let content = window.frame.content;
-    let middle = |width: u32, height: u32| {
-        let (width, height) = (width.min(content.width), height.min(content.height));
-        let x = content.x.saturating_add(content.width.saturating_sub(width) / 2);
-        let y = content.y.saturating_add(content.height.saturating_sub(height) / 2);
-        Rect::new(x, y, width, height)
-    };
     match &window.picture {
         Picture::Live => {}
         Picture::Words { title, detail } => {
@@ -151,11 +141,11 @@ fn instead(parts: &mut Vec<Part>, window: &Window, scale: Scale) {
             drawn(parts, above, Drawing::Hatch);
             drawn(parts, below, Drawing::Hatch);
             let (title, detail) = (title.clone(), detail.clone());
-            let place = middle(content.width, scale.px(96)).intersect(rest);
+            let place = content.middle(content.width, scale.px(96)).intersect(rest);
             drawn(parts, place, Drawing::Words { title, detail });
         }
         Picture::Veiled { title } => {
-            let place = middle(scale.px(260), scale.px(64));
+            let place = content.middle(scale.px(260), scale.px(64));
             drawn(parts, place, Drawing::Plate(title.clone()));
         }
     }

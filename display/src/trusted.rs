@@ -17,20 +17,6 @@ const HELP_UNITS: u32 = 42;
 /// Narrower than this many units, a row stacks state and remark and help has one column.
 const NARROW_UNITS: u32 = 860;
 
-pub(crate) fn title(painter: &mut Painter, title: &str) {
-    let rect = painter.frame.size.rect();
-    let sizes = (painter.px(32), painter.px(16));
-    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, rect.width);
-    painter.text(rect, Align::Left, &text, style, theme::TEXT);
-}
-
-pub(crate) fn footer(painter: &mut Painter, footer: &str) {
-    let rect = painter.frame.size.rect();
-    let sizes = (painter.px(theme::SMALL_TEXT), painter.px(10));
-    let (text, style) = painter.tools.fonts.shrink(footer, Weight::Regular, sizes, rect.width);
-    painter.text(rect, Align::Left, &text, style, theme::TEXT_DIM);
-}
-
 /// One guest: key, name, label, state, remark.
 pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
     let rect = painter.frame.size.rect();
@@ -43,12 +29,11 @@ pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
         painter.rounded(rect, radius, theme::PANEL);
     }
     let pad = painter.px(18);
-    let inner = Rect { x: pad, width: rect.width.saturating_sub(pad.saturating_mul(2)), ..rect };
+    let inner = rect.middle(rect.width.saturating_sub(pad.saturating_mul(2)), rect.height);
     let cap_width = painter.px(34);
     if !row.key.is_empty() {
-        let height = painter.px(34);
-        let y = rect.height.saturating_sub(height) / 2;
-        key_cap(painter, Rect::new(pad, y, cap_width, height), &row.key, theme::SMALL_TEXT + 4);
+        let cap = Rect { width: cap_width, ..inner }.middle(cap_width, painter.px(34));
+        key_cap(painter, cap, &row.key, theme::SMALL_TEXT + 4);
     }
     // Columns are shares of the row, so that all rows have the same.
     let narrow = rect.width < painter.px(NARROW_UNITS);
@@ -61,33 +46,22 @@ pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
     let ink = if row.live { theme::TEXT } else { theme::TEXT_DIM };
     name(painter, column(name_at, part(plate_at).saturating_sub(gap)), &row.name, ink);
 
-    let plate_height = painter.px(36);
-    let plate = Rect {
-        y: rect.height.saturating_sub(plate_height) / 2,
-        height: plate_height,
-        ..column(part(plate_at), part(plate_end))
-    };
+    let place = column(part(plate_at), part(plate_end));
+    let plate = place.middle(place.width, painter.px(36));
     art::strip(painter, plate, "", labels.get(row.label));
 
-    let sizes = (painter.px(PLAIN_TEXT), painter.px(11));
     let state = column(part(plate_end).saturating_add(gap.saturating_mul(2)), part(state_end));
     let remark = if narrow { state } else { column(part(state_end), inner.right()) };
     let (state, remark, align) = if narrow && !row.remark.is_empty() {
-        let lift = |rect: Rect, y| Rect { y, height: rect.height / 2, ..rect };
-        (
-            lift(state, painter.px(5)),
-            lift(remark, (rect.height / 2).saturating_sub(painter.px(5))),
-            Align::Left,
-        )
+        let half = Rect { height: rect.height / 2, ..state };
+        let lift = painter.px(5);
+        (half.moved(0, lift), half.moved(0, half.height.saturating_sub(lift)), Align::Left)
     } else {
         (state, remark, Align::Right)
     };
-    let fonts = &mut painter.tools.fonts;
-    let (text, style) = fonts.shrink(&row.state, Weight::Regular, sizes, state.width);
-    let (remark_text, remark_style) =
-        fonts.shrink(&row.remark, Weight::Regular, sizes, remark.width);
-    painter.text(state, Align::Left, &text, style, ink);
-    painter.text(remark, align, &remark_text, remark_style, theme::ACCENT);
+    let face = (Weight::Regular, PLAIN_TEXT, 11);
+    painter.fitted(state, Align::Left, &row.state, face, ink);
+    painter.fitted(remark, align, &row.remark, face, theme::ACCENT);
 }
 
 /// A name, smaller and then in two lines if it is long.
@@ -114,10 +88,8 @@ fn key_cap(painter: &mut Painter, rect: Rect, key: &str, size: u32) {
     painter.rounded(rect, radius, theme::KEYCAP_EDGE);
     let (top, _) = rect.cut_bottom(painter.px(3));
     painter.rounded(top, radius, theme::KEYCAP);
-    let sizes = (painter.px(size), painter.px(9));
-    let room = rect.width.saturating_sub(painter.px(6));
-    let (text, style) = painter.tools.fonts.shrink(key, Weight::Bold, sizes, room);
-    painter.text(top, Align::Centre, &text, style, theme::TEXT);
+    let room = top.middle(rect.width.saturating_sub(painter.px(3).saturating_mul(2)), top.height);
+    painter.fitted(room, Align::Centre, key, (Weight::Bold, size, 9), theme::TEXT);
 }
 
 /// Width of the cap that a key needs.
@@ -206,14 +178,10 @@ pub(crate) fn help(painter: &mut Painter, hints: &[Hint]) {
 pub(crate) fn words(painter: &mut Painter, title: &str, detail: &str) {
     let whole = painter.frame.size.rect();
     let pad = painter.px(12);
-    let room = whole.width.saturating_sub(pad.saturating_mul(2));
-    let (above, below) = whole.cut_top(whole.height.saturating_mul(3) / 5);
-    let sizes = (painter.px(26), painter.px(12));
-    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, room);
-    painter.text(above, Align::Centre, &text, style, theme::TEXT);
-    let sizes = (painter.px(15), painter.px(9));
-    let (text, style) = painter.tools.fonts.shrink(detail, Weight::Regular, sizes, room);
-    painter.text(below, Align::Centre, &text, style, theme::TEXT_DIM);
+    let room = whole.middle(whole.width.saturating_sub(pad.saturating_mul(2)), whole.height);
+    let (above, below) = room.cut_top(whole.height.saturating_mul(3) / 5);
+    painter.fitted(above, Align::Centre, title, (Weight::Bold, 26, 12), theme::TEXT);
+    painter.fitted(below, Align::Centre, detail, (Weight::Regular, 15, 9), theme::TEXT_DIM);
 }
 
 /// A word on a plate over a dimmed picture.
@@ -223,8 +191,6 @@ pub(crate) fn plate(painter: &mut Painter, title: &str) {
     art::hatch(painter, whole, theme::PANEL, theme::HATCH);
     let inside = whole.inset(edge);
     painter.fill(inside, theme::PANEL);
-    let sizes = (painter.px(22), painter.px(11));
-    let room = inside.width.saturating_sub(painter.px(16));
-    let (text, style) = painter.tools.fonts.shrink(title, Weight::Bold, sizes, room);
-    painter.text(inside, Align::Centre, &text, style, theme::TEXT);
+    let room = inside.middle(inside.width.saturating_sub(painter.px(16)), inside.height);
+    painter.fitted(room, Align::Centre, title, (Weight::Bold, 22, 11), theme::TEXT);
 }

@@ -20,7 +20,7 @@ use winit::window::{Window, WindowId};
 
 use crate::presenter::at_least_one;
 use crate::{
-    Compositor, CompositorError, Damage, Frame, FrameRequest, FrameSender, PresentError, Presenter,
+    Compositor, Damage, FontError, Frame, FrameRequest, FrameSender, PresentError, Presenter,
     PresenterEvent, RawInput,
 };
 
@@ -66,7 +66,7 @@ pub enum WindowError {
     },
     /// It cannot draw.
     #[error("The window cannot be drawn")]
-    Compositor(#[from] CompositorError),
+    Compositor(#[from] FontError),
     /// The window could not be opened or drawn into.
     #[error("The window failed: {0}")]
     Failed(String),

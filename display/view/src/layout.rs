@@ -5,27 +5,27 @@
 use crate::{Rect, Scale, Size, WindowFrame};
 
 /// Height of the trusted bar, in units.
-pub const BAR_UNITS: u32 = 44;
+const BAR_UNITS: u32 = 44;
 /// Height of a window's banner on the desk, in units.
-pub const BANNER_UNITS: u32 = 28;
+const BANNER_UNITS: u32 = 28;
 /// Height of the bottom banner in solo, in units.
-pub const SOLO_BANNER_UNITS: u32 = 32;
+const SOLO_BANNER_UNITS: u32 = 32;
 /// Width of a window's border in label colour, in units.
-pub const BORDER_UNITS: u32 = 4;
+const BORDER_UNITS: u32 = 4;
 /// Width of the ring around the focused window, in units; kept free on the others.
-pub const RING_UNITS: u32 = 3;
+const RING_UNITS: u32 = 3;
 /// Space between windows, in units.
-pub const GAP_UNITS: u32 = 10;
+const GAP_UNITS: u32 = 10;
 /// Left and right margin of the trusted screen, in units.
-pub const TRUSTED_MARGIN_UNITS: u32 = 90;
+const TRUSTED_MARGIN_UNITS: u32 = 90;
 /// Space from the bar to the first row of the trusted screen, in units.
-pub const TRUSTED_TITLE_UNITS: u32 = 112;
+const TRUSTED_TITLE_UNITS: u32 = 112;
 /// Height of a row of the trusted screen, in units.
-pub const ROW_UNITS: u32 = 62;
+const ROW_UNITS: u32 = 62;
 /// Space between rows, in units.
-pub const ROW_GAP_UNITS: u32 = 12;
+const ROW_GAP_UNITS: u32 = 12;
 /// Space kept below the rows for hints and footer, in units.
-pub const TRUSTED_FOOT_UNITS: u32 = 150;
+const TRUSTED_FOOT_UNITS: u32 = 150;
 
 /// The trusted bar, and what is left below it.
 #[must_use]
@@ -59,29 +59,23 @@ pub fn desk(size: Size, scale: Scale, count: usize) -> Vec<WindowFrame> {
             let row = index.checked_div(columns).unwrap_or(0);
             let (x, width) = share(area.width, gap, columns, column);
             let (y, height) = share(area.height, gap, rows, row);
-            let outer =
-                Rect::new(area.x.saturating_add(x), area.y.saturating_add(y), width, height);
-            frame(outer, scale)
+            frame(Rect::new(x, y, width, height).moved(area.x, area.y), scale)
         })
         .collect()
 }
 
 /// Columns and rows: the grid whose cells come nearest to the shape of a common screen (16:10).
 fn grid(area: Size, count: u32) -> (u32, u32) {
-    let mut best = (1, count, u64::MAX);
-    for columns in 1..=count {
-        let rows = count.div_ceil(columns);
+    let badness = |&(columns, rows): &(u32, u32)| {
         let width = u64::from(area.width.checked_div(columns).unwrap_or(0));
         let height = u64::from(area.height.checked_div(rows).unwrap_or(0));
         // Distance from 16:10, plus the empty cells, so that a full grid wins a tie.
         let shape = width.saturating_mul(10).abs_diff(height.saturating_mul(16));
         let empty = u64::from(columns.saturating_mul(rows).saturating_sub(count));
-        let badness = shape.saturating_add(empty);
-        if badness < best.2 {
-            best = (columns, rows, badness);
-        }
-    }
-    (best.0, best.1)
+        shape.saturating_add(empty)
+    };
+    let grids = (1..=count).map(|columns| (columns, count.div_ceil(columns)));
+    grids.min_by_key(badness).unwrap_or((1, 1))
 }
 
 /// The start and length of part `index` of `count` parts of `length` with gaps between.
@@ -97,11 +91,8 @@ fn frame(outer: Rect, scale: Scale) -> WindowFrame {
     let (top, rest) = border.cut_top(banner);
     let (middle, bottom) = rest.cut_bottom(banner);
     let edge = scale.px(BORDER_UNITS);
-    let content = Rect {
-        x: middle.x.saturating_add(edge),
-        width: middle.width.saturating_sub(edge.saturating_mul(2)),
-        ..middle
-    };
+    let width = middle.width.saturating_sub(edge.saturating_mul(2));
+    let content = Rect { width, ..middle }.moved(edge, 0);
     WindowFrame { outer, border, top, content, bottom }
 }
 
@@ -123,11 +114,9 @@ pub fn trusted_row(size: Size, scale: Scale, index: usize) -> Rect {
     let margin = scale.px(TRUSTED_MARGIN_UNITS).min(area.width / 14);
     let each = scale.px(ROW_UNITS).saturating_add(scale.px(ROW_GAP_UNITS));
     let index = u32::try_from(index).unwrap_or(u32::MAX);
-    let y = area
-        .y
-        .saturating_add(scale.px(TRUSTED_TITLE_UNITS))
-        .saturating_add(each.saturating_mul(index));
-    Rect::new(margin, y, area.width.saturating_sub(margin.saturating_mul(2)), scale.px(ROW_UNITS))
+    let y = scale.px(TRUSTED_TITLE_UNITS).saturating_add(each.saturating_mul(index));
+    let width = area.width.saturating_sub(margin.saturating_mul(2));
+    Rect::new(margin, y, width, scale.px(ROW_UNITS)).moved(0, area.y)
 }
 
 #[cfg(test)]

@@ -96,14 +96,10 @@ impl Rect {
         if other.is_empty() {
             return self;
         }
-        let x = self.x.min(other.x);
-        let y = self.y.min(other.y);
-        Rect {
-            x,
-            y,
-            width: self.right().max(other.right()).saturating_sub(x),
-            height: self.bottom().max(other.bottom()).saturating_sub(y),
-        }
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let width = self.right().max(other.right()).saturating_sub(x);
+        let height = self.bottom().max(other.bottom()).saturating_sub(y);
+        Rect { x, y, width, height }
     }
 
     /// Without `by` pixels at every edge; empty if nothing is left.
@@ -118,24 +114,33 @@ impl Rect {
         }
     }
 
+    /// Moved by so many pixels to the right and down.
+    #[must_use]
+    pub fn moved(self, x: u32, y: u32) -> Rect {
+        Rect { x: self.x.saturating_add(x), y: self.y.saturating_add(y), ..self }
+    }
+
+    /// A rectangle of this size, or less if it does not fit, in the middle of this one.
+    #[must_use]
+    pub fn middle(self, width: u32, height: u32) -> Rect {
+        let (width, height) = (width.min(self.width), height.min(self.height));
+        let x = self.width.saturating_sub(width) / 2;
+        let y = self.height.saturating_sub(height) / 2;
+        Rect::new(x, y, width, height).moved(self.x, self.y)
+    }
+
     /// Cuts `height` pixels off the top: the cut, and the rest.
     #[must_use]
     pub fn cut_top(self, height: u32) -> (Rect, Rect) {
-        let height = height.min(self.height);
-        (
-            Rect { height, ..self },
-            Rect {
-                y: self.y.saturating_add(height),
-                height: self.height.saturating_sub(height),
-                ..self
-            },
-        )
+        let cut = Rect { height: height.min(self.height), ..self };
+        let height = self.height.saturating_sub(cut.height);
+        (cut, Rect { y: cut.bottom(), height, ..self })
     }
 
     /// Cuts `height` pixels off the bottom: the rest, and the cut.
     #[must_use]
     pub fn cut_bottom(self, height: u32) -> (Rect, Rect) {
-        self.cut_top(self.height.saturating_sub(height.min(self.height)))
+        self.cut_top(self.height.saturating_sub(height))
     }
 }
 
