@@ -1,14 +1,17 @@
 //! Where a virtual processor's port and memory accesses go. What is not here does not answer:
 //! reads are all ones, writes are dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_superio::Serial;
 use vm_superio::serial::NoEvents;
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::acpi::Announced;
 use crate::devices::Trigger;
 use crate::devices::transport::{SLOT_BYTES, STATUS, Slot};
+use crate::ports::power::{Power, Request};
+use crate::ports::rtc::Rtc;
 use crate::serial_log::SerialLog;
 
 /// Where the first virtio device's registers are.
@@ -20,6 +23,12 @@ const COM1: u16 = 0x3f8;
 const COM1_PORTS: u16 = 8;
 /// Interrupt of the first serial port.
 pub const COM1_GSI: u32 = 4;
+
+/// Pins for the devices after the first eight: those of the old ISA bus that nothing here uses.
+const MORE_GSIS: [u32; 6] = [5, 6, 7, 10, 11, 14];
+#[cfg_attr(not(test), expect(dead_code, reason = "the layout of volumes asks for it"))]
+/// Most virtio devices of a machine: as many as have a pin of the I/O APIC for themselves.
+pub const MAX_DEVICES: usize = 14;
 
 const I8042_COMMAND: u16 = 0x64;
 const I8042_RESET: u8 = 0xfe;
@@ -43,11 +52,20 @@ impl vm_superio::Trigger for Line {
     }
 }
 
-/// What an access asks of the whole machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// Start again.
-    Reset,
+/// Interrupt of the virtio device in this slot; `None` if there are no more.
+#[must_use]
+pub fn virtio_gsi(slot: usize) -> Option<u32> {
+    match slot.checked_sub(8) {
+        None => u32::try_from(slot).ok()?.checked_add(VIRTIO_GSI),
+        Some(more) => MORE_GSIS.get(more).copied(),
+    }
+}
+
+/// Address of the virtio device in this slot.
+#[must_use]
+pub fn virtio_base(slot: usize) -> u64 {
+    let slot = u64::try_from(slot).unwrap_or(u64::MAX);
+    VIRTIO_BASE.saturating_add(SLOT_BYTES.saturating_mul(slot))
 }
 
 /// A device on the bus and the descriptor that wakes the one who serves its first queue.
@@ -58,45 +76,76 @@ pub struct Place {
     pub wake: EventFd,
 }
 
+/// The interrupts of what is on the ports.
+pub struct Lines {
+    /// First serial port.
+    pub serial: Line,
+    /// Generic event device.
+    pub events: Line,
+}
+
 /// The machine's ports and registers.
 pub struct Bus {
     places: Vec<Place>,
     serial: Mutex<Serial<Line, NoEvents, SerialLog>>,
+    power: Mutex<Power<Line>>,
+    rtc: Mutex<Rtc>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Bus {
     /// A bus with the devices in slot order.
     #[must_use]
-    pub fn new(places: Vec<Place>, serial_line: Line, log: SerialLog) -> Self {
-        Self { places, serial: Mutex::new(Serial::new(serial_line, log)) }
+    pub fn new(places: Vec<Place>, lines: Lines, log: SerialLog) -> Self {
+        Self {
+            places,
+            serial: Mutex::new(Serial::new(lines.serial, log)),
+            power: Mutex::new(Power::new(lines.events)),
+            rtc: Mutex::default(),
+        }
+    }
+
+    /// Presses the power button.
+    pub fn press_power_button(&self) {
+        lock(&self.power).press();
     }
 
     /// A read from a port.
     pub fn port_read(&self, port: u16, data: &mut [u8]) {
         data.fill(0xff);
-        let Some(register) = serial_register(port) else {
-            if port == I8042_COMMAND {
-                // No data, no command pending: a driver may write its reset.
-                data.fill(0);
-            }
+        if let Some(register) = serial_register(port) {
+            let mut serial = lock(&self.serial);
+            data.iter_mut().for_each(|byte| *byte = serial.read(register));
             return;
-        };
-        let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
-        for byte in data {
-            *byte = serial.read(register);
         }
+        let Some(first) = data.first_mut() else { return };
+        let answer = match port {
+            // No data, no command pending: a driver may write its reset.
+            I8042_COMMAND => Some(0),
+            _ => lock(&self.power).read(port).or_else(|| lock(&self.rtc).read(port)),
+        };
+        *first = answer.unwrap_or(0xff);
     }
 
     /// A write to a port.
     pub fn port_write(&self, port: u16, data: &[u8]) -> Option<Request> {
         if let Some(register) = serial_register(port) {
-            let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut serial = lock(&self.serial);
             for byte in data {
                 // The log never fails, and a lost interrupt is the guest's.
                 let _lost = serial.write(register, *byte);
             }
+            return None;
         }
-        (port == I8042_COMMAND && data.first() == Some(&I8042_RESET)).then_some(Request::Reset)
+        let value = *data.first()?;
+        if port == I8042_COMMAND {
+            return (value == I8042_RESET).then_some(Request::Reset);
+        }
+        lock(&self.rtc).write(port, value);
+        lock(&self.power).write(port, value)
     }
 
     /// A read from memory that is not there.
@@ -132,13 +181,10 @@ fn serial_register(port: u16) -> Option<u8> {
 /// What is appended to the command line for guests that find their devices there: size, address
 /// and interrupt of each (`Documentation/admin-guide/kernel-parameters.txt`).
 #[must_use]
-pub fn command_line(devices: u32) -> String {
-    (0..devices)
-        .map(|index| {
-            let address = VIRTIO_BASE.saturating_add(SLOT_BYTES.saturating_mul(u64::from(index)));
-            let gsi = VIRTIO_GSI.saturating_add(index);
-            format!(" virtio_mmio.device={SLOT_BYTES}@{address:#x}:{gsi}")
-        })
+pub fn command_line(devices: &[Announced]) -> String {
+    devices
+        .iter()
+        .map(|Announced { base, gsi }| format!(" virtio_mmio.device={SLOT_BYTES}@{base:#x}:{gsi}"))
         .collect()
 }
 
@@ -147,9 +193,9 @@ mod tests {
     use super::*;
 
     fn bus() -> Bus {
-        let line = Line(EventFd::new(libc::EFD_NONBLOCK).unwrap());
+        let line = || Line(EventFd::new(libc::EFD_NONBLOCK).unwrap());
         let log = SerialLog::new(tempfile::tempfile().unwrap(), 100);
-        Bus::new(Vec::new(), line, log)
+        Bus::new(Vec::new(), Lines { serial: line(), events: line() }, log)
     }
 
     #[test]
@@ -169,9 +215,23 @@ mod tests {
     }
 
     #[test]
+    fn every_device_has_a_pin_of_its_own() {
+        let mut pins: Vec<u32> = (0..MAX_DEVICES).map(|slot| virtio_gsi(slot).unwrap()).collect();
+        pins.extend([1, COM1_GSI, 8, crate::acpi::EVENT_GSI, 12]);
+        pins.sort_unstable();
+        pins.dedup();
+        assert_eq!((pins.len(), virtio_gsi(MAX_DEVICES)), (MAX_DEVICES + 5, None));
+    }
+
+    #[test]
     fn the_command_line_names_each_device() {
         assert_eq!(
-            command_line(2),
+            command_line(
+                &[0, 1].map(|slot| Announced {
+                    base: virtio_base(slot),
+                    gsi: virtio_gsi(slot).unwrap(),
+                })
+            ),
             " virtio_mmio.device=512@0xfeb00000:16 virtio_mmio.device=512@0xfeb00200:17"
         );
     }

@@ -14,6 +14,7 @@
     )
 )]
 
+mod acpi;
 pub mod boot;
 mod bus;
 mod cpu;
@@ -23,6 +24,7 @@ mod kick;
 mod machine;
 pub mod memory;
 mod outbox;
+mod ports;
 mod rect;
 mod serial_log;
 mod session;

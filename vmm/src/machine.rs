@@ -3,19 +3,23 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_userspace_memory_region};
+use kvm_bindings::{
+    KVM_IRQCHIP_IOAPIC, KVM_PIT_SPEAKER_DUMMY, kvm_irqchip, kvm_pit_config,
+    kvm_userspace_memory_region,
+};
 use kvm_ioctls::{IoEventAddress, Kvm, VcpuFd, VmFd};
 use tabard_wire::FailReason;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::acpi::{self, Announced};
 use crate::boot::{self, BootError, Image};
-use crate::bus::{Bus, COM1_GSI, Line, Place, VIRTIO_BASE, VIRTIO_GSI, command_line};
+use crate::bus::{Bus, COM1_GSI, Line, Lines, Place, command_line, virtio_base, virtio_gsi};
 use crate::cpu;
 use crate::devices::gpu::Gpu;
 use crate::devices::input::{Input, Kind};
 use crate::devices::rng::Rng;
-use crate::devices::transport::{QUEUE_NOTIFY, SLOT_BYTES, Slot, Transport};
+use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::memory::{self, GuestRam};
 use crate::serial_log::SerialLog;
 use crate::surface::Surface;
@@ -27,6 +31,9 @@ pub const QUEUES: [usize; 4] = [2, 2, 2, 1];
 /// Three pages that Intel's virtualization needs for real mode, in the hole for devices.
 const TSS_ADDRESS: usize = 0xfffb_d000;
 const IDENTITY_MAP_ADDRESS: u64 = 0xfffb_c000;
+
+/// Bit of an entry of the I/O APIC that keeps its interrupt away.
+const PIN_MASKED: u64 = 1 << 16;
 
 /// A device behind its registers, shared with the processors' threads.
 pub type Shared<D> = Arc<Mutex<Transport<D, Line>>>;
@@ -68,7 +75,7 @@ pub struct Machine {
     pub pointer: Shared<Input>,
     /// Every device in slot order.
     pub slots: Vec<Arc<Mutex<dyn Slot>>>,
-    _vm: VmFd,
+    vm: VmFd,
     _ram: GuestRam,
 }
 
@@ -89,22 +96,27 @@ impl Machine {
     pub fn load(blueprint: &Blueprint, surface: Arc<Surface>) -> Result<Self, BootError> {
         let ram = memory::allocate(blueprint.memory_mib)
             .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
-        let devices = u32::try_from(QUEUES.len()).unwrap_or(0);
-        let entry = boot::load(&blueprint.image, &command_line(devices), &ram)?;
+        let announced = announce(QUEUES.len())?;
+        let entry = boot::load(&blueprint.image, &command_line(&announced), &ram)?;
+        acpi::write(&ram, blueprint.vcpus, &announced)
+            .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
 
         let vm = blueprint.kvm.create_vm().map_err(kvm_error)?;
         create_chips(&vm).map_err(kvm_error)?;
         map_memory(&vm, &ram).map_err(kvm_error)?;
 
-        let gpu = share(Gpu::new(surface), line(&vm, VIRTIO_GSI)?, &ram);
-        let keyboard = share(Input::new(Kind::Keyboard), line(&vm, VIRTIO_GSI + 1)?, &ram);
-        let pointer = share(Input::new(Kind::Pointer), line(&vm, VIRTIO_GSI + 2)?, &ram);
-        let rng = share(Rng, line(&vm, VIRTIO_GSI + 3)?, &ram);
+        let mut pins = announced.iter().map(|device| line(&vm, device.gsi));
+        let mut pin = || pins.next().unwrap_or(Err(BootError::new(FailReason::Device, 0)));
+        let gpu = share(Gpu::new(surface), pin()?, &ram);
+        let keyboard = share(Input::new(Kind::Keyboard), pin()?, &ram);
+        let pointer = share(Input::new(Kind::Pointer), pin()?, &ram);
+        let rng = share(Rng, pin()?, &ram);
         let slots: Vec<Arc<Mutex<dyn Slot>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng];
         let places = connect(&vm, &slots, &blueprint.notifiers)?;
+        let lines = Lines { serial: line(&vm, COM1_GSI)?, events: line(&vm, acpi::EVENT_GSI)? };
         let log = blueprint.log.try_clone().map_err(device_error)?;
-        let bus = Arc::new(Bus::new(places, line(&vm, COM1_GSI)?, log));
+        let bus = Arc::new(Bus::new(places, lines, log));
 
         let mut vcpus = Vec::new();
         for index in 0..blueprint.vcpus {
@@ -114,7 +126,7 @@ impl Machine {
                 .map_err(kvm_error)?;
             vcpus.push(vcpu);
         }
-        Ok(Self { processors: None, vcpus, bus, gpu, keyboard, pointer, slots, _vm: vm, _ram: ram })
+        Ok(Self { processors: None, vcpus, bus, gpu, keyboard, pointer, slots, vm, _ram: ram })
     }
 
     /// Runs the machine.
@@ -126,6 +138,23 @@ impl Machine {
         let processors = Processors::start(vcpus, &self.bus, mailbox).map_err(device_error)?;
         self.processors = Some(processors);
         Ok(())
+    }
+
+    /// Presses the power button; `false` if nobody listens: the guest has not unmasked the
+    /// interrupt of the event device, so it has no driver for ACPI.
+    pub fn press_power_button(&self) -> bool {
+        let mut chip = kvm_irqchip { chip_id: KVM_IRQCHIP_IOAPIC, ..Default::default() };
+        let pin = usize::try_from(acpi::EVENT_GSI).unwrap_or(usize::MAX);
+        let listens = self.vm.get_irqchip(&mut chip).is_ok()
+            // SAFETY: KVM filled the chip that was asked for; every bit pattern is a valid one.
+            && unsafe { chip.chip.ioapic }.redirtbl.get(pin).is_some_and(|entry| {
+                // SAFETY: both fields of the union are plain integers over the same bytes.
+                (unsafe { entry.bits } & PIN_MASKED) == 0
+            });
+        if listens {
+            self.bus.press_power_button();
+        }
+        listens
     }
 
     /// Stops the processors; returns when all stand still.
@@ -177,6 +206,13 @@ fn share<D: crate::devices::Device>(device: D, line: Line, ram: &GuestRam) -> Sh
     Arc::new(Mutex::new(Transport::new(device, line, ram.clone())))
 }
 
+/// Where the devices in the first slots are.
+fn announce(slots: usize) -> Result<Vec<Announced>, BootError> {
+    let device = |slot| Some(Announced { base: virtio_base(slot), gsi: virtio_gsi(slot)? });
+    let devices: Option<Vec<_>> = (0..slots).map(device).collect();
+    devices.ok_or(BootError::new(FailReason::Device, 0))
+}
+
 /// Lets KVM write a queue's descriptor when the guest writes the queue's number.
 fn connect(
     vm: &VmFd,
@@ -185,9 +221,8 @@ fn connect(
 ) -> Result<Vec<Place>, BootError> {
     let mut notifiers = notifiers.iter();
     let mut places = Vec::new();
-    for ((base, slot), queues) in
-        (VIRTIO_BASE..).step_by(usize::try_from(SLOT_BYTES).unwrap_or(0x200)).zip(slots).zip(QUEUES)
-    {
+    for ((index, slot), queues) in slots.iter().enumerate().zip(QUEUES) {
+        let base = virtio_base(index);
         let mut wake = None;
         for queue in (0u32..).take(queues) {
             let missing = || BootError::new(FailReason::Device, 0);

@@ -287,8 +287,11 @@ impl Session {
                 self.outbox.answer(FromVmm::Running);
                 Ok(())
             }
-            // Without ACPI there is no button that the guest could see.
-            ToVmm::PowerButton => Err(Stop::Guest(StopReason::PowerOff)),
+            ToVmm::PowerButton => match &self.phase {
+                Phase::Live { machine, .. } if machine.press_power_button() => Ok(()),
+                // A guest that cannot see the button is switched off by it.
+                _ => Err(Stop::Guest(StopReason::PowerOff)),
+            },
             ToVmm::Machine { .. }
             | ToVmm::Kvm
             | ToVmm::Kernel

@@ -9,8 +9,9 @@ use tabard_wire::StopReason;
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::signal::Killable;
 
-use crate::bus::{Bus, Request};
+use crate::bus::Bus;
 use crate::kick::{self, Kickable};
+use crate::ports::power::Request;
 
 /// Stack of a processor's thread: small, there may be 64; a signal frame with the largest
 /// register state takes 12 KiB of it.
@@ -200,7 +201,10 @@ fn handle(exit: VcpuExit<'_>, bus: &Bus) -> Option<Event> {
     match exit {
         VcpuExit::IoIn(port, data) => bus.port_read(port, data),
         VcpuExit::IoOut(port, data) => {
-            return bus.port_write(port, data).map(|Request::Reset| Event::Reset);
+            return bus.port_write(port, data).map(|request| match request {
+                Request::Reset => Event::Reset,
+                Request::PowerOff => Event::Stopped(StopReason::PowerOff),
+            });
         }
         VcpuExit::MmioRead(address, data) => bus.memory_read(address, data),
         VcpuExit::MmioWrite(address, data) => bus.memory_write(address, data),

@@ -11,6 +11,8 @@ use crate::memory::GuestRam;
 
 const PRESENT_WRITABLE: u64 = 3;
 const LARGE_PAGE: u64 = 0x80;
+/// `acpi_rsdp_addr` in the boot parameters (`Documentation/arch/x86/zero-page.rst`).
+const ACPI_RSDP_OFFSET: u64 = 0x70;
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
 
@@ -67,5 +69,6 @@ pub(super) fn write(
     }
     params.e820_table = table;
     params.e820_entries = entries;
-    ram.write_obj(params, GuestAddress(BOOT_PARAMS))
+    ram.write_obj(params, GuestAddress(BOOT_PARAMS))?;
+    ram.write_obj(crate::acpi::RSDP, GuestAddress(BOOT_PARAMS.saturating_add(ACPI_RSDP_OFFSET)))
 }

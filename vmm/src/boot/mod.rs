@@ -82,7 +82,7 @@ pub struct Image {
     pub command_line: Vec<u8>,
 }
 
-/// Loads everything into fresh memory. `devices` is appended to the command line.
+/// Loads everything into fresh memory. `devices` is appended to the command line of an ELF kernel.
 ///
 /// # Errors
 /// [`BootError`] with a reason and number for the user.
@@ -105,6 +105,8 @@ pub fn load(image: &Image, devices: &str, ram: &GuestRam) -> Result<Entry, BootE
     // A bzImage unpacks itself in place and needs more than its file.
     let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
     let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
+    // A bzImage is Linux, which reads of its devices in ACPI and would warn of the words.
+    let devices = if kind == Kind::Elf { devices } else { "" };
     write_command_line(&image.command_line, devices, ram)?;
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;

@@ -35,6 +35,7 @@ pub(super) fn write(initrd: Option<Initrd>, ram: &GuestRam) -> Result<(), GuestM
         cmdline_paddr: COMMAND_LINE,
         memmap_paddr: MEMORY_MAP,
         memmap_entries: entries,
+        rsdp_paddr: crate::acpi::RSDP,
         ..Default::default()
     };
     ram.write_obj(info, GuestAddress(BOOT_INFO))

@@ -38,7 +38,7 @@ fn a_bz_image_is_entered_by_the_64_bit_protocol() {
     assert_eq!(first, 0xf4);
     let mut line = [0; 10];
     ram.read_slice(&mut line, GuestAddress(COMMAND_LINE)).unwrap();
-    assert_eq!(&line, b"quiet x=1\0");
+    assert_eq!(&line[..6], b"quiet\0");
 }
 
 #[test]

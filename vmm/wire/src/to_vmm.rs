@@ -76,7 +76,8 @@ pub enum ToVmm {
     Resume,
     /// Start again from the loaded image with cleared memory; answered by `Running`.
     Reset,
-    /// Press the power button.
+    /// Press the power button. A guest with a driver for it is asked to shut down and decides
+    /// itself; any other is stopped at once (`Stopped(PowerOff)`).
     PowerButton,
     /// End the process at once; answered by end of file.
     Quit,

@@ -1,0 +1,267 @@
+//! ACPI tables for a machine of reduced hardware (ACPI 6.5, 4.1): they tell a stock kernel which
+//! processors, interrupt pins and devices there are. There is no fixed hardware, no firmware.
+
+use acpi_tables::Aml;
+use acpi_tables::aml::{
+    And, Device, EISAName, Field, FieldAccessType, FieldEntry, FieldLockRule, FieldUpdateRule, IO,
+    If, Interrupt, Local, Memory32Fixed, Method, Name, Notify, ONE, OpRegion, OpRegionSpace,
+    Package, Path, ResourceTemplate, Scope, Store, ZERO,
+};
+use acpi_tables::fadt::{FADTBuilder, Flags};
+use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
+use acpi_tables::madt::{
+    EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic,
+};
+use acpi_tables::rsdp::Rsdp;
+use acpi_tables::sdt::Sdt;
+use acpi_tables::xsdt::XSDT;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+
+use crate::devices::transport::SLOT_BYTES;
+use crate::memory::GuestRam;
+
+/// Where the tables are: memory below 1 MiB that the memory map says belongs to no one.
+pub const RSDP: u64 = 0xe_0000;
+const TABLES: u64 = 0xe_0040;
+/// Tables end here, so that no list of devices grows into the kernel.
+const TABLES_END: u64 = 0x10_0000;
+
+/// Sleep control register: `SLP_TYP` in bits 2 to 4, `SLP_EN` in bit 5 (ACPI 6.5, 4.8.3.7).
+pub const SLEEP_CONTROL: u16 = 0x600;
+/// Sleep status register; this machine never wakes, so it reads zero.
+pub const SLEEP_STATUS: u16 = 0x601;
+/// Reset register.
+pub const RESET: u16 = 0x602;
+/// What the reset register resets by.
+pub const RESET_VALUE: u8 = 1;
+/// Which events happened since it was read; reading clears it.
+pub const EVENTS: u16 = 0x604;
+/// The bit of [`EVENTS`] that says that the power button was pressed.
+pub const EVENT_POWER_BUTTON: u8 = 1;
+/// Interrupt of the generic event device.
+pub const EVENT_GSI: u32 = 9;
+/// `SLP_TYP` that the tables give for S5, soft off.
+pub const SLEEP_TYPE_OFF: u8 = 5;
+
+const LOCAL_APIC: u32 = 0xfee0_0000;
+const IO_APIC: u32 = 0xfec0_0000;
+
+/// Legacy devices are there; there is a keyboard controller; there is no VGA (ACPI 6.5, table 5.11).
+const BOOT_ARCHITECTURE: u16 = 0b111;
+
+const OEM: [u8; 6] = *b"TABARD";
+const OEM_TABLE: [u8; 8] = *b"TABARDVM";
+const OEM_REVISION: u32 = 1;
+
+/// A virtio device to announce: where its registers are and its interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Address of its registers, below 4 GiB.
+    pub base: u64,
+    /// Pin of the I/O APIC.
+    pub gsi: u32,
+}
+
+/// Writes all tables.
+///
+/// # Errors
+/// If they do not fit below 1 MiB.
+pub fn write(ram: &GuestRam, vcpus: u8, devices: &[Announced]) -> Result<(), GuestMemoryError> {
+    let mut place = TABLES;
+    let dsdt_at = put(ram, &mut place, &dsdt(devices))?;
+    let fadt_at = put(ram, &mut place, &fadt(dsdt_at))?;
+    let madt_at = put(ram, &mut place, &madt(vcpus))?;
+    let mut xsdt = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
+    xsdt.add_entry(fadt_at);
+    xsdt.add_entry(madt_at);
+    let xsdt_at = put(ram, &mut place, &bytes(&xsdt))?;
+    ram.write_slice(&bytes(&Rsdp::new(OEM, xsdt_at)), GuestAddress(RSDP))
+}
+
+fn put(ram: &GuestRam, place: &mut u64, table: &[u8]) -> Result<u64, GuestMemoryError> {
+    let at = *place;
+    let length = u64::try_from(table.len()).unwrap_or(u64::MAX);
+    let end = at.saturating_add(length);
+    if end > TABLES_END {
+        return Err(GuestMemoryError::InvalidGuestAddress(GuestAddress(end)));
+    }
+    ram.write_slice(table, GuestAddress(at))?;
+    *place = end.next_multiple_of(16);
+    Ok(at)
+}
+
+fn bytes(table: &dyn Aml) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    table.to_aml_bytes(&mut bytes);
+    bytes
+}
+
+fn port(address: u16) -> GAS {
+    GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, address.into())
+}
+
+fn fadt(dsdt: u64) -> Vec<u8> {
+    let mut fadt = FADTBuilder::new(OEM, OEM_TABLE, OEM_REVISION)
+        .dsdt_64(dsdt)
+        .flag(Flags::HwReducedAcpi)
+        .flag(Flags::ResetRegSup)
+        // The button is a device of its own in the DSDT, not fixed hardware.
+        .flag(Flags::PwrButton)
+        .flag(Flags::SlpButton);
+    fadt.iapc_boot_arch = BOOT_ARCHITECTURE.into();
+    fadt.reset_reg = port(RESET);
+    fadt.reset_value = RESET_VALUE;
+    fadt.sleep_control_reg = port(SLEEP_CONTROL);
+    fadt.sleep_status_reg = port(SLEEP_STATUS);
+    fadt.hypervisor_vendor_identity = u64::from_le_bytes(*b"Tabard\0\0").into();
+    bytes(&fadt.finalize())
+}
+
+fn madt(vcpus: u8) -> Vec<u8> {
+    let local = LocalInterruptController::Address(LOCAL_APIC);
+    let mut madt = MADT::new(OEM, OEM_TABLE, OEM_REVISION, local);
+    for index in 0..vcpus {
+        madt.add_structure(ProcessorLocalApic::new(index, index, EnabledStatus::Enabled));
+    }
+    madt.add_structure(IoApic::new(0, IO_APIC, 0));
+    bytes(&madt)
+}
+
+/// An interrupt that a device raises by an edge and shares with nobody.
+fn edge(gsi: u32) -> Interrupt {
+    Interrupt::new(true, true, false, false, gsi)
+}
+
+/// A device of the PC with a plug-and-play name and these resources.
+fn legacy(name: &str, id: &str, resources: Vec<&dyn Aml>) -> Vec<u8> {
+    let hid = Name::new(Path::new("_HID"), &EISAName::new(id));
+    let crs = Name::new(Path::new("_CRS"), &ResourceTemplate::new(resources));
+    bytes(&Device::new(Path::new(name), vec![&hid, &crs]))
+}
+
+/// A virtio-mmio device, announced as Linux's `virtio_mmio` and QEMU agree.
+fn virtio(index: u32, device: Announced) -> Vec<u8> {
+    let base = u32::try_from(device.base).unwrap_or(0);
+    let length = u32::try_from(SLOT_BYTES).unwrap_or(0);
+    let memory = Memory32Fixed::new(true, base, length);
+    let line = edge(device.gsi);
+    let hid = Name::new(Path::new("_HID"), &"LNRO0005");
+    let uid = Name::new(Path::new("_UID"), &index);
+    let coherent = Name::new(Path::new("_CCA"), &ONE);
+    let crs = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&memory, &line]));
+    bytes(&Device::new(Path::new(&format!("V{index:03X}")), vec![&hid, &uid, &coherent, &crs]))
+}
+
+/// The generic event device (ACPI 6.5, 5.6.9) and the button that it speaks for.
+fn button() -> Vec<u8> {
+    let line = edge(EVENT_GSI);
+    let hid = Name::new(Path::new("_HID"), &"ACPI0013");
+    let uid = Name::new(Path::new("_UID"), &ZERO);
+    let crs = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&line]));
+    let space = OpRegionSpace::SystemIO;
+    let region = OpRegion::new(Path::new("EVTR"), space, &EVENTS, &ONE);
+    let field = Field::new(
+        Path::new("EVTR"),
+        FieldAccessType::Byte,
+        FieldLockRule::NoLock,
+        FieldUpdateRule::WriteAsZeroes,
+        vec![FieldEntry::Named(*b"EVTS", 8)],
+    );
+    let (local, events, pressed) = (Local(0), Path::new("EVTS"), EVENT_POWER_BUTTON);
+    let read = Store::new(&local, &events);
+    let masked = And::new(&ZERO, &local, &pressed);
+    let target = Path::new("PWRB");
+    let notify = Notify::new(&target, &0x80u8);
+    let tell = If::new(&masked, vec![&notify]);
+    let method = Method::new(Path::new("_EVT"), 1, true, vec![&read, &tell]);
+    let events = Device::new(Path::new("GED_"), vec![&hid, &uid, &crs, &region, &field, &method]);
+    let hid = Name::new(Path::new("_HID"), &EISAName::new("PNP0C0C"));
+    let mut both = bytes(&Device::new(Path::new("PWRB"), vec![&hid, &uid]));
+    both.extend(bytes(&events));
+    both
+}
+
+fn dsdt(devices: &[Announced]) -> Vec<u8> {
+    let io = |base, length| IO::new(base, base, 1, length);
+    let mut inside = button();
+    inside.extend(legacy("COM1", "PNP0501", vec![&io(0x3f8, 8), &edge(4)]));
+    inside.extend(legacy("RTC_", "PNP0B00", vec![&io(0x70, 2), &edge(8)]));
+    inside.extend(legacy("PS2K", "PNP0303", vec![&io(0x60, 1), &io(0x64, 1), &edge(1)]));
+    inside.extend(legacy("PS2M", "PNP0F13", vec![&edge(12)]));
+    for (index, device) in (0u32..).zip(devices) {
+        inside.extend(virtio(index, *device));
+    }
+    let mut dsdt = Sdt::new(*b"DSDT", 36, 2, OEM, OEM_TABLE, OEM_REVISION);
+    dsdt.append_slice(&Scope::raw(Path::new("_SB_"), inside));
+    let off = Package::new(vec![&SLEEP_TYPE_OFF, &ZERO, &ZERO, &ZERO]);
+    dsdt.append_slice(&bytes(&Name::new(Path::new("_S5_"), &off)));
+    dsdt.as_slice().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::allocate;
+
+    fn checksum(table: &[u8]) -> u8 {
+        table.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+    }
+
+    fn table(ram: &GuestRam, at: u64) -> Vec<u8> {
+        let length: u32 = ram.read_obj(GuestAddress(at + 4)).unwrap();
+        let mut table = vec![0; length as usize];
+        ram.read_slice(&mut table, GuestAddress(at)).unwrap();
+        table
+    }
+
+    #[test]
+    fn every_table_is_reached_from_the_rsdp_and_adds_up_to_zero() {
+        let ram = allocate(16).unwrap();
+        let device = Announced { base: 0xfeb0_0000, gsi: 16 };
+        write(&ram, 4, &[device; 16]).unwrap();
+
+        let mut rsdp = [0; 36];
+        ram.read_slice(&mut rsdp, GuestAddress(RSDP)).unwrap();
+        assert_eq!((&rsdp[..8], checksum(&rsdp)), (&b"RSD PTR "[..], 0));
+        let xsdt = table(&ram, u64::from_le_bytes(rsdp[24..32].try_into().unwrap()));
+        assert_eq!((&xsdt[..4], checksum(&xsdt)), (&b"XSDT"[..], 0));
+        let names: Vec<Vec<u8>> = xsdt[36..]
+            .chunks(8)
+            .map(|at| table(&ram, u64::from_le_bytes(at.try_into().unwrap())))
+            .inspect(|table| assert_eq!(checksum(table), 0))
+            .map(|table| table[..4].to_vec())
+            .collect();
+        assert_eq!(names, vec![b"FACP".to_vec(), b"APIC".to_vec()]);
+    }
+
+    #[test]
+    fn the_fadt_points_at_the_dsdt() {
+        let fadt = fadt(0xe_1000);
+        assert_eq!(&fadt[140..148], &0xe_1000u64.to_le_bytes());
+    }
+
+    #[test]
+    fn each_processor_is_listed() {
+        let madt = madt(3);
+        assert_eq!(madt.len(), 44 + 3 * 8 + 12);
+        assert_eq!(&madt[44..48], &[0, 8, 0, 0]);
+        assert_eq!(&madt[60..64], &[0, 8, 2, 2]);
+    }
+
+    #[test]
+    fn each_device_is_announced_with_its_registers_and_interrupt() {
+        let dsdt = dsdt(&[Announced { base: 0xfeb0_0200, gsi: 17 }]);
+        let has = |wanted: &[u8]| dsdt.windows(wanted.len()).any(|window| window == wanted);
+        assert_eq!(checksum(&dsdt), 0);
+        assert!(has(b"LNRO0005"));
+        assert!(has(&[0x86, 9, 0, 1, 0, 2, 0xb0, 0xfe, 0, 2, 0, 0]));
+        assert!(has(&[0x89, 6, 0, 3, 1, 17, 0, 0, 0]));
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_are_refused() {
+        let ram = allocate(16).unwrap();
+        let device = Announced { base: 0xfeb0_0000, gsi: 16 };
+        assert!(write(&ram, 4, &vec![device; 4000]).is_err());
+    }
+}
