@@ -1,0 +1,63 @@
+//! Writes down what an image was made from, so that anyone can make it again and compare.
+
+use std::path::Path;
+
+use super::apt::Package;
+use super::{BuildError, tool};
+
+/// The text of `manifest.toml`: the packages, and the files made from them in `folder`.
+///
+/// # Errors
+/// [`BuildError`], if a file cannot be read.
+pub fn text(
+    profile: &str,
+    release: &str,
+    packages: &[Package],
+    folder: &Path,
+    files: &[&str],
+) -> Result<String, BuildError> {
+    let mut text = format!(
+        "# What this image was made from; the same packages make the same files.\n\
+         profile = {profile:?}\nrelease = {release:?}\n"
+    );
+    for package in packages {
+        let Package { name, version, sha256, .. } = package;
+        text.push_str(&format!(
+            "\n[[package]]\nname = {name:?}\nversion = {version:?}\nsha256 = {sha256:?}\n"
+        ));
+    }
+    for name in files {
+        let path = folder.join(name);
+        let sha256 = tool::sha256(&path)?;
+        let length = path.metadata().map_err(|source| BuildError::file(&path, source))?.len();
+        text.push_str(&format!(
+            "\n[[file]]\nname = {name:?}\nbytes = {length}\nsha256 = {sha256:?}\n"
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_back_as_toml() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("initrd"), b"abc").unwrap();
+        let package = Package {
+            name: "busybox-static".to_owned(),
+            version: "1:1.35.0-4".to_owned(),
+            file: folder.path().join("x.deb"),
+            sha256: "00".to_owned(),
+        };
+        let text = text("tiny", "bookworm", &[package], folder.path(), &["initrd"]).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["package"][0]["version"].as_str(), Some("1:1.35.0-4"));
+        assert_eq!(table["file"][0]["bytes"].as_integer(), Some(3));
+        assert_eq!(
+            table["file"][0]["sha256"].as_str(),
+            Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        );
+    }
+}

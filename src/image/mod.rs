@@ -1,0 +1,193 @@
+//! `tabard image build`: kernel and initrd of a guest from Debian packages that apt has checked.
+//! The same packages make the same bytes. It needs no root and installs nothing.
+
+mod apt;
+mod cpio;
+mod manifest;
+mod modules;
+mod tiny;
+mod tool;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Arguments of `tabard image`.
+#[derive(Debug, clap::Args)]
+pub struct ImageArgs {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ImageCommand {
+    /// Make kernel, initrd and manifest of a guest from Debian packages.
+    Build(BuildArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct BuildArgs {
+    /// What the guest shall have.
+    #[arg(long, value_enum)]
+    profile: Profile,
+    /// Debian's release; without it, the one that this host's apt installs.
+    #[arg(long, value_enum)]
+    release: Option<Release>,
+    /// A kernel module to carry and load beside those of the profile; may be given again.
+    #[arg(long = "module", value_name = "NAME")]
+    modules: Vec<String>,
+    /// The folder for `vmlinuz`, `initrd` and `manifest.toml`.
+    out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Profile {
+    /// A kernel, its modules for Tabard's devices, and busybox: a shell on screen and serial port.
+    Tiny,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Release {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+impl Release {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
+
+/// Why an image cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A tool is not on this host.
+    #[error(
+        "Cannot start {program}: {source}. It is in Debian's package {package}: \
+         `apt-get install {package}`"
+    )]
+    Start {
+        /// The tool.
+        program: String,
+        /// The package that has it.
+        package: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A tool failed.
+    #[error("{tool} failed: {cause}")]
+    Tool {
+        /// The tool as it was called.
+        tool: String,
+        /// What it said.
+        cause: String,
+    },
+    /// A package cannot be had.
+    #[error("Cannot fetch the package {package}: {cause}. {next}")]
+    Package {
+        /// The package.
+        package: String,
+        /// What apt said.
+        cause: String,
+        /// What to do.
+        next: String,
+    },
+    /// Another release than the host's is asked for, and there is no Debian archive to ask.
+    #[error(
+        "The host's apt uses no Debian archive to find another release in. \
+         Add one to /etc/apt/sources.list.d and run `apt-get update` as root"
+    )]
+    NoArchive,
+    /// The kernel has no such module.
+    #[error("The kernel has no module {module} in {}. Check its name", folder.display())]
+    Module {
+        /// The name.
+        module: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// A package holds something else than Debian's do.
+    #[error("The package {package} does not hold {missing}. Was it changed? Choose --release")]
+    Contents {
+        /// The package.
+        package: String,
+        /// What is missing.
+        missing: String,
+    },
+    /// A file cannot be read or written.
+    #[error("Cannot use {}: {source}. {next}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+        /// What to do.
+        next: &'static str,
+    },
+}
+
+impl BuildError {
+    /// A fault of a file, with the next step for its kind.
+    fn file(path: &Path, source: io::Error) -> Self {
+        let next = match source.kind() {
+            io::ErrorKind::StorageFull => "Free about 600 MiB there, or choose another folder",
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "Choose a folder that you may write to"
+            }
+            _ => "See that it is there and may be read and written",
+        };
+        Self::File { path: path.to_path_buf(), source, next }
+    }
+}
+
+/// Runs the command: 0 if the image is there, 1 if it could not be built.
+#[must_use]
+pub fn command(args: &ImageArgs) -> ExitCode {
+    let ImageCommand::Build(args) = &args.command;
+    let Profile::Tiny = args.profile;
+    let release = args.release.map(Release::name);
+    match tiny::build(release, &args.modules, &args.out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tabard: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says on the terminal which step runs, and how long each took.
+#[derive(Debug)]
+struct Progress {
+    total: u32,
+    done: u32,
+}
+
+impl Progress {
+    fn new(total: u32) -> Self {
+        Self { total, done: 0 }
+    }
+
+    /// Runs one step between its two lines.
+    fn step<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        self.done += 1;
+        eprintln!("[{}/{}] {name} ...", self.done, self.total);
+        let begin = Instant::now();
+        let result = work()?;
+        eprintln!("[{}/{}] {name} ... {}", self.done, self.total, seconds(begin.elapsed()));
+        Ok(result)
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
