@@ -91,8 +91,14 @@ pub(crate) fn fit(
     one(text, style, fonts)
 }
 
-/// Draws fitted words into `rect`, centred, and notes them as one text.
-pub(crate) fn words(painter: &mut Painter, rect: Rect, fitted: &Fitted, color: u32) -> Rect {
+/// Draws fitted words into `rect` and notes them as one text.
+pub(crate) fn words(
+    painter: &mut Painter,
+    rect: Rect,
+    align: Align,
+    fitted: &Fitted,
+    color: u32,
+) -> Rect {
     let count = u32::try_from(fitted.lines.len()).unwrap_or(1).max(1);
     let step = if count == 1 { 0 } else { fitted.style.size_px.saturating_mul(6) / 5 };
     let lift = step.saturating_mul(count.saturating_sub(1)) / 2;
@@ -101,7 +107,7 @@ pub(crate) fn words(painter: &mut Painter, rect: Rect, fitted: &Fitted, color: u
         let height = rect.height.saturating_sub(lift.saturating_mul(2));
         let y = rect.y.saturating_add(step.saturating_mul(index));
         let place = Rect { y, height, ..rect };
-        whole = whole.union(painter.draw_line(place, Align::Centre, line, fitted.style, color));
+        whole = whole.union(painter.draw_line(place, align, line, fitted.style, color));
     }
     let glue = if fitted.lines.first().is_some_and(|line| line.ends_with('/')) { "" } else { " " };
     painter.note(whole, &fitted.lines.join(glue));
@@ -125,7 +131,7 @@ pub(crate) fn strip(painter: &mut Painter, rect: Rect, name: &str, label: Option
     if fitted.lines.len() > 1 || fitted.width > spare || spare == 0 {
         fitted = fit(painter, ("", name, marking), STRIP_TEXT, (room, rect.height));
     }
-    let middle = words(painter, rect, &fitted, appearance.text_color.to_u32());
+    let middle = words(painter, rect, Align::Centre, &fitted, appearance.text_color.to_u32());
     let flat = badges(painter, rect, middle, &appearance);
     ends(painter, rect, flat, &appearance);
 }
@@ -227,9 +233,11 @@ fn shape(painter: &mut Painter, rect: Rect, shape: Shape, color: u32) {
     let side = rect.width as f32;
     let (centre, radius) = (side / 2.0, side / 2.0);
     let circle = move |x: f32, y: f32| (x - centre).hypot(y - centre);
+    let placed = |corners: &[(f32, f32)]| -> Vec<(f32, f32)> {
+        corners.iter().map(|(x, y)| (centre + x * radius, centre + y * radius)).collect()
+    };
     let drawn = |painter: &mut Painter, corners: &[(f32, f32)]| {
-        let corners: Vec<(f32, f32)> =
-            corners.iter().map(|(x, y)| (centre + x * radius, centre + y * radius)).collect();
+        let corners = placed(corners);
         painter.shade(rect, color, |x, y| polygon(&corners, x, y));
     };
     match shape {
@@ -242,17 +250,8 @@ fn shape(painter: &mut Painter, rect: Rect, shape: Shape, color: u32) {
         Shape::Triangle => drawn(painter, &[(0.0, -0.94), (1.0, 0.86), (-1.0, 0.86)]),
         Shape::Diamond => drawn(painter, &[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]),
         Shape::Cross => {
-            let (far, near) = (0.96, 0.32);
-            let quarter = [(near, -far), (near, -near), (far, -near)];
-            let turned = |turns: u8| {
-                quarter.map(|(x, y)| match turns {
-                    0 => (x, y),
-                    1 => (-y, x),
-                    2 => (-x, -y),
-                    _ => (y, -x),
-                })
-            };
-            drawn(painter, &[turned(0), turned(1), turned(2), turned(3)].concat());
+            let (across, down) = (placed(&boxed(0.96, 0.32)), placed(&boxed(0.32, 0.96)));
+            painter.shade(rect, color, |x, y| polygon(&across, x, y).min(polygon(&down, x, y)));
         }
         Shape::Star => {
             let corner = |index: u8| {

@@ -100,7 +100,7 @@ fn line(
     let last = rect.width.saturating_sub(right).saturating_sub(notice).saturating_sub(wide);
     let start = (rect.width.saturating_sub(wide) / 2).min(last).max(left);
     let place = Rect { x: rect.x.saturating_add(start), width: wide, ..rect };
-    let message = art::words(painter, place, &fitted, ink);
+    let message = art::words(painter, place, Align::Centre, &fitted, ink);
 
     let put =
         |width: u32, x: u32| Rect { x, width: width.saturating_sub(pad.saturating_mul(2)), ..rect };

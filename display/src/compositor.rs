@@ -16,8 +16,10 @@ use crate::region::{Damage, subtract};
 use crate::scene::{self, Drawing, GuestPart, Part, What};
 use crate::{CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, theme, trusted};
 
-/// Above so many kept drawings, those that are on no screen are dropped.
-const MAX_KEPT: usize = 96;
+/// Above so many kept drawings, or pixels in them (16 MiB), those that are on no screen are
+/// dropped; a clock would otherwise fill the memory with bars of minutes past.
+const MAX_KEPT: usize = 512;
+const MAX_KEPT_PIXELS: usize = 4 << 20;
 
 /// Something of Tabard's own, ready to be copied.
 struct Strip {
@@ -219,12 +221,12 @@ impl Compositor {
         let frame = Arc::new(match image {
             PointerImage::Arrow(scale) => pointer::arrow(scale),
             PointerImage::Guest(guest, ..) => {
-                let side = Size { width: CURSOR_SIDE, height: CURSOR_SIDE };
-                let pixels = pictures.get(&guest).map(|picture| picture.surface.cursor());
-                match pixels {
-                    Some(pixels) => Frame { size: side, pixels, stamp: 0 },
-                    None => Frame::default(),
-                }
+                let size = Size { width: CURSOR_SIDE, height: CURSOR_SIDE };
+                pictures.get(&guest).map_or_else(Frame::default, |picture| Frame {
+                    size,
+                    pixels: picture.surface.cursor(),
+                    stamp: 0,
+                })
             }
         });
         self.pointers.insert(image, Arc::clone(&frame));
@@ -233,7 +235,8 @@ impl Compositor {
 
     /// Drops drawings and images that are on no screen once there are many.
     fn tidy(&mut self) {
-        if self.strips.len() > MAX_KEPT {
+        let pixels: usize = self.strips.values().map(|strip| strip.frame.pixels.len()).sum();
+        if self.strips.len() > MAX_KEPT || pixels > MAX_KEPT_PIXELS {
             let outputs = &self.outputs;
             self.strips.retain(|(drawing, size, scale), _| {
                 outputs.values().any(|known| {
@@ -272,8 +275,7 @@ fn copy_guest(frame: &mut Frame, part: &GuestPart, content: Rect, clip: Rect, pi
         let line = frame.row_mut(row, clip.x, clip.width);
         let mut copied = 0;
         if let Some(picture) = picture.filter(|picture| y < picture.height_px) {
-            let width = usize::try_from(picture.width_px.saturating_sub(x)).unwrap_or(0);
-            let width = width.min(line.len());
+            let width = line.len().min(picture.width_px.saturating_sub(x) as usize);
             let shown = line.get_mut(..width).unwrap_or_default();
             copied = if part.dim {
                 picture.surface.dim_row(y, x, shown)

@@ -37,7 +37,7 @@ pub(crate) struct Style {
 
 /// One character as coverage, 0 to 255.
 pub(crate) struct Glyph {
-    pub width: u32,
+    pub width: usize,
     pub height: u32,
     /// From the pen to the left edge.
     pub left: i32,
@@ -79,12 +79,12 @@ impl Fonts {
         };
         let shown = if character.is_control() { '\u{fffd}' } else { character };
         let (metrics, coverage) = font.rasterize(shown, style.size_px as f32);
-        let height = i32::try_from(metrics.height).unwrap_or(0);
+        let height = u32::try_from(metrics.height).unwrap_or(0);
         let glyph = Arc::new(Glyph {
-            width: u32::try_from(metrics.width).unwrap_or(0),
-            height: u32::try_from(metrics.height).unwrap_or(0),
+            width: metrics.width,
+            height,
             left: metrics.xmin,
-            top: metrics.ymin.saturating_add(height),
+            top: metrics.ymin.saturating_add_unsigned(height),
             advance: metrics.advance_width,
             coverage,
         });

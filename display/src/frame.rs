@@ -41,9 +41,8 @@ impl Frame {
     /// A frame of one colour, 0x00RRGGBB.
     #[must_use]
     pub(crate) fn filled(size: Size, color: u32) -> Self {
-        let width = usize::try_from(size.width).unwrap_or(0);
-        let height = usize::try_from(size.height).unwrap_or(0);
-        Self { size, pixels: vec![color; width.saturating_mul(height)], stamp: 0 }
+        let count = (size.width as usize).saturating_mul(size.height as usize);
+        Self { size, pixels: vec![color; count], stamp: 0 }
     }
 
     /// The pixel at this place; `None` outside.
@@ -70,12 +69,9 @@ impl Frame {
         if y >= self.size.height || width == 0 {
             return (0, 0);
         }
-        let row = usize::try_from(self.size.width).unwrap_or(0);
-        let start = usize::try_from(y)
-            .unwrap_or(0)
-            .saturating_mul(row)
-            .saturating_add(usize::try_from(x).unwrap_or(0));
-        (start, start.saturating_add(usize::try_from(width).unwrap_or(0)))
+        let row = (y as usize).saturating_mul(self.size.width as usize);
+        let start = row.saturating_add(x as usize);
+        (start, start.saturating_add(width as usize))
     }
 }
 

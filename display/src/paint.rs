@@ -29,16 +29,15 @@ impl Mixer {
     fn mix(&self, under: u32, color: u32, coverage: u8) -> u32 {
         let under = under.to_be_bytes();
         let mut mixed = color.to_be_bytes();
-        let light = |value: u8| {
-            u32::from(self.to_light.get(usize::from(value)).copied().unwrap_or_default())
+        let light = |value: u8, part: u8| {
+            let light = self.to_light.get(usize::from(value)).copied().unwrap_or_default();
+            u32::from(light).saturating_mul(part.into())
         };
         for (over, under) in mixed.iter_mut().zip(under) {
-            let part = u32::from(coverage);
-            let sum = light(*over)
-                .saturating_mul(part)
-                .saturating_add(light(under).saturating_mul(255u32.saturating_sub(part)));
-            let index = usize::try_from(sum.saturating_add(127) / 255).unwrap_or(0);
-            *over = self.from_light.get(index).copied().unwrap_or(u8::MAX);
+            let rest = u8::MAX.saturating_sub(coverage);
+            let sum = light(*over, coverage).saturating_add(light(under, rest));
+            let index = sum.saturating_add(127) / 255;
+            *over = self.from_light.get(index as usize).copied().unwrap_or(u8::MAX);
         }
         u32::from_be_bytes(mixed) & 0x00ff_ffff
     }
@@ -160,8 +159,7 @@ impl<'a> Painter<'a> {
             let left = i64::from(pen.round() as u32).saturating_add(i64::from(glyph.left));
             let top = i64::from(baseline).saturating_sub(i64::from(glyph.top));
             pen += glyph.advance;
-            let stride = usize::try_from(glyph.width).unwrap_or(0).max(1);
-            for (row, line) in (0i64..).zip(glyph.coverage.chunks(stride)) {
+            for (row, line) in (0i64..).zip(glyph.coverage.chunks(glyph.width.max(1))) {
                 let Ok(y) = u32::try_from(top.saturating_add(row)) else { continue };
                 for (column, coverage) in (0i64..).zip(line) {
                     let Ok(x) = u32::try_from(left.saturating_add(column)) else { continue };

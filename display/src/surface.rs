@@ -24,7 +24,6 @@ pub const CURSOR_BYTES: u64 = 4 * 64 * 64;
 const MAX_TOTAL_BYTES: u64 = 1 << 30;
 
 /// From this many bytes on, a row is stored past the caches.
-#[cfg(target_arch = "x86_64")]
 const STREAM_BYTES: usize = 8192;
 
 /// Where things are in a surface.
@@ -150,7 +149,7 @@ impl Surface {
     /// beyond the surface is left as it is.
     pub fn copy_row(&self, y: u32, x: u32, into: &mut [u32]) -> usize {
         let shape = &self.shape;
-        let left = usize::try_from(shape.width_px.saturating_sub(x)).unwrap_or(0);
+        let left = shape.width_px.saturating_sub(x) as usize;
         let count = if y < shape.height_px { left.min(into.len()) } else { 0 };
         let row = u64::from(shape.stride_bytes).saturating_mul(u64::from(y));
         let offset = row.saturating_add(u64::from(x).saturating_mul(4));
@@ -209,7 +208,6 @@ impl Drop for Surface {
 /// # Safety
 ///
 /// `bytes` bytes must be readable at `source` and writable at `target`, and not overlap.
-#[cfg(target_arch = "x86_64")]
 unsafe fn copy_opaque(source: *const u8, target: *mut u8, bytes: usize) {
     // Long rows belong to a picture that is larger than the caches: storing past them saves
     // reading the target first.
@@ -256,25 +254,6 @@ unsafe fn copy_opaque(source: *const u8, target: *mut u8, bytes: usize) {
             inout("rdi") target.wrapping_add(streamed) => _,
             options(nostack, preserves_flags)
         );
-    }
-}
-
-/// As above, one volatile word at a time.
-///
-/// # Safety
-///
-/// As above, and both aligned to 4 bytes, and `bytes` a multiple of 4.
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn copy_opaque(source: *const u8, target: *mut u8, bytes: usize) {
-    for word in 0..bytes / 4 {
-        // SAFETY: `word` is below the count of words that the caller vouches for.
-        let from = unsafe { source.cast::<u32>().add(word) };
-        // SAFETY: as above.
-        let to = unsafe { target.cast::<u32>().add(word) };
-        // SAFETY: as above; aligned by contract.
-        let value = unsafe { from.read_volatile() };
-        // SAFETY: as above.
-        unsafe { to.write(value) };
     }
 }
 

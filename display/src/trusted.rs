@@ -44,7 +44,10 @@ pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
 
     let name_at = pad.saturating_add(cap_width).saturating_add(gap.saturating_mul(5) / 4);
     let ink = if row.live { theme::TEXT } else { theme::TEXT_DIM };
-    name(painter, column(name_at, part(plate_at).saturating_sub(gap)), &row.name, ink);
+    let place = column(name_at, part(plate_at).saturating_sub(gap));
+    // Smaller and then in two lines if it is long.
+    let name = art::fit(painter, ("", "", &row.name), (20, 14), (place.width, place.height));
+    art::words(painter, place, Align::Left, &name, ink);
 
     let place = column(part(plate_at), part(plate_end));
     let plate = place.middle(place.width, painter.px(36));
@@ -62,24 +65,6 @@ pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
     let face = (Weight::Regular, PLAIN_TEXT, 11);
     painter.fitted(state, Align::Left, &row.state, face, ink);
     painter.fitted(remark, align, &row.remark, face, theme::ACCENT);
-}
-
-/// A name, smaller and then in two lines if it is long.
-fn name(painter: &mut Painter, place: Rect, name: &str, ink: u32) {
-    let wanted = (20, 14);
-    let fitted = art::fit(painter, ("", "", name), wanted, (place.width, place.height));
-    if let [line] = fitted.lines.as_slice() {
-        painter.text(place, Align::Left, line, fitted.style, ink);
-        return;
-    }
-    let half = fitted.style.size_px.saturating_mul(3) / 5;
-    let above = Rect { height: place.height.saturating_sub(half.saturating_mul(2)), ..place };
-    let mut whole = Rect::default();
-    for (line, y) in fitted.lines.iter().zip([0, half.saturating_mul(2)]) {
-        let place = Rect { y: place.y.saturating_add(y), ..above };
-        whole = whole.union(painter.draw_line(place, Align::Left, line, fitted.style, ink));
-    }
-    painter.note(whole, name);
 }
 
 /// A key as it looks on a keyboard.

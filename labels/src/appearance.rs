@@ -10,22 +10,19 @@ pub const MIN_TEXT_CONTRAST: f64 = 4.5;
 /// The contrast at which a pattern is seen without competing with the text.
 const PATTERN_CONTRAST: f64 = 1.6;
 
-/// Why an appearance was refused.
+/// Text that cannot be read on its background.
 #[derive(Clone, Debug, PartialEq, Error)]
-pub enum AppearanceError {
-    /// Text that cannot be read on its background.
-    #[error(
-        "Text {text} on {color} has a contrast of {contrast:.2}:1; at least {MIN_TEXT_CONTRAST}:1 \
-         is needed"
-    )]
-    Contrast {
-        /// The colour of the text.
-        text: Rgb,
-        /// The colour under it, of the banner or of its pattern.
-        color: Rgb,
-        /// The ratio of the two.
-        contrast: f64,
-    },
+#[error(
+    "Text {text} on {color} has a contrast of {contrast:.2}:1; at least {MIN_TEXT_CONTRAST}:1 is \
+     needed"
+)]
+pub struct AppearanceError {
+    /// The colour of the text.
+    pub text: Rgb,
+    /// The colour under it, of the banner or of its pattern.
+    pub color: Rgb,
+    /// The ratio of the two.
+    pub contrast: f64,
 }
 
 /// How the banner of a label is drawn.
@@ -60,13 +57,13 @@ impl Appearance {
     ///
     /// # Errors
     ///
-    /// [`AppearanceError::Contrast`] if either contrast is below [`MIN_TEXT_CONTRAST`].
+    /// [`AppearanceError`] if either contrast is below [`MIN_TEXT_CONTRAST`].
     pub fn check(&self) -> Result<(), AppearanceError> {
         let text = self.text_color;
         for color in [self.color, self.pattern_color] {
             let contrast = text.contrast(color);
             if contrast < MIN_TEXT_CONTRAST {
-                return Err(AppearanceError::Contrast { text, color, contrast });
+                return Err(AppearanceError { text, color, contrast });
             }
         }
         Ok(())

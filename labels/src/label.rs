@@ -138,18 +138,6 @@ impl LabelSet {
     pub fn iter(&self) -> impl Iterator<Item = (LabelId, &Label)> {
         (0..=u16::MAX).map(LabelId).zip(&self.labels)
     }
-
-    /// The number of labels.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no label.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -178,7 +166,7 @@ mod tests {
         assert_eq!(labels.by_name("blue"), Some(id));
         assert_eq!(labels.get(id).map(|label| label.text.as_str()), Some("WORK"));
         assert_eq!((labels.by_name("green"), labels.get(LabelId(2))), (None, None));
-        assert_eq!((labels.len(), labels.iter().count()), (2, 2));
+        assert_eq!(labels.iter().count(), 2);
     }
 
     #[test]
