@@ -149,6 +149,13 @@ struct Output {
     unconfirmed: Option<FrameSerial>,
 }
 
+/// The picture as a glass shows it: guests may write anything into the byte that is no colour.
+fn without_top_bytes(frame: &Frame) -> Frame {
+    let mut shown = frame.clone();
+    shown.pixels.iter_mut().for_each(|pixel| *pixel &= 0x00ff_ffff);
+    shown
+}
+
 /// The session is gone: nothing is left to do.
 struct Ended;
 
@@ -240,7 +247,7 @@ impl Headless {
                 let snapshot = self.outputs.get(&id).map(|output| Snapshot {
                     serial: output.view.as_ref().map(|view| view.serial).unwrap_or_default(),
                     view: output.view.clone(),
-                    frame: output.frame.clone(),
+                    frame: without_top_bytes(&output.frame),
                     texts,
                 });
                 // One who asked and left gets no answer.
@@ -288,4 +295,16 @@ impl Headless {
 
 fn tell(events: &Sender<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
     events.send(event).map_err(|_| Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_writes_beside_its_colors_is_not_seen() {
+        let mut frame = Frame::new(Size { width: 2, height: 1 });
+        frame.pixels = vec![0xff12_3456, 0x0012_3456];
+        assert_eq!(without_top_bytes(&frame).pixels, [0x0012_3456; 2]);
+    }
 }

@@ -46,13 +46,6 @@ impl Damage {
             None => self.rects.push(rect),
         }
     }
-
-    /// Adds all rectangles of another.
-    pub fn merge(&mut self, other: &Damage) {
-        for rect in &other.rects {
-            self.add(*rect);
-        }
-    }
 }
 
 fn area(rect: Rect) -> u64 {

@@ -197,7 +197,8 @@ impl Glass {
         if age == 0 || age > self.history.len() {
             stale.add(frame.size.rect());
         } else {
-            self.history.iter().take(age).for_each(|damage| stale.merge(damage));
+            let shown_since = self.history.iter().take(age).flat_map(Damage::rects);
+            shown_since.for_each(|rect| stale.add(*rect));
         }
         let stride = usize::try_from(frame.size.width).unwrap_or(0);
         for rect in stale.rects() {

@@ -1,7 +1,5 @@
 //! Patterns and shapes: what tells labels apart when colour does not.
 
-use std::fmt;
-
 macro_rules! named {
     ($(#[$doc:meta])* $kind:ident: $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+) => {
         $(#[$doc])*
@@ -29,12 +27,6 @@ macro_rules! named {
                     $($name => Some(Self::$variant),)+
                     _ => None,
                 }
-            }
-        }
-
-        impl fmt::Display for $kind {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
             }
         }
     };

@@ -120,7 +120,13 @@ impl Monitor {
 
     fn trusted_key(&mut self, code: KeyCode) -> Vec<Effect> {
         let Focus::Trusted(screen) = &mut self.focus else { return Vec::new() };
-        match screen.key(code, &self.guests) {
+        let asked = screen.ask;
+        let action = screen.key(code, &self.guests);
+        if screen.ask.is_some() && screen.ask != asked {
+            // A key that bounces must not answer a question that is not on the glass yet.
+            self.recipient_serial = self.next_serial();
+        }
+        match action {
             Action::Nothing => Vec::new(),
             Action::Go(guest) => {
                 self.focus = Focus::Guest(guest);

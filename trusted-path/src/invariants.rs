@@ -233,6 +233,7 @@ fn invariant_3_only_the_user_switches_a_report_does_not_answer_a_question() {
     rig.confirm();
     rig.tap(KeyCode::S);
     rig.report(NOTES, GuestReport::Stopped(Ending::PowerOff));
+    rig.confirm();
     assert_eq!(commands(&rig.tap(KeyCode::S)), []);
 }
 
@@ -410,12 +411,14 @@ fn stop_and_reset_ask_once_and_pause_does_not() {
         panic!("not trusted")
     };
     assert_eq!(message, question);
+    rig.confirm();
     assert_eq!(commands(&rig.tap(KeyCode::R)), [(NOTES, GuestCommand::Reset)]);
     rig.report(NOTES, GuestReport::Running);
     assert_eq!(commands(&rig.tap(KeyCode::P)), [(NOTES, GuestCommand::Pause)]);
     rig.report(NOTES, GuestReport::Paused);
     assert_eq!(commands(&rig.tap(KeyCode::P)), [(NOTES, GuestCommand::Resume)]);
     rig.tap(KeyCode::S);
+    rig.confirm();
     assert_eq!(commands(&rig.tap(KeyCode::Y)), [(NOTES, GuestCommand::Stop)]);
 }
 
@@ -425,9 +428,22 @@ fn a_repeat_of_the_key_does_not_confirm_its_own_question() {
     rig.sak();
     rig.confirm();
     rig.key(KeyCode::Q, true);
+    rig.confirm();
     assert!(!rig.key(KeyCode::Q, true).contains(&Effect::Quit));
     rig.key(KeyCode::Q, false);
     assert!(rig.key(KeyCode::Q, true).contains(&Effect::Quit));
+}
+
+#[test]
+fn a_question_is_answered_only_when_it_is_on_the_glass() {
+    let mut rig = Rig::new();
+    rig.sak();
+    rig.confirm();
+    rig.tap(KeyCode::S);
+    assert_eq!(commands(&rig.tap(KeyCode::S)), []);
+    rig.confirm();
+    rig.tap(KeyCode::LEFT_SHIFT);
+    assert_eq!(commands(&rig.tap(KeyCode::S)), [(NOTES, GuestCommand::Stop)]);
 }
 
 #[test]
@@ -436,6 +452,7 @@ fn another_key_drops_the_question() {
     rig.sak();
     rig.confirm();
     rig.tap(KeyCode::Q);
+    rig.confirm();
     rig.tap(KeyCode::DOWN);
     assert!(!rig.tap(KeyCode::Q).contains(&Effect::Quit));
     rig.tap(KeyCode::ESC);

@@ -7,7 +7,7 @@ use crate::{
     outputs::{Output, Outputs},
     pointer::Place,
     trusted_screen::TrustedScreen,
-    windows::{Windows, guest_size},
+    windows::Windows,
 };
 use tabard_input::HeldKeys;
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
@@ -27,7 +27,8 @@ pub struct Monitor {
     pub(crate) held: HeldKeys,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
-    /// The number of the first view that named the present recipient.
+    /// The number of the first view that named the present recipient, or asked the question
+    /// that is open: no key is obeyed before the user can have seen what it will do.
     pub(crate) recipient_serial: FrameSerial,
     started: bool,
     pub(crate) view: View,
@@ -134,10 +135,7 @@ impl Monitor {
             });
             effects.extend(self.releases(alive, owed));
         }
-        effects.extend(done);
-        effects.extend(resized);
-        effects.extend(redraw);
-        effects
+        effects.into_iter().chain(done).chain(resized).chain(redraw).collect()
     }
 
     /// Tells guests their new sizes; the first time, starts those that start with the desk. A
@@ -148,8 +146,10 @@ impl Monitor {
         let mut effects = Vec::new();
         let mut all_sized = true;
         for guest in self.guests.iter_mut() {
-            let size = guest_size(mode, output.size, output.scale, count, guest.id);
-            if let Some(size) = size.filter(|&size| guest.size != Some(size)) {
+            let windows = Windows::new(mode, output.size, output.scale, count, guest.id);
+            if let Some(size) =
+                windows.guest_size(guest.id).filter(|&size| guest.size != Some(size))
+            {
                 guest.size = Some(size);
                 let command = GuestCommand::Resize(size);
                 effects.push(Effect::Command { guest: guest.id, command });
@@ -182,7 +182,7 @@ impl Monitor {
         Some(Effect::Redraw)
     }
 
-    fn next_serial(&self) -> FrameSerial {
+    pub(crate) fn next_serial(&self) -> FrameSerial {
         FrameSerial(self.view.serial.0.saturating_add(1))
     }
 

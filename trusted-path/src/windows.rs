@@ -40,22 +40,15 @@ impl Windows {
         self.0.iter().find(|(_, frame)| frame.border.contains(x, y)).map(|(guest, _)| *guest)
     }
 
+    /// The size in pixels that a guest is told; `None` if the screen is too small.
+    pub(crate) fn guest_size(&self, guest: GuestId) -> Option<Size> {
+        self.content(guest).filter(|_| self.fit()).map(Rect::size)
+    }
+
     /// The content rectangle of a guest.
     pub(crate) fn content(&self, guest: GuestId) -> Option<Rect> {
         self.0.iter().find(|(id, _)| *id == guest).map(|(_, frame)| frame.content)
     }
-}
-
-/// The size in pixels that a guest is told in this layout; `None` if the screen is too small.
-pub(crate) fn guest_size(
-    mode: LayoutMode,
-    size: Size,
-    scale: Scale,
-    guests: usize,
-    guest: GuestId,
-) -> Option<Size> {
-    let windows = Windows::new(mode, size, scale, guests, guest);
-    windows.content(guest).filter(|_| windows.fit()).map(Rect::size)
 }
 
 /// A pixel of the screen as a place on the guest's screen, 0..=[`POINTER_MAX`] from edge to edge.
@@ -89,11 +82,12 @@ mod tests {
     #[test]
     fn a_screen_too_small_gives_no_size() {
         let tiny = Size { width: 60, height: 60 };
-        assert_eq!(guest_size(LayoutMode::Solo, tiny, Scale::ONE, 1, GuestId(0)), None);
-        assert_eq!(
-            guest_size(LayoutMode::Solo, HD, Scale::ONE, 1, GuestId(0)),
-            Some(Size { width: 1280, height: 724 })
-        );
+        let told = |size| {
+            let windows = Windows::new(LayoutMode::Solo, size, Scale::ONE, 1, GuestId(0));
+            windows.guest_size(GuestId(0))
+        };
+        assert_eq!(told(tiny), None);
+        assert_eq!(told(HD), Some(Size { width: 1280, height: 724 }));
     }
 
     proptest! {
