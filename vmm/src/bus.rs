@@ -10,6 +10,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::acpi::Announced;
 use crate::devices::Trigger;
 use crate::devices::transport::{SLOT_BYTES, STATUS, Slot};
+use crate::ports::i8042::I8042;
 use crate::ports::power::{Power, Request};
 use crate::ports::rtc::Rtc;
 use crate::serial_log::SerialLog;
@@ -30,8 +31,10 @@ const MORE_GSIS: [u32; 6] = [5, 6, 7, 10, 11, 14];
 /// Most virtio devices of a machine: as many as have a pin of the I/O APIC for themselves.
 pub const MAX_DEVICES: usize = 14;
 
-const I8042_COMMAND: u16 = 0x64;
-const I8042_RESET: u8 = 0xfe;
+/// Interrupts of the keyboard controller's two ports.
+pub const KEYBOARD_GSI: u32 = 1;
+/// The second.
+pub const MOUSE_GSI: u32 = 12;
 
 /// An interrupt line: KVM pulses it when the descriptor is written.
 #[derive(Debug)]
@@ -82,6 +85,10 @@ pub struct Lines {
     pub serial: Line,
     /// Generic event device.
     pub events: Line,
+    /// Keyboard controller, first port.
+    pub keyboard: Line,
+    /// Keyboard controller, auxiliary port.
+    pub mouse: Line,
 }
 
 /// The machine's ports and registers.
@@ -90,6 +97,7 @@ pub struct Bus {
     serial: Mutex<Serial<Line, NoEvents, SerialLog>>,
     power: Mutex<Power<Line>>,
     rtc: Mutex<Rtc>,
+    i8042: Mutex<I8042<Line>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,7 +113,15 @@ impl Bus {
             serial: Mutex::new(Serial::new(lines.serial, log)),
             power: Mutex::new(Power::new(lines.events)),
             rtc: Mutex::default(),
+            i8042: Mutex::new(I8042::new(lines.keyboard, lines.mouse)),
         }
+    }
+
+    /// Gives the keyboard controller something to report.
+    pub fn with_i8042(&self, report: impl FnOnce(&mut I8042<Line>)) {
+        let mut chip = lock(&self.i8042);
+        report(&mut chip);
+        chip.pump();
     }
 
     /// Presses the power button.
@@ -122,11 +138,10 @@ impl Bus {
             return;
         }
         let Some(first) = data.first_mut() else { return };
-        let answer = match port {
-            // No data, no command pending: a driver may write its reset.
-            I8042_COMMAND => Some(0),
-            _ => lock(&self.power).read(port).or_else(|| lock(&self.rtc).read(port)),
-        };
+        let answer = lock(&self.i8042)
+            .read(port)
+            .or_else(|| lock(&self.power).read(port))
+            .or_else(|| lock(&self.rtc).read(port));
         *first = answer.unwrap_or(0xff);
     }
 
@@ -141,11 +156,9 @@ impl Bus {
             return None;
         }
         let value = *data.first()?;
-        if port == I8042_COMMAND {
-            return (value == I8042_RESET).then_some(Request::Reset);
-        }
         lock(&self.rtc).write(port, value);
-        lock(&self.power).write(port, value)
+        let request = lock(&self.i8042).write(port, value);
+        request.or_else(|| lock(&self.power).write(port, value))
     }
 
     /// A read from memory that is not there.
@@ -195,7 +208,11 @@ mod tests {
     fn bus() -> Bus {
         let line = || Line(EventFd::new(libc::EFD_NONBLOCK).unwrap());
         let log = SerialLog::new(tempfile::tempfile().unwrap(), 100);
-        Bus::new(Vec::new(), Lines { serial: line(), events: line() }, log)
+        Bus::new(
+            Vec::new(),
+            Lines { serial: line(), events: line(), keyboard: line(), mouse: line() },
+            log,
+        )
     }
 
     #[test]
@@ -217,7 +234,7 @@ mod tests {
     #[test]
     fn every_device_has_a_pin_of_its_own() {
         let mut pins: Vec<u32> = (0..MAX_DEVICES).map(|slot| virtio_gsi(slot).unwrap()).collect();
-        pins.extend([1, COM1_GSI, 8, crate::acpi::EVENT_GSI, 12]);
+        pins.extend([KEYBOARD_GSI, COM1_GSI, 8, crate::acpi::EVENT_GSI, MOUSE_GSI]);
         pins.sort_unstable();
         pins.dedup();
         assert_eq!((pins.len(), virtio_gsi(MAX_DEVICES)), (MAX_DEVICES + 5, None));

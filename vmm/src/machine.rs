@@ -14,7 +14,10 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::acpi::{self, Announced};
 use crate::boot::{self, BootError, Image};
-use crate::bus::{Bus, COM1_GSI, Line, Lines, Place, command_line, virtio_base, virtio_gsi};
+use crate::bus::{
+    Bus, COM1_GSI, KEYBOARD_GSI, Line, Lines, MOUSE_GSI, Place, command_line, virtio_base,
+    virtio_gsi,
+};
 use crate::cpu;
 use crate::devices::gpu::Gpu;
 use crate::devices::input::{Input, Kind};
@@ -66,7 +69,8 @@ pub struct Blueprint {
 pub struct Machine {
     processors: Option<Processors>,
     vcpus: Vec<VcpuFd>,
-    bus: Arc<Bus>,
+    /// The ports and registers.
+    pub bus: Arc<Bus>,
     /// The display.
     pub gpu: Shared<Gpu>,
     /// The keyboard.
@@ -114,7 +118,12 @@ impl Machine {
         let slots: Vec<Arc<Mutex<dyn Slot>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng];
         let places = connect(&vm, &slots, &blueprint.notifiers)?;
-        let lines = Lines { serial: line(&vm, COM1_GSI)?, events: line(&vm, acpi::EVENT_GSI)? };
+        let lines = Lines {
+            serial: line(&vm, COM1_GSI)?,
+            events: line(&vm, acpi::EVENT_GSI)?,
+            keyboard: line(&vm, KEYBOARD_GSI)?,
+            mouse: line(&vm, MOUSE_GSI)?,
+        };
         let log = blueprint.log.try_clone().map_err(device_error)?;
         let bus = Arc::new(Bus::new(places, lines, log));
 

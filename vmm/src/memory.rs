@@ -1,8 +1,9 @@
 //! Guest memory: private anonymous pages with a hole below 4 GiB for devices. `tabard` never
 //! maps it.
 
+use rustix::mm::{Advice, madvise};
 use vm_memory::{
-    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
     mmap::{FromRangesError, MmapRegionError},
 };
 
@@ -57,7 +58,20 @@ pub fn allocate(mib: u32) -> Result<GuestRam, MemoryError> {
         .into_iter()
         .map(|(start, bytes)| (GuestAddress(start), usize::try_from(bytes).unwrap_or(usize::MAX)))
         .collect();
-    Ok(GuestRam::from_ranges(&ranges)?)
+    let ram = GuestRam::from_ranges(&ranges)?;
+    ram.iter().for_each(prefer_huge_pages);
+    Ok(ram)
+}
+
+/// Asks for 2 MiB pages: a guest that touches its memory for the first time faults 512 times less
+/// often. A host that has none gives small ones.
+fn prefer_huge_pages(region: &impl GuestMemoryRegion) {
+    let length = usize::try_from(region.len()).unwrap_or(0);
+    if let Ok(base) = region.get_host_address(MemoryRegionAddress(0)) {
+        // SAFETY: base and length are of a mapping that lives as long as the region, and advice
+        // about page size changes none of its bytes.
+        let _ignored = unsafe { madvise(base.cast(), length, Advice::LinuxHugepage) };
+    }
 }
 
 /// Where memory below the hole ends.

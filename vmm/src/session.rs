@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use tabard_wire::{FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
+use tabard_wire::{FailReason, FromVmm, POINTER_MAX, StopReason, SurfaceGeometry, ToVmm};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -13,6 +13,7 @@ use crate::boot::BootError;
 use crate::devices::input::{Input, Report};
 use crate::machine::{Blueprint, Machine, QUEUES, Shared, lock};
 use crate::outbox::Outbox;
+use crate::ports::i8042::I8042;
 use crate::setup::Setup;
 use crate::surface::Surface;
 use crate::vcpu::{Event, Mailbox};
@@ -20,6 +21,9 @@ use crate::wire::{Received, Sent, Wire};
 
 /// Most messages taken before the guest's queues get their turn.
 const MAX_MESSAGES_PER_TURN: usize = 64;
+
+/// The first code of a pointer's button; those below are keys.
+const BTN_LEFT: u16 = 0x110;
 
 const TOKEN_WIRE: u64 = u64::MAX;
 const TOKEN_PROCESSORS: u64 = u64::MAX - 1;
@@ -105,6 +109,36 @@ pub fn run(wire: Wire) -> End {
     };
     session.outbox.last_words(&session.wire);
     end
+}
+
+/// Gives a report to the keyboard controller: all of them before the guest drives virtio, later
+/// only the release of what was pressed here.
+fn deliver_early<T: crate::devices::Trigger>(
+    chip: &mut I8042<T>,
+    report: Report,
+    driven: bool,
+    geometry: Option<SurfaceGeometry>,
+) {
+    match report {
+        Report::Key { code, pressed } if code < BTN_LEFT => {
+            if !(driven && pressed) {
+                chip.keyboard.key(code, pressed);
+            }
+        }
+        _ if driven => {}
+        Report::Key { code, pressed } => chip.mouse.button(code, pressed),
+        Report::Wheel { vertical, .. } => chip.mouse.turn(vertical),
+        Report::Motion { x, y } => {
+            let pixel = |at: u16, side: u32| {
+                let at = u64::from(at).saturating_mul(side.into());
+                let at = at.checked_div(POINTER_MAX.into()).unwrap_or(0);
+                i32::try_from(at).unwrap_or(0)
+            };
+            if let Some(size) = geometry {
+                chip.mouse.move_to(pixel(x, size.width_px()), pixel(y, size.height_px()));
+            }
+        }
+    }
 }
 
 /// The descriptors that the session waits on, all but the wire.
@@ -406,8 +440,14 @@ impl Session {
         if let Phase::Live { machine, .. } = &self.phase {
             use crate::devices::transport::Slot;
             let mut device = lock(device(machine));
-            device.device().push(report);
-            device.serve(0);
+            let driven = device.is_driven();
+            if driven {
+                device.device().push(report);
+                device.serve(0);
+            }
+            drop(device);
+            let geometry = self.surface.as_ref().map(|surface| surface.geometry());
+            machine.bus.with_i8042(|chip| deliver_early(chip, report, driven, geometry));
         }
     }
 

@@ -130,6 +130,12 @@ impl<D: Device, T: Trigger> Transport<D, T> {
         }
     }
 
+    /// Whether a driver has taken the device.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET) == STATUS_DRIVER_OK
+    }
+
     fn interrupt(&mut self, cause: u32) {
         self.interrupt_status |= cause;
         self.trigger.trigger();
