@@ -6,7 +6,7 @@ use std::f32::consts::TAU;
 use tabard_labels::{Appearance, Label, Pattern, Rgb, Shape};
 use tabard_view::Rect;
 
-use crate::font::{Style, Weight};
+use crate::font::{Fonts, Style, Weight};
 use crate::paint::{Align, Painter, polygon};
 use crate::theme;
 
@@ -53,13 +53,14 @@ pub(crate) fn fit(
         _ => format!("{before}  {name}  ·  {marking}"),
     };
     let full = join(name);
-    let one = |text: String, style, fonts: &mut crate::font::Fonts| {
-        let width = fonts.width(&text, style);
-        Fitted { lines: vec![text], style, width }
+    let lines = |lines: Vec<String>, style, fonts: &mut Fonts| {
+        let widths = lines.iter().map(|line| fonts.width(line, style));
+        let width = widths.max().unwrap_or(0);
+        Fitted { lines, style, width }
     };
     for size_px in (least_px..=most_px).rev() {
         if fonts.width(&full, bold(size_px)) <= width {
-            return one(full, bold(size_px), fonts);
+            return lines(vec![full], bold(size_px), fonts);
         }
     }
     for size_px in (tiny_px..=least_px.max(tiny_px)).rev() {
@@ -73,9 +74,7 @@ pub(crate) fn fit(
         });
         let broken = parted.or_else(|| fonts.break_in_two(&full, bold(size_px), width));
         if let Some((first, second)) = broken {
-            let style = bold(size_px);
-            let width = fonts.width(&first, style).max(fonts.width(&second, style));
-            return Fitted { lines: vec![first, second], style, width };
+            return lines(vec![first, second], bold(size_px), fonts);
         }
     }
     let style = bold(tiny_px);
@@ -83,12 +82,12 @@ pub(crate) fn fit(
         let short: String = name.chars().take(keep).chain(['…']).collect();
         let text = if keep == 0 { marking.to_owned() } else { join(&short) };
         if fonts.width(&text, style) <= width {
-            return one(text, style, fonts);
+            return lines(vec![text], style, fonts);
         }
     }
     let level = marking.split('/').next().unwrap_or(marking);
     let text = fonts.elide(&format!("{level}…"), style, width);
-    one(text, style, fonts)
+    lines(vec![text], style, fonts)
 }
 
 /// Draws fitted words into `rect` and notes them as one text.

@@ -254,12 +254,6 @@ impl Compositor {
     }
 }
 
-impl std::fmt::Debug for Compositor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Compositor").field("outputs", &self.outputs.len()).finish_non_exhaustive()
-    }
-}
-
 /// A number that no frame has or had.
 fn next_stamp() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -131,7 +131,6 @@ impl HeadlessHandle {
 }
 
 /// Screens in memory, drawn and confirmed at once by a thread of their own.
-#[derive(Debug)]
 pub struct Headless {
     compositor: Compositor,
     outputs: BTreeMap<OutputId, Output>,

@@ -196,12 +196,6 @@ impl FrameSender {
     }
 }
 
-impl std::fmt::Debug for FrameSender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FrameSender").finish_non_exhaustive()
-    }
-}
-
 /// A size that a system reported, at least one pixel each way.
 pub(crate) fn at_least_one(size: Size) -> Size {
     Size { width: size.width.max(1), height: size.height.max(1) }

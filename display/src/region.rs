@@ -18,12 +18,6 @@ impl Damage {
         &self.rects
     }
 
-    /// Whether nothing has changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rects.is_empty()
-    }
-
     /// Adds a rectangle.
     pub fn add(&mut self, rect: Rect) {
         if rect.is_empty() || self.rects.iter().any(|known| known.covers(rect)) {

@@ -133,12 +133,6 @@ impl Surface {
         Ok((Arc::new(Self { base, length, shape, id }), memory))
     }
 
-    /// Where things are in it.
-    #[must_use]
-    pub fn shape(&self) -> SurfaceShape {
-        self.shape
-    }
-
     /// A number that no other surface of this process has or had.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -322,7 +316,7 @@ mod tests {
     #[test]
     fn cursor_lies_behind_the_picture() {
         let (surface, memory) = surface(2, 2);
-        let offset = surface.shape().cursor_offset_bytes;
+        let offset = surface.shape.cursor_offset_bytes;
         memory.write_all_at(&0xff00_00ffu32.to_le_bytes(), offset + 4 * 65).unwrap();
         assert_eq!(surface.cursor()[65], 0xff00_00ff);
     }

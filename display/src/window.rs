@@ -73,7 +73,6 @@ pub enum WindowError {
 }
 
 /// A window that is about to open. Make it and run it on the main thread.
-#[derive(Debug)]
 pub struct WindowPresenter {
     event_loop: EventLoop<()>,
     options: WindowOptions,

@@ -57,7 +57,11 @@ impl Monitor {
         // Before anything else, in every state (invariant 2); the key itself goes to nobody.
         if self.config.chord.completes(code, &self.held) {
             self.held.press(source, code, Fate::Swallowed, Capacity::Always);
-            self.open_trusted_screen();
+            let previous = match &self.focus {
+                Focus::Guest(guest) => Some(*guest),
+                Focus::Trusted(screen) => screen.previous,
+            };
+            self.focus = Focus::Trusted(TrustedScreen::new(previous));
             return Vec::new();
         }
         if let Some(guest) = self.target() {
@@ -108,14 +112,6 @@ impl Monitor {
 
     fn capacity(&self, code: KeyCode) -> Capacity {
         if self.config.chord.contains(code) { Capacity::Always } else { Capacity::Limited }
-    }
-
-    fn open_trusted_screen(&mut self) {
-        let previous = match &self.focus {
-            Focus::Guest(guest) => Some(*guest),
-            Focus::Trusted(screen) => screen.previous,
-        };
-        self.focus = Focus::Trusted(TrustedScreen::new(previous));
     }
 
     fn trusted_key(&mut self, code: KeyCode) -> Vec<Effect> {

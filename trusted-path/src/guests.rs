@@ -1,8 +1,7 @@
 //! The guests of the desk and what each is doing. A report changes the state of the guest that it
 //! is about and nothing else (invariant 3).
 
-use crate::{Ending, GuestCommand, GuestReport, MonitorConfig};
-use tabard_labels::LabelId;
+use crate::{Ending, GuestCommand, GuestConfig, GuestReport, MonitorConfig};
 use tabard_view::{GuestId, Size};
 
 /// What a guest is doing.
@@ -31,9 +30,7 @@ impl GuestState {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Guest {
     pub(crate) id: GuestId,
-    pub(crate) name: String,
-    pub(crate) label: LabelId,
-    pub(crate) autostart: bool,
+    pub(crate) config: GuestConfig,
     pub(crate) state: GuestState,
     /// The size it was told last.
     pub(crate) size: Option<Size>,
@@ -46,15 +43,8 @@ pub(crate) struct Guests(Vec<Guest>);
 impl Guests {
     pub(crate) fn new(config: &MonitorConfig) -> Self {
         let ids = (0..=u8::MAX).map(GuestId);
-        let guest = |(id, guest): (GuestId, &crate::GuestConfig)| Guest {
-            id,
-            name: guest.name.clone(),
-            label: guest.label,
-            autostart: guest.autostart,
-            state: GuestState::Off,
-            size: None,
-        };
-        Self(ids.zip(&config.guests).map(guest).collect())
+        let guest = |(id, config)| Guest { id, config, state: GuestState::Off, size: None };
+        Self(ids.zip(config.guests.iter().cloned()).map(guest).collect())
     }
 
     pub(crate) fn len(&self) -> usize {

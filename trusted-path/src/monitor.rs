@@ -42,7 +42,7 @@ impl Monitor {
     pub fn new(config: MonitorConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let guests = Guests::new(&config);
-        let first = guests.iter().find(|guest| guest.autostart).map(|guest| guest.id);
+        let first = guests.iter().find(|guest| guest.config.autostart).map(|guest| guest.id);
         let focus = first.map_or_else(|| Focus::Trusted(TrustedScreen::new(None)), Focus::Guest);
         // 0 means "nothing confirmed yet", so the first view is number 1.
         let serial = FrameSerial(1);
@@ -158,8 +158,12 @@ impl Monitor {
         }
         if all_sized && !self.started {
             self.started = true;
-            let starting: Vec<GuestId> =
-                self.guests.iter().filter(|guest| guest.autostart).map(|guest| guest.id).collect();
+            let starting: Vec<GuestId> = self
+                .guests
+                .iter()
+                .filter(|guest| guest.config.autostart)
+                .map(|guest| guest.id)
+                .collect();
             for guest in starting {
                 effects.extend(self.command(guest, GuestCommand::Start));
             }

@@ -50,7 +50,9 @@ impl Monitor {
 
     fn typing_into(&self, guest: GuestId) -> BarKind {
         match self.guests.get(guest) {
-            Some(guest) => BarKind::TypingInto { name: guest.name.clone(), label: guest.label },
+            Some(guest) => {
+                BarKind::TypingInto { name: guest.config.name.clone(), label: guest.config.label }
+            }
             // Cannot be: focus only ever takes guests of the desk.
             None => BarKind::Nobody { message: String::new() },
         }
@@ -71,8 +73,8 @@ impl Monitor {
             let guest = self.guests.get(*id)?;
             Some(Window {
                 guest: *id,
-                name: guest.name.clone(),
-                label: guest.label,
+                name: guest.config.name.clone(),
+                label: guest.config.label,
                 focused: recipient == Recipient::Guest(*id),
                 frame: *frame,
                 picture: words::picture(guest.state, chord, *id == shown),
@@ -100,7 +102,7 @@ impl Monitor {
     }
 
     fn selected_name(&self, screen: &Screen) -> &str {
-        self.guests.get(screen.selected).map_or("", |guest| &guest.name)
+        self.guests.get(screen.selected).map_or("", |guest| &guest.config.name)
     }
 
     fn trusted_view(&self, screen: &Screen, output: &Output, chord: &str) -> TrustedScreen {
@@ -118,8 +120,8 @@ impl Monitor {
                 rect: layout::trusted_row(output.size, output.scale, index),
                 guest: id,
                 key: if number <= 9 { number.to_string() } else { String::new() },
-                name: guest.name.clone(),
-                label: guest.label,
+                name: guest.config.name.clone(),
+                label: guest.config.label,
                 state: words::state(guest.state).to_owned(),
                 live: matches!(guest.state, GuestState::Running | GuestState::Starting),
                 remark: if had_it { "had the keyboard".to_owned() } else { String::new() },
