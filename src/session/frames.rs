@@ -1,6 +1,7 @@
 //! When a frame is handed to the presenter: at once when the view changed, and for guest pixels
-//! as soon as the last frame is up, but never faster than a screen could show. A guest that
-//! flushes in a loop therefore costs a bounded share of the processor.
+//! as soon as the last frame is up, but in the long run never faster than a screen could show. A
+//! guest that flushes in a loop therefore costs a bounded share of the processor, and one that
+//! draws now and then never waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +9,11 @@ use std::time::{Duration, Instant};
 use tabard_display::{FrameRequest, FrameSender, GuestDamage, Pictures};
 use tabard_view::{GuestId, Rect, View};
 
-/// Least time between two frames that only carry guest pixels: 120 a second.
+/// Time that one frame of nothing but guest pixels is worth: 120 a second in the long run.
 const FRAME_INTERVAL: Duration = Duration::from_micros(8_333);
+/// Frames of nothing but guest pixels that may follow each other at once after a pause: a guest
+/// that starts, or answers a key, draws in two or three parts.
+const BURST: u32 = 4;
 
 /// What waits to be shown.
 pub(super) struct Frames {
@@ -20,7 +24,8 @@ pub(super) struct Frames {
     pixels_changed: bool,
     /// The presenter has a frame that it has not confirmed.
     busy: bool,
-    last: Option<Instant>,
+    /// Until when frames handed over are paid for; behind the present after a pause.
+    paid_until: Instant,
 }
 
 impl Frames {
@@ -32,7 +37,7 @@ impl Frames {
             damage: Vec::new(),
             pixels_changed: false,
             busy: false,
-            last: None,
+            paid_until: Instant::now(),
         }
     }
 
@@ -63,11 +68,13 @@ impl Frames {
             if !self.pixels_changed || self.busy {
                 return None;
             }
-            let since = self.last.map_or(FRAME_INTERVAL, |last| last.elapsed());
-            let wait = FRAME_INTERVAL.saturating_sub(since);
+            let now = Instant::now();
+            let ahead = self.paid_until.saturating_duration_since(now);
+            let wait = ahead.saturating_sub(FRAME_INTERVAL.saturating_mul(BURST.saturating_sub(1)));
             if !wait.is_zero() {
                 return Some(wait);
             }
+            self.paid_until = self.paid_until.max(now).checked_add(FRAME_INTERVAL).unwrap_or(now);
         }
         self.sender.send(FrameRequest {
             view: Arc::clone(&self.view),
@@ -77,7 +84,6 @@ impl Frames {
         self.view_changed = false;
         self.pixels_changed = false;
         self.busy = true;
-        self.last = Some(Instant::now());
         None
     }
 }
