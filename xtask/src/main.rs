@@ -8,6 +8,7 @@ mod lines;
 mod measure;
 mod packages;
 mod table;
+mod test_host;
 mod verify;
 
 use std::process::ExitCode;
@@ -18,9 +19,12 @@ Usage: cargo xtask TASK
   verify          install what the tests need (as root), then format, lints, build, tests, docs
   demo [ARGS]     build the release and show a desk of real guests; ARGS go to `tabard demo`
   measure         print every promised figure as a line of JSON, write docs/specification.md
+  test-host [--timeout SECONDS] [--programs FOLDER] -- COMMAND...
+                  run a command in a stock Debian system with an emulated AMD KVM
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget
 
-`cargo verify`, `cargo demo`, `cargo measure` and `cargo lines` are short for these.";
+`cargo verify`, `cargo demo`, `cargo measure`, `cargo test-host` and
+`cargo lines` are short for these.";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -30,6 +34,10 @@ fn main() -> ExitCode {
         ("verify", []) => verify::run(),
         ("demo", rest) => demo::run(rest),
         ("measure", []) => measure::run(),
+        ("test-host", rest) => match test_host::run(rest) {
+            Ok(status) => return status,
+            Err(why) => Err(why),
+        },
         ("lines", []) => print_lines(false),
         ("lines", [flag]) if flag == "--check" => print_lines(true),
         ("" | "help" | "--help" | "-h", _) => {

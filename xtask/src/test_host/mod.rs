@@ -1,0 +1,98 @@
+//! `cargo test-host -- COMMAND`: runs a command in a machine whose KVM is AMD's, which QEMU
+//! emulates with a stock Debian kernel in it. So everything can be tried with stock guests, on any
+//! machine, with a graphics card and keyboards that nobody else uses.
+//!
+//! The command finds the repository in its folder as here, and `tabard` in its path. The files
+//! that it writes there come back to `target/test-host/results`.
+
+mod arguments;
+mod machine;
+mod payload;
+mod protocol;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::{build, packages};
+
+/// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a
+/// screen to test with.
+const MODULES: [&str; 3] = ["kvm-amd", "uinput", "bochs"];
+/// The image is made anew when one of these is another.
+const RECIPES: [&str; 2] =
+    [include_str!("../../../src/image/tiny.rs"), include_str!("../../../src/image/init.sh")];
+
+/// Runs the command of `args` in the test host; its status is the result.
+///
+/// # Errors
+/// A sentence, if the test host cannot be made or does not do what it is waited for.
+pub fn run(args: &[String]) -> Result<ExitCode, String> {
+    let arguments = arguments::parse(args)?;
+    if let Some(line) = packages::ensure(&["qemu-system-x86"])? {
+        return Err(format!("The test host runs in QEMU, which is not installed. Run: {line}"));
+    }
+    let folder = build::target_dir()?.join("test-host");
+    make_folder(&folder)?;
+    let tabard = match &arguments.programs {
+        Some(programs) => programs.join("tabard"),
+        None => step("programs", build::release)?,
+    };
+    let image = folder.join("image");
+    step("image", || make_image(&tabard, &image))?;
+    let payload = step("payload", || payload::pack(&arguments, &tabard, &folder))?;
+    let status = machine::run(&arguments, &folder, &image, &payload)?;
+    step("results", || unpack_results(&folder))?;
+    Ok(ExitCode::from(status))
+}
+
+/// Runs one step and says how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    eprintln!("test-host: {name} ...");
+    let begin = Instant::now();
+    let result = work()?;
+    eprintln!("test-host: {name} ... {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(result)
+}
+
+/// Builds the image, unless the one that is there was made in the same way.
+fn make_image(tabard: &Path, image: &Path) -> Result<(), String> {
+    let stamp = image.join("recipe");
+    let recipe = format!("{}\n{}", MODULES.join(" "), RECIPES.concat());
+    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
+        return Ok(());
+    }
+    let mut command = Command::new(tabard);
+    command.args(["image", "build", "--profile", "tiny"]);
+    for module in MODULES {
+        command.args(["--module", module]);
+    }
+    build::run(command.arg(image))?;
+    std::fs::write(&stamp, recipe).map_err(|error| cannot("write", &stamp, &error))
+}
+
+/// Puts what the command has written into a folder of its own.
+fn unpack_results(folder: &Path) -> Result<PathBuf, String> {
+    let results = folder.join("results");
+    if results.exists() {
+        std::fs::remove_dir_all(&results).map_err(|error| cannot("delete", &results, &error))?;
+    }
+    make_folder(&results)?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--verbose", "--no-same-owner", "--file"]);
+    let names =
+        build::output(tar.arg(folder.join("results.tar")).arg("--directory").arg(&results))?;
+    match names.lines().filter(|name| !name.ends_with('/')).count() {
+        0 => eprintln!("test-host: the command wrote no files in the repository"),
+        count => eprintln!("test-host: {count} files in {}", results.display()),
+    }
+    Ok(results)
+}
+
+fn make_folder(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|error| cannot("make", path, &error))
+}
+
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("Cannot {what} {}: {error}", path.display())
+}

@@ -1,0 +1,115 @@
+//! Packs what the test host runs: the programs with their libraries, the repository, the command.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::arguments::Arguments;
+use super::{cannot, make_folder};
+use crate::build;
+
+/// Runs in the test host as its only task.
+const START: &str = include_str!("start.sh");
+
+/// An archive for the test host, and the word of its marks.
+pub struct Payload {
+    /// The tar archive.
+    pub archive: PathBuf,
+    /// The word that begins every mark on the serial port.
+    pub word: String,
+}
+
+/// Packs everything into `folder`.
+///
+/// # Errors
+/// A sentence, if a file is missing or a tool fails.
+pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Payload, String> {
+    let stage = folder.join("stage");
+    if stage.exists() {
+        fs::remove_dir_all(&stage).map_err(|error| cannot("delete", &stage, &error))?;
+    }
+    let programs = stage.join("usr/bin");
+    make_folder(&programs)?;
+    let mut libraries = BTreeSet::new();
+    for program in [tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")] {
+        let to = programs.join(program.file_name().unwrap_or_default());
+        // What debuggers need is most of a program, and would have to be unpacked in there.
+        build::run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&program))?;
+        libraries.extend(libraries_of(&program)?);
+    }
+    for library in &libraries {
+        let to = stage.join(library.strip_prefix("/").unwrap_or(library));
+        make_folder(to.parent().unwrap_or(&stage))?;
+        fs::copy(library, &to).map_err(|error| cannot("copy", library, &error))?;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let word = format!("{:x}-{:x}", std::process::id(), since.as_nanos());
+    write(&stage.join("start"), &START.replace("@WORD@", &word))?;
+    write(&stage.join("command"), &script(&arguments.command))?;
+    build::run(Command::new("chmod").arg("755").arg(stage.join("start")))?;
+
+    let archive = folder.join("payload.tar");
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--owner=0", "--group=0", "--file"]).arg(&archive);
+    build::run(tar.arg("--directory").arg(&stage).arg("."))?;
+    let mut tar = Command::new("tar");
+    tar.args(["--append", "--owner=0", "--group=0", "--file"]).arg(&archive);
+    tar.args(["--exclude=target", "--exclude=.git", "--transform=s,^\\.,repository,"]);
+    build::run(tar.arg("--directory").arg(build::root()).arg("."))?;
+    Ok(Payload { archive, word })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| cannot("write", path, &error))
+}
+
+/// The shell script that runs the command in the folder where it was typed.
+fn script(command: &[String]) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let folder = here.strip_prefix(build::root()).unwrap_or(Path::new(""));
+    let folder = Path::new("/repository").join(folder);
+    let words: Vec<String> = command.iter().map(|word| quote(word)).collect();
+    format!("cd {} && exec {}\n", quote(&folder.to_string_lossy()), words.join(" "))
+}
+
+/// A word that a shell takes as it is.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The libraries that a program loads at its start, its loader included.
+fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let text = build::output(Command::new("ldd").arg(program))?;
+    if text.contains("not found") {
+        return Err(format!("{} lacks libraries:\n{text}", program.display()));
+    }
+    Ok(paths(&text))
+}
+
+fn paths(ldd: &str) -> BTreeSet<PathBuf> {
+    let words = ldd.split_whitespace().filter(|word| word.starts_with('/'));
+    words.map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_the_paths_that_ldd_prints() {
+        let text = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x7f)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let found: Vec<_> = paths(text).into_iter().collect();
+        assert_eq!(
+            found,
+            [PathBuf::from("/lib/x/libc.so.6"), PathBuf::from("/lib64/ld-linux-x86-64.so.2")]
+        );
+    }
+
+    #[test]
+    fn a_quoted_word_is_one_word() {
+        assert_eq!(quote("it's $x"), "'it'\\''s $x'");
+    }
+}
