@@ -102,16 +102,12 @@ fn line(
     let place = Rect { x: rect.x.saturating_add(start), width: wide, ..rect };
     let message = art::words(painter, place, Align::Centre, &fitted, ink);
 
-    let put =
-        |width: u32, x: u32| Rect { x, width: width.saturating_sub(pad.saturating_mul(2)), ..rect };
-    if left > 0 {
-        let place = put(left, rect.x.saturating_add(pad));
-        painter.text(place, Align::Left, &bar.left, small, small_ink);
-    }
     let right_x = rect.right().saturating_sub(right);
-    if right > 0 {
-        let place = put(right, right_x.saturating_add(pad));
-        painter.text(place, Align::Right, &bar.right, small, small_ink);
+    for (width, x, text) in [(left, rect.x, &bar.left), (right, right_x, &bar.right)] {
+        if width > 0 {
+            let place = Rect { x, width, ..rect };
+            painter.text(place, Align::Centre, text, small, small_ink);
+        }
     }
     let mut free = Rect { x: rect.x.saturating_add(left), ..rect };
     free.width = right_x.saturating_sub(free.x);

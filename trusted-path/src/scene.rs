@@ -35,7 +35,8 @@ impl Monitor {
         let clock = self.minute_of_day.map(words::clock).unwrap_or_default();
         let (kind, right) = match (&self.focus, recipient) {
             (Focus::Trusted(screen), _) => {
-                let question = self.question(screen);
+                let question =
+                    screen.ask.map(|ask| words::question(ask, self.selected_name(screen)));
                 let message = words::trusted_message(question.as_deref(), self.all_outputs_fit());
                 let back = screen.help || screen.previous.is_some();
                 (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
@@ -95,10 +96,6 @@ impl Monitor {
             _ => None,
         };
         Some(Pointer { x, y, over })
-    }
-
-    fn question(&self, screen: &Screen) -> Option<String> {
-        screen.ask.map(|ask| words::question(ask, self.selected_name(screen)))
     }
 
     fn selected_name(&self, screen: &Screen) -> &str {
