@@ -63,7 +63,6 @@ impl Harness {
         outputs: &[(Size, Scale)],
         options: Options,
     ) -> Result<Self, HarnessError> {
-        empty_logs(desk, &options.logs)?;
         let session = prepare(desk, &options)?;
         let (events, presenter_events) = bounded(PRESENTER_QUEUE);
         let (frames, requests) = FrameSender::channel(None);
@@ -257,14 +256,4 @@ impl std::fmt::Debug for Harness {
 #[must_use]
 pub fn serial_log(logs: &Path, guest: &str) -> PathBuf {
     logs.join(format!("{}.serial", file_name(guest)))
-}
-
-/// Guests append to their logs; what an earlier run printed must not count for this one.
-fn empty_logs(desk: &Desk, logs: &Path) -> Result<(), StartError> {
-    let refuse = |source| StartError::Logs { path: logs.to_path_buf(), source };
-    std::fs::create_dir_all(logs).map_err(refuse)?;
-    for guest in &desk.guests {
-        File::create(serial_log(logs, &guest.name)).map_err(refuse)?;
-    }
-    Ok(())
 }

@@ -10,14 +10,11 @@ use tabard_view::{FrameSerial, OutputId, Scale, Size, View};
 use thiserror::Error;
 
 use crate::presenter::at_least_one;
-use crate::{Compositor, DrawnText, FontError, Frame, FrameRequest, PresenterEvent};
+use crate::{Compositor, DrawnText, Frame, FrameRequest, PresenterEvent};
 
 /// Why the headless presenter did not start or answer.
 #[derive(Debug, Error)]
 pub enum HeadlessError {
-    /// It cannot draw.
-    #[error("Headless screens cannot be drawn")]
-    Compositor(#[from] FontError),
     /// The system gave no thread.
     #[error("Headless screens got no thread")]
     Thread(#[source] std::io::Error),
@@ -148,6 +145,13 @@ struct Output {
     unconfirmed: Option<FrameSerial>,
 }
 
+impl Output {
+    fn new(size: Size, scale: Scale) -> Self {
+        let size = at_least_one(size);
+        Self { size, scale, frame: Frame::new(size), view: None, unconfirmed: None }
+    }
+}
+
 /// The picture as a glass shows it: guests may write anything into the byte that is no colour.
 fn without_top_bytes(frame: &Frame) -> Frame {
     let mut shown = frame.clone();
@@ -165,7 +169,8 @@ impl Headless {
     ///
     /// # Errors
     ///
-    /// [`HeadlessError`] if text cannot be drawn or there is no thread.
+    /// [`HeadlessError::Thread`]. Fonts that cannot be read are told by
+    /// [`PresenterEvent::Failed`].
     pub fn spawn(
         outputs: &[(Size, Scale)],
         labels: LabelSet,
@@ -173,22 +178,31 @@ impl Headless {
         events: Sender<PresenterEvent>,
     ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
         let (commands, receiver) = bounded(16);
-        let mut headless = Self {
-            compositor: Compositor::new(labels)?,
-            outputs: BTreeMap::new(),
-            watchers: Vec::new(),
-            events,
-            hold: false,
-        };
         let outputs: Vec<_> = (0..=u8::MAX).map(OutputId).zip(outputs.to_vec()).collect();
         let run = move || {
-            let added = outputs
-                .into_iter()
-                .try_for_each(|(output, (size, scale))| headless.add(output, size, scale));
-            if added.is_ok() {
-                // Either way this is the end; there is nobody left to tell.
-                let (Ok(()) | Err(Ended)) = headless.run(&requests, receiver);
+            let announced = outputs.iter().try_for_each(|(output, (size, scale))| {
+                let (output, size, scale) = (*output, at_least_one(*size), *scale);
+                tell(&events, PresenterEvent::OutputAdded { output, size, scale })
+            });
+            if announced.is_err() {
+                return;
             }
+            // Guests start meanwhile: reading the fonts takes as long as half of a start.
+            let compositor = match Compositor::new(labels) {
+                Ok(compositor) => compositor,
+                Err(error) => {
+                    let _ends = tell(&events, PresenterEvent::Failed(error.to_string()));
+                    return;
+                }
+            };
+            let outputs = outputs
+                .into_iter()
+                .map(|(output, (size, scale))| (output, Output::new(size, scale)))
+                .collect();
+            let watchers = Vec::new();
+            let mut headless = Self { compositor, outputs, watchers, events, hold: false };
+            // Either way this is the end; there is nobody left to tell.
+            let (Ok(()) | Err(Ended)) = headless.run(&requests, receiver);
         };
         let builder = std::thread::Builder::new().name("headless".to_owned());
         let thread = builder.spawn(run).map_err(HeadlessError::Thread)?;
@@ -285,9 +299,9 @@ impl Headless {
     }
 
     fn add(&mut self, id: OutputId, size: Size, scale: Scale) -> Result<(), Ended> {
-        let size = at_least_one(size);
-        let frame = Frame::new(size);
-        self.outputs.insert(id, Output { size, scale, frame, view: None, unconfirmed: None });
+        let output = Output::new(size, scale);
+        let size = output.size;
+        self.outputs.insert(id, output);
         tell(&self.events, PresenterEvent::OutputAdded { output: id, size, scale })
     }
 }

@@ -114,9 +114,9 @@ pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<()
 /// [`StartError`]; nothing is left running then.
 pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let kvm = open_kvm()?;
-    std::fs::create_dir_all(&options.logs)
-        .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)))?;
+    empty_logs(&options.logs, &specs)
+        .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let guests = if desk.guests.len() == 1 { "guest" } else { "guests" };
     let footer = format!("{}: {} {guests}.", desk.name, desk.guests.len());
     let monitor = Monitor::new(MonitorConfig {
@@ -137,6 +137,12 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     .map_err(StartError::Config)?;
     let guests = specs.into_iter().map(Guest::new).collect();
     Ok(Session::new(monitor, guests, options.vmm.clone(), kvm))
+}
+
+/// Guests append to their logs; what an earlier session left would grow for ever.
+fn empty_logs(folder: &Path, specs: &[MachineSpec]) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    specs.iter().try_for_each(|spec| std::fs::File::create(&spec.serial_log).map(drop))
 }
 
 fn load_all(
