@@ -2,7 +2,7 @@
 //! `TABARD_VMM`), prints the serial log with times and does what its arguments say, in order.
 //!
 //! `drive [OPTION=VALUE]... [ACTION]...` with the options `kernel`, `initrd`, `cmdline`,
-//! `memory` (MiB), `vcpus`, `size` (WxH), and the actions `wait:TEXT` (until the serial log has
+//! `memory` (MiB), `vcpus`, `size` (WxH), `disk` and `disk-ro` (images, may be repeated), and the actions `wait:TEXT` (until the serial log has
 //! it), `type:TEXT` (`\n` is Enter), `move:X,Y`, `picture:FILE` (PPM), `damage` (until pixels
 //! change), `power`, `reset`, `running`, `stopped`, `quit`.
 
@@ -257,6 +257,11 @@ fn run() -> Outcome<()> {
     }
     guest.send_with(ToVmm::CommandLine, memfd(option("cmdline").unwrap_or("").as_bytes())?)?;
     guest.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &guest.serial)?;
+    for (name, path) in options.iter().filter(|(name, _)| name.starts_with("disk")) {
+        let read_only = name == "disk-ro";
+        let file = File::options().read(true).write(!read_only).open(path)?;
+        guest.send_with(ToVmm::Volume { read_only }, file)?;
+    }
     guest.send_with(ToVmm::Surface { generation: 1, geometry }, &guest.surface)?;
     guest.send(ToVmm::Load)?;
     guest.until_message("Loaded", |message| *message == FromVmm::Loaded)?;

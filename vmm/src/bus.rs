@@ -27,7 +27,7 @@ pub const COM1_GSI: u32 = 4;
 
 /// Pins for the devices after the first eight: those of the old ISA bus that nothing here uses.
 const MORE_GSIS: [u32; 6] = [5, 6, 7, 10, 11, 14];
-#[cfg_attr(not(test), expect(dead_code, reason = "the layout of volumes asks for it"))]
+#[cfg(test)]
 /// Most virtio devices of a machine: as many as have a pin of the I/O APIC for themselves.
 pub const MAX_DEVICES: usize = 14;
 

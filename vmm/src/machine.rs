@@ -19,17 +19,25 @@ use crate::bus::{
     virtio_gsi,
 };
 use crate::cpu;
+use crate::devices::block::Block;
 use crate::devices::gpu::Gpu;
 use crate::devices::input::{Input, Kind};
 use crate::devices::rng::Rng;
 use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::memory::{self, GuestRam};
 use crate::serial_log::SerialLog;
+use crate::setup::Volume;
 use crate::surface::Surface;
 use crate::vcpu::{Mailbox, Processors};
 
-/// Queues of each device in slot order: gpu, keyboard, pointer, rng.
-pub const QUEUES: [usize; 4] = [2, 2, 2, 1];
+/// Most volumes of a machine.
+pub const MAX_VOLUMES: usize = 8;
+
+/// Devices that every machine has, in the first slots.
+const FIXED_DEVICES: usize = 4;
+
+/// Queues of each device in slot order: gpu, keyboard, pointer, rng, volumes.
+pub const QUEUES: [usize; FIXED_DEVICES + MAX_VOLUMES] = [2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1];
 
 /// Three pages that Intel's virtualization needs for real mode, in the hole for devices.
 const TSS_ADDRESS: usize = 0xfffb_d000;
@@ -58,6 +66,8 @@ pub struct Blueprint {
     pub image: Image,
     /// The serial port's log.
     pub log: SerialLog,
+    /// The disks.
+    pub volumes: Vec<Volume>,
     /// A descriptor for each queue, in the order of [`QUEUES`].
     pub notifiers: Vec<EventFd>,
     /// Where the processors leave their events.
@@ -100,7 +110,7 @@ impl Machine {
     pub fn load(blueprint: &Blueprint, surface: Arc<Surface>) -> Result<Self, BootError> {
         let ram = memory::allocate(blueprint.memory_mib)
             .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
-        let announced = announce(QUEUES.len())?;
+        let announced = announce(FIXED_DEVICES.saturating_add(blueprint.volumes.len()))?;
         let entry = boot::load(&blueprint.image, &command_line(&announced), &ram)?;
         acpi::write(&ram, blueprint.vcpus, &announced)
             .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
@@ -115,8 +125,13 @@ impl Machine {
         let keyboard = share(Input::new(Kind::Keyboard), pin()?, &ram);
         let pointer = share(Input::new(Kind::Pointer), pin()?, &ram);
         let rng = share(Rng, pin()?, &ram);
-        let slots: Vec<Arc<Mutex<dyn Slot>>> =
+        let mut slots: Vec<Arc<Mutex<dyn Slot>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng];
+        for (index, volume) in (0u8..).zip(&blueprint.volumes) {
+            let file = volume.file.try_clone().map_err(device_error)?;
+            let block = Block::new(file, volume.read_only, index).map_err(device_error)?;
+            slots.push(share(block, pin()?, &ram));
+        }
         let places = connect(&vm, &slots, &blueprint.notifiers)?;
         let lines = Lines {
             serial: line(&vm, COM1_GSI)?,

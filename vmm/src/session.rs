@@ -331,7 +331,8 @@ impl Session {
             | ToVmm::Kernel
             | ToVmm::Initrd
             | ToVmm::CommandLine
-            | ToVmm::SerialLog { .. } => match &mut self.phase {
+            | ToVmm::SerialLog { .. }
+            | ToVmm::Volume { .. } => match &mut self.phase {
                 Phase::Setup(setup) if self.surface.is_none() => Ok(setup.take(message, fd)?),
                 _ => Err(protocol()),
             },
@@ -380,6 +381,7 @@ impl Session {
             vcpus: parts.vcpus,
             image: parts.image,
             log: parts.log,
+            volumes: parts.volumes,
             notifiers: notifiers.map_err(descriptors)?,
             mailbox: self.mailbox.try_clone().map_err(descriptors)?,
         });

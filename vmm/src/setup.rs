@@ -8,6 +8,7 @@ use kvm_ioctls::Kvm;
 use tabard_wire::{FailReason, ToVmm};
 
 use crate::boot::{BootError, Image, MAX_COMMAND_LINE_BYTES};
+use crate::machine::MAX_VOLUMES;
 use crate::serial_log::SerialLog;
 
 /// The KVM API that has been stable since Linux 2.6.22.
@@ -36,6 +37,16 @@ pub struct Setup {
     initrd: Option<File>,
     command_line: Vec<u8>,
     log: Option<SerialLog>,
+    volumes: Vec<Volume>,
+}
+
+/// A raw image for the guest.
+#[derive(Debug)]
+pub struct Volume {
+    /// The image.
+    pub file: File,
+    /// Whether the guest may only read.
+    pub read_only: bool,
 }
 
 /// Everything but the surface.
@@ -50,6 +61,8 @@ pub struct Parts {
     pub image: Image,
     /// The serial port's log.
     pub log: SerialLog,
+    /// The disks.
+    pub volumes: Vec<Volume>,
 }
 
 fn out_of_order() -> BootError {
@@ -62,6 +75,13 @@ impl Setup {
     /// # Errors
     /// `Protocol` for a message out of order, otherwise what is wrong with the descriptor.
     pub fn take(&mut self, message: ToVmm, fd: Option<OwnedFd>) -> Result<(), BootError> {
+        if let (ToVmm::Volume { read_only }, Stage::SerialLog, true) =
+            (message, self.stage, self.volumes.len() < MAX_VOLUMES)
+        {
+            let file = File::from(fd.ok_or_else(out_of_order)?);
+            self.volumes.push(Volume { file, read_only });
+            return Ok(());
+        }
         let (stage, earliest) = match message {
             ToVmm::Machine { .. } => (Stage::Machine, Stage::Nothing),
             ToVmm::Kvm => (Stage::Kvm, Stage::Machine),
@@ -111,6 +131,7 @@ impl Setup {
                 command_line: self.command_line,
             },
             log: self.log.ok_or_else(out_of_order)?,
+            volumes: self.volumes,
         })
     }
 }
@@ -166,6 +187,19 @@ mod tests {
         let machine = ToVmm::Machine { memory_mib: 64, vcpus: 1 };
         setup.take(machine, None).unwrap();
         assert_eq!(setup.take(machine, None), Err(out_of_order()));
+    }
+
+    #[test]
+    fn volumes_come_after_the_log_and_have_a_limit() {
+        let null = || Some(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let volume = ToVmm::Volume { read_only: true };
+        let mut setup = Setup::default();
+        assert_eq!(setup.take(volume, null()), Err(out_of_order()));
+        setup.stage = Stage::SerialLog;
+        for _ in 0..MAX_VOLUMES {
+            setup.take(volume, null()).unwrap();
+        }
+        assert_eq!(setup.take(volume, null()), Err(out_of_order()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Whatever a guest writes, a device answers, refuses or asks for a reset; it never panics and
 //! never works without bound.
 
+pub mod block;
 pub mod gpu;
 pub mod input;
 mod requests;

@@ -6,7 +6,7 @@ use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
 /// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
 /// (`SCM_RIGHTS`), all others none.
 ///
-/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, `Surface`, then
+/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, `Volume`*, `Surface`, then
 /// `Load` (answered by `Loaded` or `Failed`), then `Boot` (answered by `Running` or `Failed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToVmm {
@@ -79,6 +79,12 @@ pub enum ToVmm {
     /// Press the power button. A guest with a driver for it is asked to shut down and decides
     /// itself; any other is stopped at once (`Stopped(PowerOff)`).
     PowerButton,
+    /// *fd*: a raw image, the next of the guest's disks (`vda`, `vdb`, ...), at most 8. One that
+    /// is read-only must have been opened so: the VMM is not trusted to keep to it.
+    Volume {
+        /// The guest is told so, and what it tries to write is refused.
+        read_only: bool,
+    },
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -108,6 +114,7 @@ impl ToVmm {
             Self::Reset => Writer::new(16),
             Self::PowerButton => Writer::new(17),
             Self::Quit => Writer::new(18),
+            Self::Volume { read_only } => Writer::new(19).u8(read_only.into()),
         }
         .done()
     }
@@ -168,6 +175,7 @@ impl ToVmm {
             16 => Self::Reset,
             17 => Self::PowerButton,
             18 => Self::Quit,
+            19 => Self::Volume { read_only: reader.bool("read_only")? },
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -185,6 +193,31 @@ impl ToVmm {
                 | Self::CommandLine
                 | Self::SerialLog { .. }
                 | Self::Surface { .. }
+                | Self::Volume { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_comes_back_as_it_was_sent() {
+        for read_only in [false, true] {
+            let message = ToVmm::Volume { read_only };
+            assert_eq!(ToVmm::decode(&message.encode()), Ok(message));
+            assert!(message.carries_descriptor());
+        }
+    }
+
+    #[test]
+    fn a_volume_is_read_only_or_not_and_nothing_else() {
+        let mut bytes = ToVmm::Volume { read_only: true }.encode();
+        bytes[2] = 2;
+        assert_eq!(ToVmm::decode(&bytes), Err(DecodeError::Range("read_only")));
+        bytes[2] = 1;
+        bytes[3] = 1;
+        assert_eq!(ToVmm::decode(&bytes), Err(DecodeError::Reserved));
     }
 }

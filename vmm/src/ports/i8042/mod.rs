@@ -21,6 +21,8 @@ const MAX_WAITING_BYTES: usize = 64;
 
 const STATUS_OUTPUT_FULL: u8 = 1;
 const STATUS_SYSTEM: u8 = 4;
+/// Nobody has locked the keyboard with a key.
+const STATUS_UNLOCKED: u8 = 0x10;
 const STATUS_AUXILIARY: u8 = 0x20;
 
 const CONTROL_KEYBOARD_INTERRUPT: u8 = 1;
@@ -108,6 +110,7 @@ impl<T: Trigger> I8042<T> {
         match port {
             COMMAND => Some(
                 STATUS_SYSTEM
+                    | STATUS_UNLOCKED
                     | match self.output {
                         None => 0,
                         Some((_, false)) => STATUS_OUTPUT_FULL,
