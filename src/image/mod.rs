@@ -105,12 +105,12 @@ pub enum BuildError {
     )]
     NoArchive,
     /// The kernel has no such module.
-    #[error("The kernel has no module {module} in {}. Check its name", folder.display())]
+    #[error("Linux {version} has no module {module}. Check the name that --module gives")]
     Module {
         /// The name.
         module: String,
-        /// Where it was looked for.
-        folder: PathBuf,
+        /// The version of the kernel.
+        version: String,
     },
     /// A package holds something else than Debian's do.
     #[error("The package {package} does not hold {missing}. Was it changed? Choose --release")]

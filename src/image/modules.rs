@@ -45,7 +45,7 @@ impl Modules {
             }
             let path = self.files.get(&name).ok_or_else(|| BuildError::Module {
                 module: name.clone(),
-                folder: self.folder.clone(),
+                version: self.folder.file_name().unwrap_or_default().to_string_lossy().into(),
             })?;
             let bytes = read(&self.folder.join(path))?;
             wanted.extend(needs(&bytes).filter(|name| self.knows(name)));
