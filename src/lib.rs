@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod harness;
+pub mod image;
 pub mod run;
 pub mod script;
 pub mod session;
