@@ -149,44 +149,23 @@ fn a_reader_that_does_not_read_makes_damage_merge() {
     let mut vmm = Vmm::boot("flood");
     vmm.wait_for("damage", |m| matches!(m, FromVmm::Damage { .. }));
 
-    // Nothing is read while the socket fills; the process must not grow with it.
-    std::thread::sleep(Duration::from_secs(1));
-    let before = private_kib(&vmm);
-    std::thread::sleep(Duration::from_secs(2));
-    let after = private_kib(&vmm);
-
-    assert!(after <= before + 256, "{before} KiB became {after} KiB");
+    // Nothing is read while the guest flushes for a second of processor time: far more often
+    // than the socket has room for.
+    let end = Instant::now() + common::PATIENCE;
+    let worked = common::cpu_ticks(vmm.child.id()) + 100;
+    while common::cpu_ticks(vmm.child.id()) < worked {
+        assert!(Instant::now() < end, "the guest stands still");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let seen = vmm.seen.len();
     vmm.send(ToVmm::Pause);
     vmm.expect(FromVmm::Paused);
+
+    // What comes now is what the socket held and one merged rectangle, not every flush.
+    let waiting = vmm.seen.len() - seen;
+    assert!(waiting <= MOST_WAITING, "{waiting} messages waited");
     vmm.quit();
 }
 
-/// Private memory without the guest's own.
-fn private_kib(vmm: &Vmm) -> u64 {
-    common::private_kib_without(vmm.child.id(), 64 << 10)
-}
-
-#[test]
-fn the_process_itself_stays_small() {
-    let mut vmm = Vmm::boot("probe");
-    vmm.wait_for_line("\"ready\"", 1);
-    let kib = private_kib(&vmm);
-    println!("private memory beyond guest memory and surface: {kib} KiB");
-    assert!(kib < 5 << 10, "{kib} KiB");
-    vmm.quit();
-}
-
-#[test]
-fn an_idle_guest_uses_no_processor() {
-    let mut vmm = Vmm::boot("probe");
-    vmm.wait_for_line("\"ready\"", 1);
-    // Let the guest finish its first frame.
-    while vmm.receive_within(Duration::from_millis(300)).is_some() {}
-
-    let before = common::cpu_ticks(vmm.child.id());
-    std::thread::sleep(Duration::from_secs(2));
-    let used = common::cpu_ticks(vmm.child.id()) - before;
-
-    assert!(used <= 1, "{used} ticks of 10 ms in 2 s");
-    vmm.quit();
-}
+/// More messages than a socket buffer of Linux's default size (212,992 bytes) has room for.
+const MOST_WAITING: usize = 400;

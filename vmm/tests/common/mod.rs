@@ -232,28 +232,6 @@ impl Drop for Vmm {
     }
 }
 
-/// Written private memory of a process in KiB without the mapping of exactly `guest_kib` and the
-/// surface. Clean pages of the program's file are left out: they are shared with every other
-/// VMM, so their count depends on how many run.
-pub fn private_kib_without(process: u32, guest_kib: u64) -> u64 {
-    let maps = std::fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
-    let (mut total, mut skip) = (0, false);
-    for line in maps.lines() {
-        let mut words = line.split_whitespace();
-        let first = words.next().unwrap_or_default();
-        let number = words.next().and_then(|word| word.parse::<u64>().ok());
-        match (first, number) {
-            ("Size:", Some(kib)) => skip |= kib == guest_kib,
-            ("Private_Dirty:", Some(kib)) if !skip => total += kib,
-            _ => {}
-        }
-        if first.contains('-') {
-            skip = line.contains("/memfd:");
-        }
-    }
-    total
-}
-
 /// Processor time that a process has used, in ticks of 10 ms.
 pub fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
