@@ -80,11 +80,8 @@ fn kvm() -> Finding {
     }
 }
 
-/// Which KVM this is. `kvm_pvm` runs a guest's privileged code in an interpreter that does not
-/// know all instructions of a stock kernel.
+/// Which KVM this is.
 fn stock_kernels() -> Finding {
-    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
     if !Path::new("/sys/module/kvm").exists() && !Path::new("/dev/kvm").exists() {
         return Finding::Partly(
             "there is no KVM".to_owned(),
@@ -92,20 +89,28 @@ fn stock_kernels() -> Finding {
                 .to_owned(),
         );
     }
-    if has("vmx") || has("svm") {
-        good("hardware virtualization: stock Linux kernels run")
-    } else if Path::new("/sys/module/kvm_pvm").exists() {
-        Finding::Partly(
-            "this KVM is kvm_pvm without hardware virtualization: built-in guests run at full \
-             speed, stock Linux kernels do not boot"
-                .to_owned(),
+    match stock_kernel_obstacle() {
+        None => good("hardware virtualization: stock Linux kernels run"),
+        Some(why) => Finding::Partly(
+            why.to_owned(),
             "Run Tabard on the bare machine, or ask for nested virtualization".to_owned(),
+        ),
+    }
+}
+
+/// Why this host's KVM does not run stock Linux kernels, if it does not. `kvm_pvm` runs a guest's
+/// privileged code in an interpreter that does not know all instructions of a stock kernel.
+pub(crate) fn stock_kernel_obstacle() -> Option<&'static str> {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if flags.split_whitespace().any(|word| word == "vmx" || word == "svm") {
+        None
+    } else if Path::new("/sys/module/kvm_pvm").exists() {
+        Some(
+            "this KVM is kvm_pvm without hardware virtualization: built-in guests run at full \
+             speed, stock Linux kernels do not boot",
         )
     } else {
-        Finding::Partly(
-            "the processor shows neither vmx nor svm: stock Linux kernels may not boot".to_owned(),
-            "Switch virtualization on in the firmware".to_owned(),
-        )
+        Some("the processor shows neither vmx nor svm: stock Linux kernels may not boot")
     }
 }
 

@@ -9,7 +9,7 @@ use tabard_display::{FrameSender, PresenterEvent};
 use tabard_view::{Scale, Size};
 
 use crate::session::desk::Desk;
-use crate::session::{Control, Options, Outcome, Session, prepare, vmm_program};
+use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
 pub(crate) const PRESENTER_QUEUE: usize = 256;
@@ -58,6 +58,10 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
     if !headless && let Err(why) = display() {
         eprintln!("tabard: {why}");
         return ExitCode::from(2);
+    }
+    let stock = desk.guests.iter().any(|guest| !guest.kernel.starts_with(BUILTIN_PREFIX));
+    if stock && let Some(why) = crate::doctor::stock_kernel_obstacle() {
+        eprintln!("tabard: {why}");
     }
     let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
     let session =

@@ -78,7 +78,10 @@ impl Surface {
         let (actual, needed) = (u64::try_from(stat.st_size).unwrap_or(0), geometry.total_bytes());
         let size = usize::try_from(needed).ok().filter(|_| actual >= needed);
         let size = size.ok_or(SurfaceError::Short { actual, needed })?;
-        let region = MmapRegion::from_file(FileOffset::new(File::from(fd), 0), size)
+        let file = FileOffset::new(File::from(fd), 0);
+        // Every page is drawn into soon: taking all at once is cheaper than a fault for each.
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE | libc::MAP_POPULATE;
+        let region = MmapRegion::build(Some(file), size, libc::PROT_READ | libc::PROT_WRITE, flags)
             .map_err(SurfaceError::Map)?;
         Ok(Self { region, geometry, generation })
     }
