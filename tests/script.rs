@@ -29,7 +29,7 @@ fn a_script_that_passes_says_so_and_leaves_pictures_and_junit() {
     let output = run(
         folder.path(),
         "desk desk.toml\nsize 1024x768\nwait-for serial alpha \"\\\"ready\\\"\"\n\
-         wait-for serial bravo \"\\\"ready\\\"\"\nswitch bravo\nmark\ntype \"hi\"\n\
+         wait-for serial bravo \"\\\"ready\\\"\"\nswitch bravo\nwait-for stable\nmark\ntype \"hi\"\n\
          wait-for serial bravo \"\\\"code\\\":23\"\nexpect no-event alpha\n\
          expect banner bravo \"UNCLASSIFIED\"\nexpect focus bravo\nshot all.png\n",
     );
