@@ -2,7 +2,7 @@
 //! order of a user's keys and clicks, a presenter's confirmations (late, out of order, lost),
 //! guests' reports, and screens that come and go, to a stated depth.
 //!
-//! What is checked after every step is in [`judge`]: invariants 1 to 5 of the design, by number.
+//! What is checked after every step is in `judge.rs`: invariants 1 to 5 of the design, by number.
 //! For each of them [`Fault`] has a broken monitor that the checker must catch.
 #![forbid(unsafe_code)]
 
