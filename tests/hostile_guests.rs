@@ -3,6 +3,7 @@
 mod common;
 
 use common::{SCREEN, Stage, key};
+use tabard_display::RawInput;
 use tabard_view::{GuestId, OutputView, Recipient};
 
 const DESK: &str = r#"
@@ -126,6 +127,33 @@ fn a_process_that_is_stopped_and_reads_nothing_blocks_nobody() {
     stage.switch(2);
     stage.settle(2);
     assert_eq!(stage.keys(2).len(), 2);
+}
+
+#[test]
+fn a_process_that_does_not_take_its_new_surface_is_ended_and_shown_so() {
+    let stage = Stage::ready(DESK);
+    stage.switch(1);
+    let windows = stage.view().output(SCREEN).unwrap().windows().to_vec();
+    let content = windows[1].frame.content;
+    stage.input(RawInput::Pointer { output: SCREEN, x: content.x + 9, y: content.y + 9 });
+    let process = stage.status().guests[1].1.expect("it has a process");
+    let process = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    // Turns of the wheel may be lost, so they fill the queue and end nobody.
+    for _ in 0..5000 {
+        stage.input(RawInput::Wheel { vertical: 1, horizontal: 0 });
+    }
+    assert!(stage.status().guests[1].1.is_some());
+
+    stage.resize(SCREEN, tabard_view::Size { width: 1000, height: 700 }, tabard_view::Scale::ONE);
+
+    stage.until("its window says that it ended", |stage| {
+        stage.view().output(SCREEN).unwrap().windows().iter().any(|window| {
+            window.guest == GuestId(1)
+                && matches!(window.picture, tabard_view::Picture::Words { .. })
+        })
+    });
+    assert!(stage.status().guests[1].1.is_none());
 }
 
 #[test]

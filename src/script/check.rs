@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tabard_display::read_png;
 
-use super::fault::{Fault, Faults, chain};
+use super::fault::{Fault, Faults};
 use super::step::{Action, Condition, Focus, Place, Region, Script};
 use crate::session::desk::Desk;
+use crate::session::desk::chain;
 
 /// Checks the steps of a script.
 ///

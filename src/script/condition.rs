@@ -7,10 +7,11 @@ use tabard_display::{Frame, read_png};
 use tabard_view::{Recipient, Rect};
 
 use super::diff;
-use super::fault::{chain, one_line};
+use super::fault::one_line;
 use super::hands::{Hands, bar_words, guest_id, on_glass};
 use super::step::{Condition, Focus, Region};
 use crate::harness::Snapshot;
+use crate::session::desk::chain;
 
 /// Lines of a guest's serial log that a failure prints.
 const SERIAL_LINES: usize = 12;

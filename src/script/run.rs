@@ -9,11 +9,12 @@ use tabard_view::OutputId;
 
 use super::condition::{Eyes, Failure, Mark};
 use super::diff;
-use super::fault::{chain, one_line};
+use super::fault::one_line;
 use super::hands::{Hands, deadline};
 use super::report::{Fate, Progress, Result as StepResult};
 use super::step::{Action, Region, Script, Step};
 use crate::harness::{Harness, serial_log};
+use crate::session::desk::chain;
 
 /// Runs a script. `out` is the folder for pictures; `logs` is where the harness has the serial
 /// logs, for messages.

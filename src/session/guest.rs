@@ -99,8 +99,8 @@ impl Guest {
     /// Gives it a surface of this size, from now on or from its next start.
     ///
     /// # Errors
-    /// [`SurfaceError`] if memory is short; it keeps the surface that it has then.
-    pub(crate) fn resize(&mut self, size: Size) -> Result<(), SurfaceError> {
+    /// [`GuestError`] if memory is short or its process does not take it; the caller ends it.
+    pub(crate) fn resize(&mut self, size: Size) -> Result<(), GuestError> {
         let Ok(geometry) = SurfaceGeometry::new(size.width, size.height) else { return Ok(()) };
         let (surface, memory) = Surface::create(SurfaceShape {
             width_px: geometry.width_px(),
@@ -115,10 +115,7 @@ impl Guest {
         // The picture of the old surface is not in the new one; the process copies it over.
         self.picture_px = Size::default();
         self.cursor = None;
-        self.send_surface().or_else(|_| {
-            self.process = None;
-            Ok(())
-        })
+        Ok(self.send_surface()?)
     }
 
     fn send_surface(&self) -> Result<(), ProcessError> {

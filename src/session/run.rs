@@ -3,9 +3,9 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{KeyCode, SourceId};
 use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor};
@@ -93,9 +93,16 @@ impl Session {
         loop {
             self.tick(&mut frames);
             for _ in 0..INPUT_BURST {
-                let Ok(event) = presenter.try_recv() else { break };
-                if let Some(outcome) = self.presenter_event(event, &mut frames) {
-                    return outcome;
+                match presenter.try_recv() {
+                    Ok(event) => {
+                        if let Some(outcome) = self.presenter_event(event, &mut frames) {
+                            return outcome;
+                        }
+                    }
+                    Err(TryRecvError::Disconnected) => {
+                        return Outcome::Failed("The presenter has ended".to_owned());
+                    }
+                    Err(TryRecvError::Empty) => break,
                 }
             }
             for _ in 0..INPUT_BURST {
@@ -105,31 +112,30 @@ impl Session {
                             return outcome;
                         }
                     }
-                    Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                    Err(TryRecvError::Disconnected) => {
                         control = &never;
                         break;
                     }
-                    Err(crossbeam_channel::TryRecvError::Empty) => break,
+                    Err(TryRecvError::Empty) => break,
                 }
             }
             self.take_from_guests(&mut frames);
             let guests = &self.guests;
             let frame_due = frames.flush(|| pictures(guests));
-            if self.wait(presenter, control, frame_due).is_none() {
-                return Outcome::Failed("The presenter has ended".to_owned());
-            }
+            self.wait(presenter, control, frame_due);
         }
     }
 
-    /// Sleeps until something is there; `None` if the presenter is gone.
+    /// Sleeps until something is there, an end of a channel included, or a frame or the next
+    /// minute is due. It takes nothing.
     fn wait(
         &self,
         presenter: &Receiver<PresenterEvent>,
         control: &Receiver<Control>,
         frame_due: Option<Duration>,
-    ) -> Option<()> {
+    ) {
         let mut select = Select::new();
-        let first = select.recv(presenter);
+        select.recv(presenter);
         select.recv(control);
         for guest in &self.guests {
             if let Some(incoming) = guest.incoming() {
@@ -138,14 +144,8 @@ impl Session {
         }
         let until_minute = next_minute();
         let wait = frame_due.map_or(until_minute, |due| due.min(until_minute));
-        match select.ready_deadline(Instant::now().checked_add(wait)?) {
-            // Ready and empty means closed.
-            Ok(index) if index == first && presenter.is_empty() => {
-                matches!(presenter.try_recv(), Err(crossbeam_channel::TryRecvError::Empty))
-                    .then_some(())
-            }
-            _ => Some(()),
-        }
+        // Which of them it is, or that it was the time, the next turn finds out.
+        let _ready_or_late = select.ready_timeout(wait);
     }
 
     fn tick(&mut self, frames: &mut Frames) {
@@ -209,8 +209,8 @@ impl Session {
                 let Some(incoming) = guest.incoming() else { break };
                 let incoming = match incoming.try_recv() {
                     Ok(incoming) => incoming,
-                    Err(crossbeam_channel::TryRecvError::Empty) => break,
-                    Err(crossbeam_channel::TryRecvError::Disconnected) => Incoming::Closed,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => Incoming::Closed,
                 };
                 let changed = guest.take(incoming);
                 self.changed(id, changed, frames);

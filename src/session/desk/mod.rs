@@ -16,7 +16,8 @@ use tabard_trusted_path::LayoutMode;
 use tabard_view::Scale;
 use toml::de::DeTable;
 
-use report::{Report, chain};
+use report::Report;
+pub(crate) use report::chain;
 use table::Table;
 
 pub use guest::GuestSpec;

@@ -83,7 +83,7 @@ impl<'t> Report<'t> {
 }
 
 /// An error and its sources in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
