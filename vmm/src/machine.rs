@@ -116,8 +116,10 @@ impl Machine {
             .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
 
         let vm = blueprint.kvm.create_vm().map_err(kvm_error)?;
-        create_chips(&vm).map_err(kvm_error)?;
+        // Memory first: a change of the memory map waits for KVM's sleepable RCU, which takes
+        // microseconds before the chips are registered and many milliseconds after.
         map_memory(&vm, &ram).map_err(kvm_error)?;
+        create_chips(&vm).map_err(kvm_error)?;
 
         let mut pins = announced.iter().map(|device| line(&vm, device.gsi));
         let mut pin = || pins.next().unwrap_or(Err(BootError::new(FailReason::Device, 0)));

@@ -2,7 +2,7 @@
 
 use crate::canvas::Canvas;
 use crate::cursor::Cursor;
-use crate::machine::{Gpu, GpuError, Pages, serial};
+use crate::machine::{Gpu, GpuError, Machine, Pages, serial};
 use alloc::format;
 
 /// The size drawn on where there is no display.
@@ -54,9 +54,24 @@ impl Screen {
         true
     }
 
-    /// Brings what changed to the glass. The first time, and the first time after a resize, says
-    /// so on the serial port: `word` is `ready` or `resized`.
-    pub fn present_as(&mut self, word: &str) {
+    /// Brings the first picture to the glass, then opens the machine's input devices, then says on
+    /// the serial port that it is ready: what the user types from then on arrives.
+    pub fn present_first(&mut self, machine: &mut Machine) {
+        self.show();
+        machine.open_inputs();
+        self.say("ready");
+    }
+
+    /// Brings what changed to the glass. The first time after a resize, says so on the serial
+    /// port.
+    pub fn present(&mut self) {
+        if self.show() {
+            self.say("resized");
+        }
+    }
+
+    /// Brings what changed to the glass; whether the canvas is a new one.
+    fn show(&mut self) -> bool {
         let (width, height) = (self.canvas.width(), self.canvas.height());
         let damage = self.canvas.take_damage();
         let mut areas = [self.urgent.take(), damage].into_iter().flatten();
@@ -68,13 +83,12 @@ impl Screen {
         if let Err(error) = result {
             report(error);
         }
-        if !self.shown {
-            self.shown = true;
-            let name = self.name;
-            serial::line(&format!(
-                "{{\"{word}\":\"{name}\",\"width\":{width},\"height\":{height}}}"
-            ));
-        }
+        !core::mem::replace(&mut self.shown, true)
+    }
+
+    fn say(&self, word: &str) {
+        let (name, width, height) = (self.name, self.canvas.width(), self.canvas.height());
+        serial::line(&format!("{{\"{word}\":\"{name}\",\"width\":{width},\"height\":{height}}}"));
     }
 
     /// Has what changed so far flushed by the next [`Screen::present`] before what changes from
@@ -83,11 +97,6 @@ impl Screen {
         if self.urgent.is_none() {
             self.urgent = self.canvas.take_damage();
         }
-    }
-
-    /// Brings what changed to the glass.
-    pub fn present(&mut self) {
-        self.present_as("resized");
     }
 
     /// Flushes one rectangle (x, y, width, height) whether it changed or not.

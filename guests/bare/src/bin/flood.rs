@@ -17,7 +17,7 @@ fn run(machine: Machine) -> ! {
     let mut machine = machine;
     let mut screen = Screen::new("flood", machine.gpu.take());
     banners(&mut screen.canvas, SECRET);
-    screen.present_as("ready");
+    screen.present_first(&mut machine);
     loop {
         for round in 0..ROUNDS_PER_LOOK {
             let label = if round % 2 == 0 { UNCLASSIFIED } else { SECRET };

@@ -14,7 +14,7 @@ fn run(machine: Machine) -> ! {
     let mut machine = machine;
     let mut screen = Screen::new("hang", machine.gpu.take());
     trusted_screen(&mut screen.canvas);
-    screen.present_as("ready");
+    screen.present_first(&mut machine);
     // CPL 3 always runs with interrupts off here; only the wait that never comes turns them on.
     loop {
         core::hint::spin_loop();

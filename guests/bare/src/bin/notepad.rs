@@ -79,7 +79,7 @@ fn run(machine: Machine) -> ! {
         status: String::new(),
     };
     notepad.paint();
-    notepad.screen.present_as("ready");
+    notepad.screen.present_first(&mut machine);
     notepad.screen.set_cursor(&BEAM);
     loop {
         match machine.wait() {

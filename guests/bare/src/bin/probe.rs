@@ -34,7 +34,7 @@ fn run(machine: Machine) -> ! {
     let mut last: VecDeque<String> = VecDeque::new();
     let mut pointer = Pointer::default();
     paint(&mut screen, &last);
-    screen.present_as("ready");
+    screen.present_first(&mut machine);
     screen.set_cursor(&ARROW);
     loop {
         match machine.wait() {

@@ -54,7 +54,7 @@ fn run(machine: Machine) -> ! {
         sketch.drawing.demo();
     }
     sketch.paint();
-    sketch.screen.present_as("ready");
+    sketch.screen.present_first(&mut machine);
     sketch.screen.set_cursor(&PENCIL);
     loop {
         match machine.wait() {

@@ -22,6 +22,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::panic::PanicInfo;
 use input::Input;
+use virtio_drivers::transport::mmio::MmioTransport;
 
 /// Makes `$main`, a `fn(Machine) -> !`, the program that runs at CPL 3.
 #[macro_export]
@@ -58,10 +59,20 @@ pub struct Machine {
     /// The display, where there is one.
     pub gpu: Option<Gpu>,
     inputs: Vec<Input>,
+    /// Slots, and their interrupts, that are not set up yet.
+    waiting: Vec<(Slot, u32)>,
+}
+
+/// A slot as far as it has been looked at.
+enum Slot {
+    Unseen(usize),
+    Input(usize, MmioTransport<'static>),
 }
 
 impl Machine {
-    /// Sets up memory, interrupts and devices.
+    /// Sets up memory, interrupts and the display. The input devices wait for
+    /// [`Machine::open_inputs`]: each register of theirs is a way out of the guest and back, and
+    /// the first picture need not wait for them.
     ///
     /// # Safety
     ///
@@ -77,29 +88,47 @@ impl Machine {
         let options = Options::parse(unsafe { info.command_line() });
         interrupts::init();
         let mut gpu = None;
-        let mut inputs = Vec::new();
+        let mut waiting = Vec::new();
         for &(base, irq) in options.devices() {
+            if gpu.is_some() {
+                waiting.push((Slot::Unseen(base), irq));
+                continue;
+            }
             match device::open(base) {
-                Some(device::Opened::Gpu(transport)) if gpu.is_none() => {
-                    match Gpu::new(transport) {
-                        Ok(device) => {
-                            gpu = Some(device);
-                            interrupts::enable(base, irq, true);
-                        }
-                        Err(error) => serial::line(&format!("{{\"error\":\"gpu: {error}\"}}")),
-                    }
-                }
-                Some(device::Opened::Input(transport)) => match Input::new(transport) {
+                Some(device::Opened::Gpu(transport)) => match Gpu::new(transport) {
                     Ok(device) => {
-                        inputs.push(device);
-                        interrupts::enable(base, irq, false);
+                        gpu = Some(device);
+                        interrupts::enable(base, irq, true);
                     }
-                    Err(error) => serial::line(&format!("{{\"error\":\"input: {error}\"}}")),
+                    Err(error) => serial::line(&format!("{{\"error\":\"gpu: {error}\"}}")),
                 },
-                _ => {}
+                Some(device::Opened::Input(transport)) => {
+                    waiting.push((Slot::Input(base, transport), irq));
+                }
+                None => {}
             }
         }
-        Self { options, gpu, inputs }
+        Self { options, gpu, inputs: Vec::new(), waiting }
+    }
+
+    /// Sets up the input devices; the second time there is nothing to do.
+    pub fn open_inputs(&mut self) {
+        for (slot, irq) in core::mem::take(&mut self.waiting) {
+            let (base, transport) = match slot {
+                Slot::Input(base, transport) => (base, transport),
+                Slot::Unseen(base) => match device::open(base) {
+                    Some(device::Opened::Input(transport)) => (base, transport),
+                    _ => continue,
+                },
+            };
+            match Input::new(transport) {
+                Ok(device) => {
+                    self.inputs.push(device);
+                    interrupts::enable(base, irq, false);
+                }
+                Err(error) => serial::line(&format!("{{\"error\":\"input: {error}\"}}")),
+            }
+        }
     }
 
     /// Sleeps until there is input or the display changed.
