@@ -204,6 +204,11 @@ impl Guest {
                 }
                 self.damage(generation, Rect::new(0, 0, u32::MAX, u32::MAX))
             }
+            // Nobody gave it a buffer for frames, so there is nothing that these could be about.
+            FromVmm::AgentFrame { .. } | FromVmm::AgentOpen(_) => self.ended(
+                Ending::ProtocolViolation,
+                "its process spoke for an agent out of turn".to_owned(),
+            ),
             FromVmm::Cursor { generation, visible, hot_x, hot_y } => {
                 if generation != self.generation {
                     return Changed::default();

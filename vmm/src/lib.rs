@@ -15,6 +15,7 @@
 )]
 
 mod acpi;
+mod agent;
 pub mod boot;
 mod bus;
 mod cpu;

@@ -20,6 +20,7 @@ use crate::bus::{
 };
 use crate::cpu;
 use crate::devices::block::Block;
+use crate::devices::console::{Console, FROM_GUEST};
 use crate::devices::gpu::Gpu;
 use crate::devices::input::{Input, Kind};
 use crate::devices::rng::Rng;
@@ -34,10 +35,13 @@ use crate::vcpu::{Mailbox, Processors};
 pub const MAX_VOLUMES: usize = 8;
 
 /// Devices that every machine has, in the first slots.
-const FIXED_DEVICES: usize = 4;
+const FIXED_DEVICES: usize = 5;
 
-/// Queues of each device in slot order: gpu, keyboard, pointer, rng, volumes.
-pub const QUEUES: [usize; FIXED_DEVICES + MAX_VOLUMES] = [2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+/// Queues of each device in slot order: gpu, keyboard, pointer, rng, console, volumes.
+pub const QUEUES: [usize; FIXED_DEVICES + MAX_VOLUMES] = [2, 2, 2, 1, 6, 1, 1, 1, 1, 1, 1, 1, 1];
+
+/// Place in [`QUEUES`], all in a row, of the queue with the bytes of the guest's agent.
+pub const AGENT_QUEUE: usize = 2 + 2 + 2 + 1 + FROM_GUEST;
 
 /// Three pages that Intel's virtualization needs for real mode, in the hole for devices.
 const TSS_ADDRESS: usize = 0xfffb_d000;
@@ -87,6 +91,8 @@ pub struct Machine {
     pub keyboard: Shared<Input>,
     /// The pointer.
     pub pointer: Shared<Input>,
+    /// The port of the guest's agent.
+    pub console: Shared<Console>,
     /// Every device in slot order.
     pub slots: Vec<Arc<Mutex<dyn Slot>>>,
     vm: VmFd,
@@ -127,8 +133,9 @@ impl Machine {
         let keyboard = share(Input::new(Kind::Keyboard), pin()?, &ram);
         let pointer = share(Input::new(Kind::Pointer), pin()?, &ram);
         let rng = share(Rng, pin()?, &ram);
+        let console = share(Console::default(), pin()?, &ram);
         let mut slots: Vec<Arc<Mutex<dyn Slot>>> =
-            vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng];
+            vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, console.clone()];
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
             let file = volume.file.try_clone().map_err(device_error)?;
             let block = Block::new(file, volume.read_only, index).map_err(device_error)?;
@@ -152,7 +159,18 @@ impl Machine {
                 .map_err(kvm_error)?;
             vcpus.push(vcpu);
         }
-        Ok(Self { processors: None, vcpus, bus, gpu, keyboard, pointer, slots, vm, _ram: ram })
+        Ok(Self {
+            processors: None,
+            vcpus,
+            bus,
+            gpu,
+            keyboard,
+            pointer,
+            console,
+            slots,
+            vm,
+            _ram: ram,
+        })
     }
 
     /// Runs the machine.

@@ -9,9 +9,12 @@ use tabard_wire::{FailReason, FromVmm, POINTER_MAX, StopReason, SurfaceGeometry,
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::agent::AgentPort;
 use crate::boot::BootError;
+use crate::devices::console::CONTROL_TO_GUEST;
 use crate::devices::input::{Input, Report};
-use crate::machine::{Blueprint, Machine, QUEUES, Shared, lock};
+use crate::devices::transport::Slot;
+use crate::machine::{AGENT_QUEUE, Blueprint, Machine, QUEUES, Shared, lock};
 use crate::outbox::Outbox;
 use crate::ports::i8042::I8042;
 use crate::setup::Setup;
@@ -79,6 +82,7 @@ struct Session {
     /// For each queue whether its last turn ended before it was empty.
     unfinished: Vec<bool>,
     surface: Option<Arc<Surface>>,
+    agent: Option<AgentPort>,
     phase: Phase,
 }
 
@@ -180,6 +184,7 @@ impl Session {
             unfinished: vec![false; notifiers.len()],
             notifiers,
             surface: None,
+            agent: None,
             phase: Phase::Setup(Box::default()),
         }
     }
@@ -326,6 +331,24 @@ impl Session {
                 // A guest that cannot see the button is switched off by it.
                 _ => Err(Stop::Guest(StopReason::PowerOff)),
             },
+            ToVmm::AgentBuffer => match (&self.phase, fd) {
+                (Phase::Setup(_), Some(fd)) if self.agent.is_none() => {
+                    self.agent = Some(AgentPort::new(fd));
+                    Ok(())
+                }
+                _ => Err(protocol()),
+            },
+            ToVmm::AgentTaken => {
+                self.agent.as_mut().ok_or_else(protocol)?.taken();
+                Ok(())
+            }
+            ToVmm::AgentFrame { bytes } => {
+                let fd = fd.ok_or_else(protocol)?;
+                if let Phase::Live { machine, .. } = &self.phase {
+                    AgentPort::give(fd, bytes, &machine.console);
+                }
+                Ok(())
+            }
             ToVmm::Machine { .. }
             | ToVmm::Kvm
             | ToVmm::Kernel
@@ -430,6 +453,9 @@ impl Session {
         while self.events.try_recv().is_ok() {}
         self.unfinished.fill(false);
         surface.clear();
+        if let Some(agent) = &mut self.agent {
+            agent.reset();
+        }
         let mut machine = Machine::load(&blueprint, Arc::clone(&surface))?;
         lock(&machine.gpu).device().announce_nothing();
         machine.start(&blueprint.mailbox)?;
@@ -440,7 +466,6 @@ impl Session {
     /// Gives a report to a device; before the machine lives there is nobody to give it to.
     fn deliver(&mut self, report: Report, device: impl Fn(&Machine) -> &Shared<Input>) {
         if let Phase::Live { machine, .. } = &self.phase {
-            use crate::devices::transport::Slot;
             let mut device = lock(device(machine));
             let driven = device.is_driven();
             if driven {
@@ -486,5 +511,13 @@ impl Session {
         let news = lock(&machine.gpu).device().take_news();
         let geometry = surface.geometry();
         self.outbox.add(news, geometry.width_px(), geometry.height_px());
+        if let Some(agent) = &mut self.agent {
+            let more = agent.collect(&machine.console, &mut self.outbox);
+            if more && let Some(unfinished) = self.unfinished.get_mut(AGENT_QUEUE) {
+                *unfinished = true;
+            }
+            // Opening, closing and nonsense are answered on a queue of their own.
+            lock(&machine.console).serve(CONTROL_TO_GUEST);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! never works without bound.
 
 pub mod block;
+pub mod console;
 pub mod gpu;
 pub mod input;
 mod requests;

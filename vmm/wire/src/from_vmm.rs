@@ -2,6 +2,7 @@
 //! shown inside that guest's own rectangle and the words for its state, nothing else.
 
 use crate::cursor::{Reader, Writer};
+use crate::layout::agent_bytes;
 use crate::{CURSOR_SIDE_PX, DecodeError, MAX_SIDE_PX, MESSAGE_BYTES, Rect};
 
 /// Why a guest stopped by itself.
@@ -93,6 +94,14 @@ pub enum FromVmm {
         /// Hot spot, 0..[`CURSOR_SIDE_PX`] from the top.
         hot_y: u8,
     },
+    /// The guest's agent said something: a frame is in the buffer of `ToVmm::AgentBuffer`. The next
+    /// one only after `ToVmm::AgentTaken`; another before it breaks the rules.
+    AgentFrame {
+        /// Its bytes, 1..=[`crate::AGENT_BUFFER_BYTES`].
+        bytes: u32,
+    },
+    /// A program in the guest opened the agent port, or closed it.
+    AgentOpen(bool),
 }
 
 impl FromVmm {
@@ -117,6 +126,8 @@ impl FromVmm {
             Self::Cursor { generation, visible, hot_x, hot_y } => {
                 Writer::new(8).u32(generation).u8(visible.into()).u8(hot_x).u8(hot_y)
             }
+            Self::AgentFrame { bytes } => Writer::new(20).u32(bytes),
+            Self::AgentOpen(open) => Writer::new(21).u8(open.into()),
         }
         .done()
     }
@@ -144,6 +155,8 @@ impl FromVmm {
                 }
                 Self::Scanout { generation, width, height }
             }
+            20 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
+            21 => Self::AgentOpen(reader.bool("open")?),
             8 => {
                 let generation = reader.u32()?;
                 let visible = reader.bool("visible")?;
@@ -198,4 +211,29 @@ fn fail_reason(byte: u8) -> Result<FailReason, DecodeError> {
     .into_iter()
     .find(|reason| *reason as u8 == byte)
     .ok_or(DecodeError::Range("fail reason"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AGENT_BUFFER_BYTES;
+
+    #[test]
+    fn what_an_agent_says_comes_back_as_it_was_sent() {
+        for message in [
+            FromVmm::AgentFrame { bytes: 1 },
+            FromVmm::AgentFrame { bytes: AGENT_BUFFER_BYTES },
+            FromVmm::AgentOpen(true),
+        ] {
+            assert_eq!(FromVmm::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_never_longer_than_its_buffer() {
+        for bytes in [0, AGENT_BUFFER_BYTES + 1, u32::MAX] {
+            let bytes = FromVmm::AgentFrame { bytes }.encode();
+            assert_eq!(FromVmm::decode(&bytes), Err(DecodeError::Range("agent frame")));
+        }
+    }
 }

@@ -11,6 +11,18 @@ pub const CURSOR_SIDE_PX: u32 = 64;
 /// Bytes of a cursor image: 64 x 64 pixels, 4 bytes each, premultiplied `B G R A` in memory.
 pub const CURSOR_BYTES: u64 = 64 * 64 * 4;
 
+/// Bytes of the buffer for the frames of a guest's agent: the longest frame (a header and 64 KiB).
+pub const AGENT_BUFFER_BYTES: u32 = 65_536 + 8;
+
+/// The length of a frame, checked.
+pub(crate) fn agent_bytes(bytes: u32) -> Result<u32, DecodeError> {
+    if (1..=AGENT_BUFFER_BYTES).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(DecodeError::Range("agent frame"))
+    }
+}
+
 /// Size of a shared surface. `tabard` chooses it; the memfd holds `stride_bytes * height` bytes
 /// of pixels (`B G R X` in memory, so `0xXXRRGGBB` as a little-endian `u32`) padded to the next
 /// 4096, then [`CURSOR_BYTES`] of cursor image.

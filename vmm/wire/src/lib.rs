@@ -12,7 +12,10 @@ mod layout;
 mod to_vmm;
 
 pub use from_vmm::{FailReason, FromVmm, StopReason};
-pub use layout::{CURSOR_BYTES, CURSOR_SIDE_PX, MAX_SIDE_PX, MIN_SIDE_PX, Rect, SurfaceGeometry};
+pub use layout::{
+    AGENT_BUFFER_BYTES, CURSOR_BYTES, CURSOR_SIDE_PX, MAX_SIDE_PX, MIN_SIDE_PX, Rect,
+    SurfaceGeometry,
+};
 pub use to_vmm::ToVmm;
 
 /// Length of every message on the wire, in bytes.

@@ -1,6 +1,7 @@
 //! What `tabard` tells one `tabard-vmm`.
 
 use crate::cursor::{Reader, Writer};
+use crate::layout::agent_bytes;
 use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
 
 /// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
@@ -85,6 +86,16 @@ pub enum ToVmm {
         /// The guest is told so, and what it tries to write is refused.
         read_only: bool,
     },
+    /// *fd*: a sealed memfd of [`crate::AGENT_BUFFER_BYTES`], where the process leaves the frames of the
+    /// guest's agent, one at a time. Once, before `Load`; without it there is no agent port.
+    AgentBuffer,
+    /// The frame in the buffer was read: the next one may be left there.
+    AgentTaken,
+    /// *fd*: a sealed memfd with one frame for the guest's agent.
+    AgentFrame {
+        /// Its bytes, 1..=[`crate::AGENT_BUFFER_BYTES`].
+        bytes: u32,
+    },
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -115,6 +126,9 @@ impl ToVmm {
             Self::PowerButton => Writer::new(17),
             Self::Quit => Writer::new(18),
             Self::Volume { read_only } => Writer::new(19).u8(read_only.into()),
+            Self::AgentBuffer => Writer::new(20),
+            Self::AgentTaken => Writer::new(21),
+            Self::AgentFrame { bytes } => Writer::new(22).u32(bytes),
         }
         .done()
     }
@@ -176,6 +190,9 @@ impl ToVmm {
             17 => Self::PowerButton,
             18 => Self::Quit,
             19 => Self::Volume { read_only: reader.bool("read_only")? },
+            20 => Self::AgentBuffer,
+            21 => Self::AgentTaken,
+            22 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -194,6 +211,8 @@ impl ToVmm {
                 | Self::SerialLog { .. }
                 | Self::Surface { .. }
                 | Self::Volume { .. }
+                | Self::AgentBuffer
+                | Self::AgentFrame { .. }
         )
     }
 }
@@ -201,6 +220,7 @@ impl ToVmm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AGENT_BUFFER_BYTES;
 
     #[test]
     fn a_volume_comes_back_as_it_was_sent() {
@@ -208,6 +228,19 @@ mod tests {
             let message = ToVmm::Volume { read_only };
             assert_eq!(ToVmm::decode(&message.encode()), Ok(message));
             assert!(message.carries_descriptor());
+        }
+    }
+
+    #[test]
+    fn a_frame_for_an_agent_has_a_length_that_fits() {
+        for bytes in [1, AGENT_BUFFER_BYTES] {
+            let message = ToVmm::AgentFrame { bytes };
+            assert_eq!(ToVmm::decode(&message.encode()), Ok(message));
+            assert!(message.carries_descriptor());
+        }
+        for bytes in [0, AGENT_BUFFER_BYTES + 1] {
+            let bytes = ToVmm::AgentFrame { bytes }.encode();
+            assert_eq!(ToVmm::decode(&bytes), Err(DecodeError::Range("agent frame")));
         }
     }
 
