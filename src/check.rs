@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::flows;
 use crate::session::desk::Desk;
 use crate::session::{check_guests, open_kvm, vmm_program};
 
@@ -11,6 +12,12 @@ use crate::session::{check_guests, open_kvm, vmm_program};
 pub struct CheckArgs {
     /// The desk file.
     desk: PathBuf,
+    /// Print everything that can flow, where and why.
+    #[arg(long)]
+    flows: bool,
+    /// Draw what can flow into this SVG file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -54,5 +61,29 @@ pub fn command(args: &CheckArgs) -> ExitCode {
         );
     }
     println!("  {} opens the trusted screen", desk.sak);
-    ExitCode::SUCCESS
+    show_flows(args, &desk)
+}
+
+/// Refuses a desk on which steps that are each open lead where information may not be.
+fn show_flows(args: &CheckArgs, desk: &Desk) -> ExitCode {
+    let flows = flows::flows(desk);
+    if args.flows {
+        print!("{}", flows.table(desk));
+    }
+    if let Some(file) = &args.svg
+        && let Err(error) = std::fs::write(file, flows::draw(&flows, desk))
+    {
+        let file = file.display();
+        eprintln!("tabard: Cannot write {file}: {error}. Name another file with --svg");
+        return ExitCode::from(2);
+    }
+    let leaks = flows.leaks();
+    for leak in &leaks {
+        let way = leak.path.join(" -> ");
+        eprintln!(
+            "{}: Information could flow without a review by {way}. Attach less, or change a label",
+            args.desk.display()
+        );
+    }
+    if leaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod flows;
 pub mod harness;
 pub mod image;
 pub mod run;

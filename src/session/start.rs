@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use tabard_labels::AccessClass;
 use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
 
 use super::desk::{Desk, GuestSpec};
@@ -126,6 +127,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
             .map(|guest| GuestConfig {
                 name: guest.name.clone(),
                 label: guest.label,
+                // Every guest's label is in the table; nothing flows out of one that is not.
+                class: desk.labels.get(guest.label).map_or(AccessClass::SYSTEM_HIGH, |l| l.class),
                 autostart: guest.autostart,
             })
             .collect(),
@@ -133,6 +136,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         chord: desk.sak.clone(),
         notice: options.notice.clone(),
         footer,
+        policy: desk.policy,
     })
     .map_err(StartError::Config)?;
     let guests = specs.into_iter().map(Guest::new).collect();

@@ -2,8 +2,10 @@
 //! else (invariant 7).
 
 use tabard_input::Chord;
-use tabard_labels::LabelId;
+use tabard_labels::{AccessClass, LabelId};
 use thiserror::Error;
+
+use crate::Policy;
 
 /// Most guests of one desk.
 pub const MAX_GUESTS: usize = 64;
@@ -17,6 +19,8 @@ pub struct GuestConfig {
     pub name: String,
     /// Its label; it never changes while the monitor lives (invariant 7).
     pub label: LabelId,
+    /// The access class of that label: what flows to and from it is decided by.
+    pub class: AccessClass,
     /// Whether to start it with the desk.
     pub autostart: bool,
 }
@@ -43,6 +47,8 @@ pub struct MonitorConfig {
     pub notice: String,
     /// Shown at the foot of the trusted screen; may be empty.
     pub footer: String,
+    /// What may flow, beyond what the classes say.
+    pub policy: Policy,
 }
 
 /// Why a configuration cannot be run.
@@ -104,6 +110,7 @@ mod tests {
         let guest = |name: &&str| GuestConfig {
             name: (*name).to_owned(),
             label: LabelId(0),
+            class: AccessClass::default(),
             autostart: true,
         };
         MonitorConfig {
@@ -112,6 +119,7 @@ mod tests {
             chord: Chord::default(),
             notice: String::new(),
             footer: String::new(),
+            policy: Policy::default(),
         }
     }
 

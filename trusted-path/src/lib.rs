@@ -18,6 +18,7 @@ mod guests;
 mod monitor;
 mod outputs;
 mod pointer;
+mod policy;
 #[cfg(feature = "proof")]
 mod proof;
 mod scene;
@@ -36,6 +37,7 @@ mod rig;
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
 pub use guests::GuestState;
 pub use monitor::Monitor;
+pub use policy::{Authority, Decision, Flow, FlowKind, Policy, Reason};
 pub use types::{
     Effect, Ending, Event, GuestCommand, GuestInput, GuestReport, MIN_GUEST_PIXELS, POINTER_MAX,
 };

@@ -1,7 +1,7 @@
 //! The monitor's state and its one function, [`Monitor::step`].
 
 use crate::{
-    ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    Authority, ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
     focus::Focus,
     guests::Guests,
     outputs::{Output, Outputs},
@@ -10,6 +10,7 @@ use crate::{
     windows::Windows,
 };
 use tabard_input::HeldKeys;
+use tabard_labels::Compartment;
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
 
 /// Decides who receives input and what is shown.
@@ -112,6 +113,13 @@ impl Monitor {
     #[must_use]
     pub fn guest_state(&self, guest: GuestId) -> Option<GuestState> {
         self.guests.state(guest)
+    }
+
+    /// What the person before the screen may do; nobody while none is known to be there.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority> {
+        let downgrade = self.config.policy.downgrade;
+        Some(Authority { clearance: Compartment::TOP, downgrade })
     }
 
     /// The present layout.

@@ -2,10 +2,10 @@
 
 use crate::{
     Effect, Event, GuestCommand, GuestConfig, GuestInput, GuestReport, LayoutMode, Monitor,
-    MonitorConfig,
+    MonitorConfig, Policy,
 };
 use tabard_input::{Chord, KeyCode, SourceId};
-use tabard_labels::LabelId;
+use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size, View};
 
 pub(crate) const HD: Size = Size { width: 1280, height: 800 };
@@ -17,10 +17,17 @@ pub(crate) const SPARE: GuestId = GuestId(2);
 pub(crate) const KEYBOARD: SourceId = SourceId(0);
 pub(crate) const MOUSE: SourceId = SourceId(1);
 
+/// The class of the rig's label of this number: its secrecy is the number.
+pub(crate) fn class(label: u16) -> AccessClass {
+    let level = Level::new(u8::try_from(label).unwrap());
+    AccessClass::new(Compartment::new(level, CategorySet::EMPTY), Compartment::BOTTOM)
+}
+
 pub(crate) fn config() -> MonitorConfig {
     let guest = |name: &str, label, autostart| GuestConfig {
         name: name.to_owned(),
         label: LabelId(label),
+        class: class(label),
         autostart,
     };
     MonitorConfig {
@@ -29,6 +36,7 @@ pub(crate) fn config() -> MonitorConfig {
         chord: Chord::default(),
         notice: "A window is not a trusted path".to_owned(),
         footer: "tabard".to_owned(),
+        policy: Policy::default(),
     }
 }
 

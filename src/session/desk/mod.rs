@@ -3,6 +3,7 @@
 
 mod guest;
 mod label;
+mod policy;
 mod report;
 mod table;
 #[cfg(test)]
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tabard_input::Chord;
 use tabard_labels::LabelSet;
-use tabard_trusted_path::LayoutMode;
+use tabard_trusted_path::{LayoutMode, Policy};
 use tabard_view::Scale;
 use toml::de::DeTable;
 
@@ -49,6 +50,8 @@ pub struct Desk {
     pub labels: LabelSet,
     /// The guests in the order of the file.
     pub guests: Vec<GuestSpec>,
+    /// What may flow, beyond what the classes of the labels say.
+    pub policy: Policy,
 }
 
 impl Desk {
@@ -116,6 +119,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     head.finish(report);
     let mut labels = label::read_labels(top, preset.as_ref(), report);
     let guests = guest::read_guests(top, preset.as_ref(), &mut labels, report);
+    let policy = policy::read_policy(top, report);
     if guests.len() > MAX_GUESTS {
         report.fault(
             0,
@@ -132,6 +136,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         scale,
         labels: labels.set,
         guests,
+        policy,
     })
 }
 

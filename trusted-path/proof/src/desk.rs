@@ -1,8 +1,8 @@
 //! The desk under proof: three guests, two of them of incomparable labels, one or two screens.
 
 use tabard_input::{Chord, KeyCode, SourceId};
-use tabard_labels::LabelId;
-use tabard_trusted_path::{Event, GuestConfig, LayoutMode, Monitor, MonitorConfig};
+use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
+use tabard_trusted_path::{Event, GuestConfig, LayoutMode, Monitor, MonitorConfig, Policy};
 use tabard_view::{GuestId, OutputId, Scale, Size};
 
 pub(crate) const ESCAPE: KeyCode = KeyCode(1);
@@ -23,9 +23,15 @@ pub(crate) const SECOND: OutputId = OutputId(1);
 pub(crate) const GUESTS: [GuestId; 3] = [GuestId(0), GuestId(1), GuestId(2)];
 
 pub(crate) fn monitor() -> Option<Monitor> {
-    let guest = |name: &str, label| GuestConfig {
+    // The first is below both others, which are incomparable.
+    let class = |categories| {
+        let secrecy = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
+        AccessClass::new(secrecy, Compartment::BOTTOM)
+    };
+    let guest = |name: &str, label: u8| GuestConfig {
         name: name.to_owned(),
-        label: LabelId(label),
+        label: LabelId(label.into()),
+        class: class(label.into()),
         autostart: true,
     };
     Monitor::new(MonitorConfig {
@@ -34,6 +40,7 @@ pub(crate) fn monitor() -> Option<Monitor> {
         chord: Chord::default(),
         notice: String::new(),
         footer: String::new(),
+        policy: Policy::default(),
     })
     .ok()
 }

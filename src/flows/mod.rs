@@ -1,0 +1,261 @@
+//! `tabard check --flows`: everything that can flow on a desk, where, and why. It asks the very
+//! function that decides while the desk runs, and looks for what several steps could add up to.
+
+mod svg;
+
+use std::fmt::Write as _;
+
+use tabard_labels::{AccessClass, LabelId};
+use tabard_trusted_path::{Authority, Decision, Flow, FlowKind, Reason};
+
+use crate::session::desk::Desk;
+
+pub use svg::draw;
+
+/// Something that holds information: a guest, or what is attached to one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name.
+    pub name: String,
+    /// The label that it wears.
+    pub label: LabelId,
+    /// What it is cleared for.
+    pub class: AccessClass,
+}
+
+/// One way that information can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Index of the holder that it leaves.
+    pub from: usize,
+    /// Index of the holder that it reaches.
+    pub to: usize,
+    /// By what.
+    pub kind: FlowKind,
+    /// What becomes of it.
+    pub decision: Decision,
+}
+
+/// All holders of a desk and the ways between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flows {
+    /// Guests first, in the order of the desk file.
+    pub holders: Vec<Holder>,
+    /// Every pair of guests has one for the clipboard, in the order of the holders.
+    pub edges: Vec<Edge>,
+}
+
+/// Steps that carry information, without a review, where it may not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leak {
+    /// Names of the holders on the way, both ends included.
+    pub path: Vec<String>,
+}
+
+/// Everything that can flow on this desk. The decisions are those of a person who may do all
+/// that anybody on this desk may.
+#[must_use]
+pub fn flows(desk: &Desk) -> Flows {
+    let person = most_powerful(desk);
+    let holder = |name: &str, label| {
+        let class = desk.labels.get(label)?.class;
+        Some(Holder { name: name.to_owned(), label, class })
+    };
+    let holders: Vec<Holder> =
+        desk.guests.iter().filter_map(|guest| holder(&guest.name, guest.label)).collect();
+    let mut edges = Vec::new();
+    for (from, source) in holders.iter().enumerate() {
+        for (to, destination) in holders.iter().enumerate().filter(|(to, _)| *to != from) {
+            let kind = FlowKind::Clipboard;
+            let flow = Flow { kind, source: source.class, destination: destination.class };
+            let decision = desk.policy.decide(&flow, Some(&person));
+            edges.push(Edge { from, to, kind, decision });
+        }
+    }
+    Flows { holders, edges }
+}
+
+fn most_powerful(desk: &Desk) -> Authority {
+    let clearance = tabard_labels::Compartment::TOP;
+    Authority { clearance, downgrade: desk.policy.downgrade }
+}
+
+impl Flows {
+    /// Every shortest way by which information could get, without a review, to a holder that it
+    /// may not flow to. A single edge is such a way too.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<Leak> {
+        let mut leaks = Vec::new();
+        for start in 0..self.holders.len() {
+            let before = self.reach(start);
+            for (end, _) in before.iter().enumerate().filter(|(_, step)| step.is_some()) {
+                let (Some(from), Some(to)) = (self.holders.get(start), self.holders.get(end))
+                else {
+                    continue;
+                };
+                if !from.class.can_flow_to(&to.class) {
+                    leaks.push(Leak { path: self.path(&before, start, end) });
+                }
+            }
+        }
+        leaks
+    }
+
+    /// For each holder, the one before it on a shortest way from `start`; nothing for `start` and
+    /// for what cannot be reached.
+    fn reach(&self, start: usize) -> Vec<Option<usize>> {
+        let mut before = vec![None; self.holders.len()];
+        let mut queue = std::collections::VecDeque::from([start]);
+        while let Some(at) = queue.pop_front() {
+            let open = |edge: &&Edge| edge.from == at && edge.decision == Decision::Allowed;
+            for edge in self.edges.iter().filter(open) {
+                match before.get_mut(edge.to) {
+                    Some(slot) if edge.to != start && slot.is_none() => {
+                        *slot = Some(at);
+                        queue.push_back(edge.to);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        before
+    }
+
+    fn path(&self, before: &[Option<usize>], start: usize, end: usize) -> Vec<String> {
+        let name = |at: usize| self.holders.get(at).map_or(String::new(), |h| h.name.clone());
+        let mut path = vec![name(end)];
+        let mut at = end;
+        while let Some(Some(previous)) = before.get(at).copied() {
+            path.push(name(previous));
+            if previous == start {
+                break;
+            }
+            at = previous;
+        }
+        path.reverse();
+        path
+    }
+
+    /// The table for a terminal: one line for each way, those that are open first.
+    #[must_use]
+    pub fn table(&self, desk: &Desk) -> String {
+        let text = |label| desk.labels.get(label).map_or("", |label| label.text.as_str());
+        let ends = |edge: &Edge| Some((self.holders.get(edge.from)?, self.holders.get(edge.to)?));
+        let full = |holder: &Holder| format!("{} [{}]", holder.name, text(holder.label));
+        let rows: Vec<(&Edge, String, String)> = self
+            .edges
+            .iter()
+            .filter_map(|edge| ends(edge).map(|(from, to)| (edge, full(from), full(to))))
+            .collect();
+        let width = |of: fn(&(&Edge, String, String)) -> usize| rows.iter().map(of).max();
+        let from_width = width(|row| row.1.len()).unwrap_or(0);
+        let to_width = width(|row| row.2.len()).unwrap_or(0);
+        let mut table = String::new();
+        for rank in 0..3 {
+            for (edge, from, to) in rows.iter().filter(|row| order(row.0.decision) == rank) {
+                let (word, why) = words(edge.decision);
+                let kind = edge.kind.name();
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    table,
+                    "  {word:<8} {kind:<12} {from:<from_width$} -> {to:<to_width$}  {why}"
+                );
+            }
+        }
+        table
+    }
+}
+
+fn order(decision: Decision) -> u8 {
+    match decision {
+        Decision::Allowed => 0,
+        Decision::NeedsReview(_) => 1,
+        Decision::Refused(_) => 2,
+    }
+}
+
+/// A decision in a word, and why.
+fn words(decision: Decision) -> (&'static str, String) {
+    let because = |reason: Reason| reason.to_string();
+    match decision {
+        Decision::Allowed => ("allowed", "the destination dominates the source".to_owned()),
+        Decision::NeedsReview(reason) => ("review", because(reason)),
+        Decision::Refused(reason) => ("refused", because(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use tabard_labels::{CategorySet, Compartment, Level};
+
+    fn desk(policy: &str) -> Desk {
+        let text = format!(
+            "[desk]\nname = \"T\"\ntheme = \"us\"\n{policy}\n\
+             [guests.low]\nlabel = \"UNCLASSIFIED\"\nkernel = \"builtin:notepad\"\n\
+             [guests.alpha]\nlabel = \"SECRET//ALPHA\"\nkernel = \"builtin:notepad\"\n\
+             [guests.bravo]\nlabel = \"SECRET//BRAVO\"\nkernel = \"builtin:notepad\"\n"
+        );
+        Desk::parse(&text, Path::new("t.toml")).unwrap()
+    }
+
+    fn words_of(flows: &Flows) -> Vec<(usize, usize, &'static str)> {
+        flows.edges.iter().map(|e| (e.from, e.to, words(e.decision).0)).collect()
+    }
+
+    #[test]
+    fn only_up_is_open_on_a_desk_that_says_nothing() {
+        let found = flows(&desk(""));
+        let open: Vec<_> = words_of(&found).into_iter().filter(|w| w.2 == "allowed").collect();
+        assert_eq!(open, [(0, 1, "allowed"), (0, 2, "allowed")]);
+        assert!(words_of(&found).iter().all(|w| w.2 != "review"));
+    }
+
+    #[test]
+    fn a_downgrader_may_review_down_and_sideways() {
+        let found = flows(&desk("[policy]\ndowngrade = true\n"));
+        let down = words_of(&found).into_iter().filter(|w| w.2 == "review").count();
+        assert_eq!(down, 4);
+        assert_eq!(found.leaks(), []);
+    }
+
+    #[test]
+    fn without_a_clipboard_nothing_flows() {
+        let found = flows(&desk("[policy]\nclipboard = false\ndowngrade = true\n"));
+        assert!(words_of(&found).iter().all(|w| w.2 == "refused"));
+        assert!(found.table(&desk("")).contains("switches the clipboard off"));
+    }
+
+    fn holder(name: &str, level: u8) -> Holder {
+        let secrecy = Compartment::new(Level::new(level), CategorySet::EMPTY);
+        let class = AccessClass::new(secrecy, Compartment::BOTTOM);
+        Holder { name: name.to_owned(), label: LabelId(0), class }
+    }
+
+    #[test]
+    fn steps_that_lead_down_are_found_and_named() {
+        // A shared volume that somebody labelled too low: no step of policy, but a way.
+        let edge = |from, to, decision| Edge { from, to, kind: FlowKind::VolumeWrite, decision };
+        let mut found = Flows {
+            holders: vec![holder("high", 2), holder("shared", 1), holder("low", 0)],
+            edges: vec![edge(2, 1, Decision::Allowed), edge(0, 1, Decision::Allowed)],
+        };
+        assert_eq!(found.leaks().len(), 1);
+        found.edges.push(edge(1, 2, Decision::Allowed));
+        let paths: Vec<_> = found.leaks().into_iter().map(|leak| leak.path.join(" -> ")).collect();
+        assert_eq!(paths, ["high -> shared", "high -> shared -> low", "shared -> low"]);
+    }
+
+    #[test]
+    fn what_needs_a_review_is_no_leak() {
+        let edge = Edge {
+            from: 0,
+            to: 1,
+            kind: FlowKind::Clipboard,
+            decision: Decision::NeedsReview(Reason::Secrecy),
+        };
+        let found = Flows { holders: vec![holder("high", 2), holder("low", 0)], edges: vec![edge] };
+        assert_eq!(found.leaks(), []);
+    }
+}
