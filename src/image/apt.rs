@@ -118,20 +118,81 @@ impl Apt {
             cause: "Its index names no SHA-256 digest".to_owned(),
             next: self.advice(),
         })?;
-        let file = self.cache.join(file_name);
-        if !file.is_file() || tool::sha256(&file)? != sha256 {
+        let package = self.package(file_name, sha256);
+        if !package.file.is_file() || tool::sha256(&package.file)? != package.sha256 {
             tool::output(self.get().args(["download", "--quiet=2", name]))
                 .map_err(|error| self.fault(name, &error))?;
-            if tool::sha256(&file)? != sha256 {
-                return Err(BuildError::Package {
-                    package: name.to_owned(),
-                    cause: format!("{} has another digest than its index says", file.display()),
-                    next: "Delete the file and run this again".to_owned(),
-                });
+            self.check(&package)?;
+        }
+        Ok(package)
+    }
+
+    /// Brings packages and all that they depend on into the cache, without those that `skip`
+    /// names: what an empty system would install, without recommendations. Sorted by name.
+    ///
+    /// # Errors
+    /// As [`Apt::fetch`].
+    pub fn fetch_closure(
+        &self,
+        names: &[&str],
+        skip: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Package>, BuildError> {
+        let empty = self.cache.join("empty-status");
+        fs::write(&empty, "").map_err(|source| BuildError::file(&empty, source))?;
+        let mut ask = self.get();
+        ask.arg(option(&format!("Dir::State::status={}", empty.display())));
+        ask.args(["-oDebug::NoLocking=1", "-oAPT::Install-Recommends=0"]);
+        ask.args(["install", "--yes", "--print-uris"]).args(names);
+        let uris = tool::text(&mut ask).map_err(|error| self.fault(&names.join(" "), &error))?;
+        let all: Vec<&str> = uris.lines().filter_map(name_of).filter(|name| !skip(name)).collect();
+        // Installing names weaker digests than downloading does.
+        let mut ask = self.get();
+        ask.args(["download", "--print-uris"]).args(&all).current_dir("/");
+        let uris = tool::text(&mut ask).map_err(|error| self.fault(&names.join(" "), &error))?;
+        let lines = uris.lines().filter_map(uri_of);
+        let mut packages: Vec<Package> = lines.map(|(name, sha)| self.package(name, sha)).collect();
+        if packages.len() != all.len() || packages.is_empty() {
+            return Err(BuildError::Package {
+                package: names.join(" "),
+                cause: format!("apt names {} digests for {} packages", packages.len(), all.len()),
+                next: self.advice(),
+            });
+        }
+        packages.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut missing = Vec::new();
+        for package in &packages {
+            if !package.file.is_file() || tool::sha256(&package.file)? != package.sha256 {
+                missing.push(package.name.as_str());
             }
         }
-        let version = file_name.split('_').nth(1).unwrap_or_default().replace("%3a", ":");
-        Ok(Package { name: name.to_owned(), version, file, sha256: sha256.to_owned() })
+        if !missing.is_empty() {
+            tool::output(self.get().args(["download", "--quiet=2"]).args(&missing))
+                .map_err(|error| self.fault(&missing.join(" "), &error))?;
+        }
+        for package in packages.iter().filter(|package| missing.contains(&package.name.as_str())) {
+            self.check(package)?;
+        }
+        Ok(packages)
+    }
+
+    /// The package that this file of the cache is, or will be.
+    fn package(&self, file_name: &str, sha256: &str) -> Package {
+        let mut words = file_name.split('_');
+        let name = words.next().unwrap_or_default().to_owned();
+        let version = words.next().unwrap_or_default().replace("%3a", ":");
+        Package { name, version, file: self.cache.join(file_name), sha256: sha256.to_owned() }
+    }
+
+    /// Whether the file is the one that the signed index names.
+    fn check(&self, package: &Package) -> Result<(), BuildError> {
+        if tool::sha256(&package.file)? == package.sha256 {
+            return Ok(());
+        }
+        Err(BuildError::Package {
+            package: package.name.clone(),
+            cause: format!("{} has another digest than its index says", package.file.display()),
+            next: "Delete the file and run this again".to_owned(),
+        })
     }
 
     fn get(&self) -> Command {
@@ -202,6 +263,11 @@ fn kernel_of(record: &str) -> Option<&str> {
         .split([',', '|'])
         .filter_map(|item| item.split_whitespace().next())
         .find(|name| name.starts_with("linux-image-"))
+}
+
+/// The name of the package in a line `'URI' NAME_VERSION_ARCHITECTURE.deb ...`.
+fn name_of(line: &str) -> Option<&str> {
+    line.strip_prefix('\'')?.split_whitespace().nth(1)?.split('_').next()
 }
 
 /// File name and SHA-256 of a line `'URI' NAME SIZE SHA256:DIGEST`.

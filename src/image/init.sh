@@ -42,7 +42,11 @@ if [ -n "$run" ]; then
     echo '::once:/start' > /etc/inittab
 else
     : > /etc/inittab
-    [ -c /dev/tty1 ] && echo 'tty1::respawn:-/bin/sh' >> /etc/inittab
+    if [ -x /bin/tabard-desktop ]; then
+        echo '::respawn:/bin/tabard-desktop' >> /etc/inittab
+    elif [ -c /dev/tty1 ]; then
+        echo 'tty1::respawn:-/bin/sh' >> /etc/inittab
+    fi
     # The port is there even if no device is; only a real one has a type.
     if [ "$(cat /sys/class/tty/ttyS0/type 2>/dev/null || echo 0)" != 0 ]; then
         echo 'ttyS0::respawn:-/bin/sh' >> /etc/inittab

@@ -3,6 +3,7 @@
 
 mod apt;
 mod cpio;
+mod desktop;
 mod manifest;
 mod modules;
 mod tiny;
@@ -45,6 +46,17 @@ struct BuildArgs {
 enum Profile {
     /// A kernel, its modules for Tabard's devices, and busybox: a shell on screen and serial port.
     Tiny,
+    /// The same with an X server, a window manager, terminals, an editor and a small browser.
+    Desktop,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Desktop => "desktop",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -150,9 +162,8 @@ impl BuildError {
 #[must_use]
 pub fn command(args: &ImageArgs) -> ExitCode {
     let ImageCommand::Build(args) = &args.command;
-    let Profile::Tiny = args.profile;
     let release = args.release.map(Release::name);
-    match tiny::build(release, &args.modules, &args.out) {
+    match tiny::build(args.profile, release, &args.modules, &args.out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tabard: {error}");

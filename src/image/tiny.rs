@@ -1,4 +1,5 @@
-//! The smallest useful guest: a stock kernel, the modules for Tabard's devices, and busybox.
+//! The smallest useful guest: a stock kernel, the modules for Tabard's devices, and busybox. The
+//! desktop stands on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Instant;
 use super::apt::{Apt, Package};
 use super::cpio::Archive;
 use super::modules::{self, Modules};
-use super::{BuildError, Progress, manifest, seconds, tool};
+use super::{BuildError, Profile, Progress, desktop, manifest, seconds, tool};
 
 /// Modules that are loaded at the start, in this order, each after what it needs.
 const LOADED: [&str; 11] = [
@@ -37,29 +38,42 @@ const OUTPUTS: [&str; 2] = ["vmlinuz", "initrd"];
 ///
 /// # Errors
 /// [`BuildError`]; what was in `out` before is left as it was.
-pub fn build(release: Option<&str>, extra: &[String], out: &Path) -> Result<(), BuildError> {
+pub fn build(
+    profile: Profile,
+    release: Option<&str>,
+    extra: &[String],
+    out: &Path,
+) -> Result<(), BuildError> {
     let begin = Instant::now();
     let mut progress = Progress::new(4);
     let workshop = Workshop::new(out)?;
     let cache = cache_folder();
-    let (apt, kernel, busybox) = progress.step("packages", || {
+    let (apt, kernel, busybox, desktop) = progress.step("packages", || {
         let apt = match release {
             Some(release) => Apt::release(&cache, release)?,
             None => Apt::host(&cache)?,
         };
         let kernel = apt.fetch(&apt.kernel()?)?;
         let busybox = apt.fetch("busybox-static")?;
-        Ok((apt, kernel, busybox))
+        let desktop = match profile {
+            Profile::Tiny => Vec::new(),
+            Profile::Desktop => desktop::fetch(&apt)?,
+        };
+        Ok((apt, kernel, busybox, desktop))
     })?;
     let version = kernel.name.trim_start_matches("linux-image-").to_owned();
     progress.step(&format!("unpack Linux {version}"), || {
         unpack(&kernel, &workshop.folder("kernel"))?;
-        unpack(&busybox, &workshop.folder("busybox"))
+        unpack(&busybox, &workshop.folder("busybox"))?;
+        desktop.iter().try_for_each(|package| unpack(package, &workshop.folder("desktop")))
     })?;
     let staged = progress.step("modules", || stage_modules(&workshop, &version, extra, &cache))?;
     progress.step("initrd", || {
         let loaded = LOADED.iter().map(|name| (*name).to_owned()).chain(extra.iter().cloned());
-        let archive = archive(&workshop, &staged, &version, &loaded.collect::<Vec<_>>())?;
+        let mut archive = archive(&workshop, &staged, &version, &loaded.collect::<Vec<_>>())?;
+        if !desktop.is_empty() {
+            desktop::add(&mut archive, &workshop.folder("desktop"))?;
+        }
         let plain = workshop.folder("initrd.cpio");
         let file = fs::File::create(&plain).map_err(|source| BuildError::file(&plain, source))?;
         archive
@@ -69,8 +83,8 @@ pub fn build(release: Option<&str>, extra: &[String], out: &Path) -> Result<(), 
         let from = workshop.folder("kernel").join("boot").join(format!("vmlinuz-{version}"));
         let to = workshop.folder("vmlinuz");
         fs::copy(&from, to).map_err(|_| contents(&kernel, "boot/vmlinuz"))?;
-        let text =
-            manifest::text("tiny", apt.name(), &[kernel, busybox], &workshop.path, &OUTPUTS)?;
+        let packages: Vec<Package> = [kernel, busybox].into_iter().chain(desktop).collect();
+        let text = manifest::text(profile.name(), apt.name(), &packages, &workshop.path, &OUTPUTS)?;
         let path = workshop.folder("manifest.toml");
         fs::write(&path, text).map_err(|source| BuildError::file(&path, source))?;
         for name in OUTPUTS.iter().chain(&["manifest.toml"]) {
