@@ -24,7 +24,16 @@ use crate::memory::GuestRam;
 pub const RSDP: u64 = 0xe_0000;
 const TABLES: u64 = 0xe_0040;
 /// Tables end here, so that no list of devices grows into the kernel.
-const TABLES_END: u64 = 0x10_0000;
+const TABLES_END: u64 = RESET_VECTOR;
+/// Where a PC's firmware starts. A Linux that has no EFI but reduced hardware does not try the
+/// reset register at a reboot: it goes back to real mode and jumps here (`reboot_init` and
+/// `machine_real_restart` in Linux's `arch/x86/kernel/reboot.c`).
+const RESET_VECTOR: u64 = 0xf_fff0;
+/// `mov dx, RESET; mov al, RESET_VALUE; out dx, al; hlt; jmp` to the `hlt`.
+const RESET_CODE: [u8; 9] = {
+    let [low, high] = RESET.to_le_bytes();
+    [0xba, low, high, 0xb0, RESET_VALUE, 0xee, 0xf4, 0xeb, 0xfd]
+};
 
 /// Sleep control register: `SLP_TYP` in bits 2 to 4, `SLP_EN` in bit 5 (ACPI 6.5, 4.8.3.7).
 pub const SLEEP_CONTROL: u16 = 0x600;
@@ -67,6 +76,7 @@ pub struct Announced {
 /// # Errors
 /// If they do not fit below 1 MiB.
 pub fn write(ram: &GuestRam, vcpus: u8, devices: &[Announced]) -> Result<(), GuestMemoryError> {
+    ram.write_slice(&RESET_CODE, GuestAddress(RESET_VECTOR))?;
     let mut place = TABLES;
     let dsdt_at = put(ram, &mut place, &dsdt(devices))?;
     let fadt_at = put(ram, &mut place, &fadt(dsdt_at))?;
@@ -232,6 +242,15 @@ mod tests {
             .map(|table| table[..4].to_vec())
             .collect();
         assert_eq!(names, vec![b"FACP".to_vec(), b"APIC".to_vec()]);
+    }
+
+    #[test]
+    fn a_jump_to_the_reset_vector_writes_the_reset_register() {
+        let ram = allocate(16).unwrap();
+        write(&ram, 1, &[]).unwrap();
+        let mut code = [0; 6];
+        ram.read_slice(&mut code, GuestAddress(0xf_fff0)).unwrap();
+        assert_eq!(code, [0xba, 0x02, 0x06, 0xb0, 1, 0xee]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod boot;
 mod bus;
 mod cpu;
 pub mod devices;
+mod disks;
 mod jail;
 mod kick;
 mod machine;

@@ -1,6 +1,7 @@
 //! One virtual machine: memory, interrupt controllers, devices, processors. A reset makes a new
 //! one, so nothing of the old guest can be left in KVM or in a device.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kvm_bindings::{
@@ -25,6 +26,7 @@ use crate::devices::gpu::Gpu;
 use crate::devices::input::{Input, Kind};
 use crate::devices::rng::Rng;
 use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
+use crate::disks::Disks;
 use crate::memory::{self, GuestRam};
 use crate::serial_log::SerialLog;
 use crate::setup::Volume;
@@ -35,7 +37,7 @@ use crate::vcpu::{Mailbox, Processors};
 pub const MAX_VOLUMES: usize = 8;
 
 /// Devices that every machine has, in the first slots.
-const FIXED_DEVICES: usize = 5;
+pub const FIXED_DEVICES: usize = 5;
 
 /// Queues of each device in slot order: gpu, keyboard, pointer, rng, console, volumes.
 pub const QUEUES: [usize; FIXED_DEVICES + MAX_VOLUMES] = [2, 2, 2, 1, 6, 1, 1, 1, 1, 1, 1, 1, 1];
@@ -82,7 +84,9 @@ pub struct Blueprint {
 /// threads before the machine, the machine before its memory.
 pub struct Machine {
     processors: Option<Processors>,
+    disks: Option<Disks>,
     vcpus: Vec<VcpuFd>,
+    volumes: Vec<(Shared<Block>, EventFd)>,
     /// The ports and registers.
     pub bus: Arc<Bus>,
     /// The display.
@@ -136,12 +140,22 @@ impl Machine {
         let console = share(Console::default(), pin()?, &ram);
         let mut slots: Vec<Arc<Mutex<dyn Slot>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, console.clone()];
+        let mut blocks = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
             let file = volume.file.try_clone().map_err(device_error)?;
-            let block = Block::new(file, volume.read_only, index).map_err(device_error)?;
-            slots.push(share(block, pin()?, &ram));
+            let overlay = volume.overlay.as_ref().map(File::try_clone).transpose();
+            let overlay = overlay.map_err(device_error)?;
+            let block = Block::new(file, overlay, volume.read_only, index);
+            let block = share(block.map_err(device_error)?, pin()?, &ram);
+            slots.push(block.clone());
+            blocks.push(block);
         }
         let places = connect(&vm, &slots, &blueprint.notifiers)?;
+        let mut volumes = Vec::new();
+        for (block, place) in blocks.into_iter().zip(places.iter().skip(FIXED_DEVICES)) {
+            // A volume has one queue, so its descriptor is the one that wakes the device.
+            volumes.push((block, place.wake.try_clone().map_err(device_error)?));
+        }
         let lines = Lines {
             serial: line(&vm, COM1_GSI)?,
             events: line(&vm, acpi::EVENT_GSI)?,
@@ -159,9 +173,12 @@ impl Machine {
                 .map_err(kvm_error)?;
             vcpus.push(vcpu);
         }
+        let (processors, disks) = (None, None);
         Ok(Self {
-            processors: None,
+            processors,
+            disks,
             vcpus,
+            volumes,
             bus,
             gpu,
             keyboard,
@@ -178,6 +195,10 @@ impl Machine {
     /// # Errors
     /// `Device` when the threads cannot be had.
     pub fn start(&mut self, mailbox: &Mailbox) -> Result<(), BootError> {
+        let volumes = std::mem::take(&mut self.volumes);
+        if !volumes.is_empty() {
+            self.disks = Some(Disks::start(volumes).map_err(device_error)?);
+        }
         let vcpus = std::mem::take(&mut self.vcpus);
         let processors = Processors::start(vcpus, &self.bus, mailbox).map_err(device_error)?;
         self.processors = Some(processors);

@@ -14,7 +14,7 @@ use crate::boot::BootError;
 use crate::devices::console::CONTROL_TO_GUEST;
 use crate::devices::input::{Input, Report};
 use crate::devices::transport::Slot;
-use crate::machine::{AGENT_QUEUE, Blueprint, Machine, QUEUES, Shared, lock};
+use crate::machine::{AGENT_QUEUE, Blueprint, FIXED_DEVICES, Machine, QUEUES, Shared, lock};
 use crate::outbox::Outbox;
 use crate::ports::i8042::I8042;
 use crate::setup::Setup;
@@ -161,9 +161,13 @@ impl Watch {
         let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
         watch(wake.as_raw_fd(), TOKEN_PROCESSORS)?;
         let mut notifiers = Vec::new();
+        // Those of the volumes are waited for by the thread that serves them.
+        let own = QUEUES.iter().take(FIXED_DEVICES).sum();
         for token in (0u64..).take(QUEUES.iter().sum()) {
             let notifier = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
-            watch(notifier.as_raw_fd(), token)?;
+            if usize::try_from(token).is_ok_and(|token| token < own) {
+                watch(notifier.as_raw_fd(), token)?;
+            }
             notifiers.push(notifier);
         }
         Ok(Self { epoll, wake, notifiers })
@@ -355,7 +359,8 @@ impl Session {
             | ToVmm::Initrd
             | ToVmm::CommandLine
             | ToVmm::SerialLog { .. }
-            | ToVmm::Volume { .. } => match &mut self.phase {
+            | ToVmm::Volume { .. }
+            | ToVmm::Overlay => match &mut self.phase {
                 Phase::Setup(setup) if self.surface.is_none() => Ok(setup.take(message, fd)?),
                 _ => Err(protocol()),
             },

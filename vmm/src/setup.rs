@@ -47,6 +47,8 @@ pub struct Volume {
     pub file: File,
     /// Whether the guest may only read.
     pub read_only: bool,
+    /// Where what it writes goes instead, if that is to be forgotten.
+    pub overlay: Option<File>,
 }
 
 /// Everything but the surface.
@@ -79,7 +81,14 @@ impl Setup {
             (message, self.stage, self.volumes.len() < MAX_VOLUMES)
         {
             let file = File::from(fd.ok_or_else(out_of_order)?);
-            self.volumes.push(Volume { file, read_only });
+            self.volumes.push(Volume { file, read_only, overlay: None });
+            return Ok(());
+        }
+        if let (ToVmm::Overlay, Some(volume)) = (message, self.volumes.last_mut())
+            && volume.read_only
+        {
+            volume.overlay = Some(File::from(fd.ok_or_else(out_of_order)?));
+            volume.read_only = false;
             return Ok(());
         }
         let (stage, earliest) = match message {
@@ -200,6 +209,18 @@ mod tests {
             setup.take(volume, null()).unwrap();
         }
         assert_eq!(setup.take(volume, null()), Err(out_of_order()));
+    }
+
+    #[test]
+    fn an_overlay_belongs_to_the_read_only_volume_before_it() {
+        let null = || Some(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let mut setup = Setup { stage: Stage::SerialLog, ..Default::default() };
+        assert_eq!(setup.take(ToVmm::Overlay, null()), Err(out_of_order()));
+        setup.take(ToVmm::Volume { read_only: false }, null()).unwrap();
+        assert_eq!(setup.take(ToVmm::Overlay, null()), Err(out_of_order()));
+        setup.take(ToVmm::Volume { read_only: true }, null()).unwrap();
+        setup.take(ToVmm::Overlay, null()).unwrap();
+        assert_eq!(setup.take(ToVmm::Overlay, null()), Err(out_of_order()));
     }
 
     #[test]

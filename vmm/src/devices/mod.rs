@@ -66,6 +66,9 @@ pub trait Device: Send {
     /// Writes to the configuration space; what is read-only is left alone.
     fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
 
+    /// The driver has settled on these features of those that were offered.
+    fn accept(&mut self, _features: u64) {}
+
     /// Serves a queue for one bounded turn.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Takes descriptor chains from a virtqueue with every bound checked.
 
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT, Reader, Writer};
+use vm_memory::GuestAddress;
 
 use super::{DeviceError, MAX_QUEUE_SIZE};
 use crate::memory::GuestRam;
@@ -25,6 +26,24 @@ pub(crate) fn next<'a>(
 ) -> Result<Option<Request<'a>>, DeviceError> {
     let chain = queue.iter(ram).map_err(|_| DeviceError::Queue)?.next();
     chain.map(|chain| request(chain, ram)).transpose()
+}
+
+/// As [`next()`], with the pieces of the room for the answer: for an answer that comes later, when
+/// the guest's memory has to be looked up again.
+///
+/// # Errors
+/// As [`next()`].
+#[expect(clippy::type_complexity, reason = "each part is named where it is used")]
+pub(crate) fn next_with_room<'a>(
+    queue: &mut Queue,
+    ram: &'a GuestRam,
+) -> Result<Option<(Request<'a>, Vec<(GuestAddress, u32)>)>, DeviceError> {
+    let chain = queue.iter(ram).map_err(|_| DeviceError::Queue)?.next();
+    let Some(chain) = chain else { return Ok(None) };
+    let limit = usize::from(MAX_QUEUE_SIZE);
+    let pieces = chain.clone().writable().take(limit);
+    let room = pieces.map(|piece| (piece.addr(), piece.len())).collect();
+    Ok(Some((request(chain, ram)?, room)))
 }
 
 fn request<'a>(

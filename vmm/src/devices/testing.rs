@@ -128,6 +128,13 @@ impl<D: Device> Driver<D> {
 
     /// Sends a request with room for an answer and returns the answer.
     pub fn request(&mut self, queue: u64, request: &[u8], room: u32) -> Vec<u8> {
+        let before = self.ask(queue, request, room);
+        while self.transport.serve(queue as usize) {}
+        self.answer(queue, before)
+    }
+
+    /// Puts a request with room for an answer into the ring; returns how many were answered.
+    pub fn ask(&mut self, queue: u64, request: &[u8], room: u32) -> u16 {
         self.ram.write_slice(request, GuestAddress(BUFFERS)).unwrap();
         self.descriptor(queue, 0, BUFFERS, request.len() as u32, 1, 1);
         self.descriptor(queue, 1, BUFFERS + 0x10_0000, room, 2, 0);
@@ -136,7 +143,11 @@ impl<D: Device> Driver<D> {
         }
         let before = self.used_index(queue);
         self.offer(queue, 0);
-        while self.transport.serve(queue as usize) {}
+        before
+    }
+
+    /// The answer that came after so many; empty if there is none.
+    pub fn answer(&mut self, queue: u64, before: u16) -> Vec<u8> {
         if self.used_index(queue) == before {
             return Vec::new();
         }

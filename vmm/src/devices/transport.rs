@@ -176,6 +176,8 @@ impl<D: Device, T: Trigger> Transport<D, T> {
             if unknown != 0 || self.driver_features & FEATURE_VERSION_1 == 0 {
                 // Leaving the bit clear is the refusal (virtio 1.2, 3.1.1).
                 added &= !STATUS_FEATURES_OK;
+            } else {
+                self.device.accept(self.driver_features);
             }
         }
         // A driver must not clear a bit; those that it "clears" stay.

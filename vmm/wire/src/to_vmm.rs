@@ -7,7 +7,7 @@ use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
 /// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
 /// (`SCM_RIGHTS`), all others none.
 ///
-/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, `Volume`*, `Surface`, then
+/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, (`Volume`, `Overlay`?)*, `Surface`, then
 /// `Load` (answered by `Loaded` or `Failed`), then `Boot` (answered by `Running` or `Failed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToVmm {
@@ -96,6 +96,10 @@ pub enum ToVmm {
         /// Its bytes, 1..=[`crate::AGENT_BUFFER_BYTES`].
         bytes: u32,
     },
+    /// *fd*: a memfd for what the guest writes to the volume sent just before, which was read-only
+    /// and is now writable for the guest; the image stays as it is. Its size is the most that the
+    /// guest can write; each start and reset of the machine empties it.
+    Overlay,
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -129,6 +133,7 @@ impl ToVmm {
             Self::AgentBuffer => Writer::new(20),
             Self::AgentTaken => Writer::new(21),
             Self::AgentFrame { bytes } => Writer::new(22).u32(bytes),
+            Self::Overlay => Writer::new(30),
         }
         .done()
     }
@@ -193,6 +198,7 @@ impl ToVmm {
             20 => Self::AgentBuffer,
             21 => Self::AgentTaken,
             22 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
+            30 => Self::Overlay,
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -213,6 +219,7 @@ impl ToVmm {
                 | Self::Volume { .. }
                 | Self::AgentBuffer
                 | Self::AgentFrame { .. }
+                | Self::Overlay
         )
     }
 }
@@ -224,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_volume_comes_back_as_it_was_sent() {
-        for read_only in [false, true] {
-            let message = ToVmm::Volume { read_only };
+        let volume = |read_only| ToVmm::Volume { read_only };
+        for message in [volume(false), volume(true), ToVmm::Overlay] {
             assert_eq!(ToVmm::decode(&message.encode()), Ok(message));
             assert!(message.carries_descriptor());
         }

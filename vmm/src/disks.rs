@@ -1,0 +1,99 @@
+//! The thread that waits for disks, so that the session's never does: keys, the pause and the end
+//! of a guest come through while the slowest disk is at work.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::devices::Trigger;
+use crate::devices::block::{Block, Job};
+use crate::devices::transport::{Slot, Transport};
+use crate::machine::{Shared, lock};
+
+/// It holds no data of a request on its stack.
+const STACK_BYTES: usize = 128 << 10;
+const TOKEN_END: u64 = u64::MAX;
+
+/// The thread. Dropping it ends it, after the request that it is at.
+pub struct Disks {
+    end: EventFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Disks {
+    /// Starts to serve these volumes, each with the descriptor that its driver writes.
+    ///
+    /// # Errors
+    /// When the thread or a descriptor cannot be had.
+    pub fn start(volumes: Vec<(Shared<Block>, EventFd)>) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        let watch =
+            |fd, token| epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(EventSet::IN, token));
+        let end = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
+        watch(end.as_raw_fd(), TOKEN_END)?;
+        for (token, (_, notifier)) in (0u64..).zip(&volumes) {
+            watch(notifier.as_raw_fd(), token)?;
+        }
+        let thread = std::thread::Builder::new().name("disks".to_owned()).stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || serve(&epoll, &volumes))?;
+        Ok(Self { end, thread: Some(thread) })
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        let _pending = self.end.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Runs one request of each volume in turn until it is told to end.
+fn serve(epoll: &Epoll, volumes: &[(Shared<Block>, EventFd)]) {
+    let mut jobs: Vec<Option<Job>> = volumes.iter().map(|_| None).collect();
+    loop {
+        let idle = jobs.iter().all(Option::is_none);
+        let mut events = [EpollEvent::default(); 16];
+        let count = match epoll.wait(if idle { -1 } else { 0 }, &mut events) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            // Nothing can be waited for any more; the guest's requests stay unanswered.
+            Err(_) => return,
+        };
+        for event in events.iter().take(count) {
+            let index = match event.data() {
+                TOKEN_END => return,
+                token => usize::try_from(token).unwrap_or(usize::MAX),
+            };
+            let (Some((volume, notifier)), Some(job)) = (volumes.get(index), jobs.get_mut(index))
+            else {
+                continue;
+            };
+            let _count = notifier.read();
+            if job.is_none() {
+                *job = next(volume, None);
+            }
+        }
+        for ((volume, _), slot) in volumes.iter().zip(&mut jobs) {
+            if let Some(mut job) = slot.take() {
+                job.run();
+                *slot = next(volume, Some(job));
+            }
+        }
+    }
+}
+
+/// Answers the request that is done and takes the next.
+fn next<T: Trigger>(volume: &Mutex<Transport<Block, T>>, done: Option<Job>) -> Option<Job> {
+    let mut volume = lock(volume);
+    if let Some(done) = done {
+        volume.device().finish(done);
+    }
+    volume.serve(0);
+    volume.device().take_job()
+}
