@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::flows;
-use crate::session::desk::Desk;
+use crate::session::desk::{Access, Attachment, Desk};
 use crate::session::{check_guests, open_kvm, vmm_program};
 
 /// Arguments of `tabard check`.
@@ -60,6 +60,7 @@ pub fn command(args: &CheckArgs) -> ExitCode {
             if guest.autostart { "" } else { ", started by hand" }
         );
     }
+    print_volumes(&desk);
     println!("  {} opens the trusted screen", desk.sak);
     show_flows(args, &desk)
 }
@@ -86,4 +87,23 @@ fn show_flows(args: &CheckArgs, desk: &Desk) -> ExitCode {
         );
     }
     if leaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+/// Says who may do what with which volume.
+fn print_volumes(desk: &Desk) {
+    for (index, volume) in desk.volumes.iter().enumerate() {
+        let label = desk.labels.get(volume.label).map_or("", |label| label.text.as_str());
+        println!("  volume {:<13} {:<28} {}", volume.name, label, volume.path.display());
+        for guest in &desk.guests {
+            let words = match guest.volumes.iter().find(|one| one.volume == index) {
+                Some(Attachment { access: Access::Write, .. }) => "reads and writes it",
+                Some(Attachment { access: Access::Read, .. }) => "reads it",
+                Some(Attachment { access: Access::Copy, .. }) => {
+                    "reads it; what it writes vanishes when it stops"
+                }
+                None => continue,
+            };
+            println!("    {} {words}", guest.name);
+        }
+    }
 }

@@ -11,7 +11,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tabard_wire::{SurfaceGeometry, ToVmm};
 
 use super::channel::{Channel, NotReading};
+use super::desk::Access;
 use super::image::Images;
+use super::volume::Volume;
 
 /// Why a guest's process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,8 @@ pub(crate) struct MachineSpec {
     pub(crate) vcpus: u8,
     /// Kernel, initrd and command line.
     pub(crate) images: Images,
+    /// Its disks.
+    pub(crate) volumes: Vec<Volume>,
     /// Where its first serial port goes.
     pub(crate) serial_log: PathBuf,
     /// After so many bytes the rest is dropped.
@@ -131,6 +135,13 @@ impl GuestProcess {
             ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes },
             OwnedFd::from(serial),
         )?;
+        for volume in &spec.volumes {
+            let read_only = volume.access != Access::Write;
+            wire.send_with(ToVmm::Volume { read_only }, volume.image()?)?;
+            if volume.access == Access::Copy {
+                wire.send_with(ToVmm::Overlay, volume.overlay(spec.memory_mib)?)?;
+            }
+        }
         Ok(process)
     }
 

@@ -15,6 +15,7 @@ use super::image::Images;
 use super::preflight;
 use super::process::{MachineSpec, ProcessError, open_kvm};
 use super::run::Session;
+use super::volume::{self, Volume};
 
 /// Serial output kept of one guest, in bytes; a guest that prints for ever fills no disk.
 const SERIAL_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -101,12 +102,12 @@ pub fn vmm_program() -> Result<PathBuf, StartError> {
     if program.is_file() { Ok(program) } else { Err(StartError::NoProgram(program)) }
 }
 
-/// Opens every guest's images and, with a program and KVM, lets each kernel be loaded once.
+/// Opens every guest's images and volumes and, with a program and KVM, lets each kernel be loaded once.
 ///
 /// # Errors
 /// [`StartError::Guests`], with every guest's fault.
 pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<(), StartError> {
-    load_all(desk, Path::new("/"), loader).map(|_| ())
+    load_all(desk, Path::new("/"), loader, false).map(|_| ())
 }
 
 /// Makes a session that is ready to run, and its monitor.
@@ -115,7 +116,7 @@ pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<()
 /// [`StartError`]; nothing is left running then.
 pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let kvm = open_kvm()?;
-    let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)))?;
+    let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)), true)?;
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let guests = if desk.guests.len() == 1 { "guest" } else { "guests" };
@@ -153,11 +154,15 @@ fn load_all(
     desk: &Desk,
     logs: &Path,
     loader: Option<(&Path, &OwnedFd)>,
+    lock: bool,
 ) -> Result<Vec<MachineSpec>, StartError> {
     let mut specs = Vec::new();
-    let mut faults = Vec::new();
+    let mut faults = volume::check(desk).err().unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(StartError::Guests { file: desk.file.clone(), faults });
+    }
     for guest in &desk.guests {
-        let mut spec = match open(desk, guest) {
+        let mut spec = match open(desk, guest, lock) {
             Ok(spec) => spec,
             Err(cause) => {
                 faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
@@ -181,10 +186,13 @@ fn load_all(
     }
 }
 
-fn open(desk: &Desk, guest: &GuestSpec) -> Result<MachineSpec, String> {
+fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, String> {
     let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
         .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
+    let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, lock));
+    let volumes: Result<Vec<_>, _> = volumes.collect();
     Ok(MachineSpec {
+        volumes: volumes.map_err(|error| error.to_string())?,
         name: guest.name.clone(),
         memory_mib: guest.memory_mib,
         vcpus: guest.vcpus,

@@ -7,6 +7,7 @@ use tabard_labels::{LabelId, Preset};
 use super::label::Labels;
 use super::report::{Report, chain};
 use super::table::{Placed, Table};
+use super::volume::{Attach, Attachment};
 
 /// Longest name of a guest, in characters: it must fit into a banner beside its marking.
 const MAX_NAME_CHARS: usize = 32;
@@ -32,6 +33,8 @@ pub struct GuestSpec {
     pub memory_mib: u32,
     /// Virtual processors, 1..=64.
     pub vcpus: u8,
+    /// Its disks, in the order in which it sees them; at most 8.
+    pub volumes: Vec<Attachment>,
     /// Whether it starts with the desk.
     pub autostart: bool,
     /// Line of its name in the desk file, from 1.
@@ -43,6 +46,7 @@ pub(super) fn read_guests(
     top: &mut Table<'_, '_>,
     preset: Option<&Preset>,
     labels: &mut Labels,
+    attach: Attach<'_>,
     report: &mut Report<'_>,
 ) -> Vec<GuestSpec> {
     let mut guests: Vec<GuestSpec> = Vec::new();
@@ -56,7 +60,7 @@ pub(super) fn read_guests(
     }
     for (name, mut table) in tables {
         check_name(&name, &guests, report);
-        let guest = read_guest(name, &mut table, preset, labels, report);
+        let guest = read_guest(name, &mut table, preset, labels, attach, report);
         table.finish(report);
         guests.extend(guest);
     }
@@ -93,6 +97,7 @@ fn read_guest(
     table: &mut Table<'_, '_>,
     preset: Option<&Preset>,
     labels: &mut Labels,
+    attach: Attach<'_>,
     report: &mut Report<'_>,
 ) -> Option<GuestSpec> {
     let label = table.string(report, "label", "\"LEVEL\"");
@@ -102,6 +107,9 @@ fn read_guest(
     let memory = table.string(report, "memory", "\"256M\" or \"2G\"");
     let vcpus = table.integer(report, "vcpus", 1..=64);
     let autostart = table.boolean(report, "autostart");
+    let names = table.strings(report, "volumes");
+    let disposable = table.boolean(report, "disposable");
+    let disposable = disposable.is_some_and(|disposable| disposable.value);
     let cmdline = cmdline.map_or_else(String::new, |cmdline| {
         let printable = cmdline.value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if cmdline.value.len() > MAX_CMDLINE_BYTES || !printable {
@@ -137,10 +145,14 @@ fn read_guest(
     if kernel.is_none() {
         missing("kernel", "\"builtin:notepad\", or the path of a kernel");
     }
-    let label = label.and_then(|label| labels.find(&label, preset, report));
+    let label = label.and_then(|label| labels.find(&label, preset, report))?;
+    let volumes = names.map_or_else(Vec::new, |names| {
+        attach.attach((&name.value, label), &names, disposable, &labels.set, report)
+    });
     Some(GuestSpec {
         name: name.value,
-        label: label?,
+        label,
+        volumes,
         kernel: kernel?.value,
         initrd: initrd.map(|path| PathBuf::from(path.value)),
         cmdline,

@@ -8,6 +8,9 @@ mod report;
 mod table;
 #[cfg(test)]
 mod tests;
+mod volume;
+#[cfg(test)]
+mod volume_tests;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +26,7 @@ use table::Table;
 
 pub use guest::GuestSpec;
 pub use report::{DeskFaults, Fault};
+pub use volume::{Access, Attachment, VolumeSpec};
 
 /// The chord that opens the trusted screen unless the desk file says otherwise.
 pub const DEFAULT_SAK: &str = "Ctrl+Alt+Escape";
@@ -48,6 +52,8 @@ pub struct Desk {
     pub scale: Option<Scale>,
     /// Every label that a guest wears.
     pub labels: LabelSet,
+    /// The volumes in the order of the file.
+    pub volumes: Vec<VolumeSpec>,
     /// The guests in the order of the file.
     pub guests: Vec<GuestSpec>,
     /// What may flow, beyond what the classes of the labels say.
@@ -118,8 +124,11 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     let preset = label::read_preset(&mut head, report);
     head.finish(report);
     let mut labels = label::read_labels(top, preset.as_ref(), report);
-    let guests = guest::read_guests(top, preset.as_ref(), &mut labels, report);
     let policy = policy::read_policy(top, report);
+    let volumes = volume::read_volumes(top, preset.as_ref(), &mut labels, report);
+    let attach = volume::Attach { volumes: &volumes, policy: &policy };
+    let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
+    volume::refuse_two_writers(&guests, &volumes, report);
     if guests.len() > MAX_GUESTS {
         report.fault(
             0,
@@ -135,6 +144,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         sak: sak?,
         scale,
         labels: labels.set,
+        volumes,
         guests,
         policy,
     })

@@ -51,7 +51,16 @@ impl<'t> Report<'t> {
 
     /// Notes a fault at this byte of the file.
     pub(super) fn fault(&mut self, at: usize, cause: impl Into<String>, next: impl Into<String>) {
-        let line = self.line(at);
+        self.fault_on_line(self.line(at), cause, next);
+    }
+
+    /// As [`Report::fault`], on a line from 1.
+    pub(super) fn fault_on_line(
+        &mut self,
+        line: usize,
+        cause: impl Into<String>,
+        next: impl Into<String>,
+    ) {
         // The cause may quote the file: escape what could forge a line or look like another
         // letter.
         let cause = cause

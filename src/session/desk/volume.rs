@@ -1,0 +1,228 @@
+//! The volumes of a desk file, and which guest may do what with them.
+
+use std::path::PathBuf;
+
+use tabard_labels::{LabelId, LabelSet, Preset};
+use tabard_trusted_path::{Decision, Flow, FlowKind, Policy};
+
+use super::guest::GuestSpec;
+use super::label::Labels;
+use super::report::{Report, chain};
+use super::table::{Placed, Table};
+
+/// Volumes of one guest: a machine has so many places for disks.
+const MAX_VOLUMES_OF_A_GUEST: usize = 8;
+
+/// One volume, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Its name in the desk file.
+    pub name: String,
+    /// The raw image, relative to the desk file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub label: LabelId,
+    /// Whether every guest may only read it.
+    pub read_only: bool,
+    /// Line of its name in the desk file, from 1.
+    pub line: usize,
+}
+
+/// What a guest may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read it; the image is opened so, and the guest is told.
+    Read,
+    /// Read and write it.
+    Write,
+    /// Read it, and write to a copy that is forgotten when the guest stops.
+    Copy,
+}
+
+/// A volume of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its place in the desk's list of volumes.
+    pub volume: usize,
+    /// What the guest may do with it.
+    pub access: Access,
+}
+
+/// Reads every `[volumes.NAME]`.
+pub(super) fn read_volumes(
+    top: &mut Table<'_, '_>,
+    preset: Option<&Preset>,
+    labels: &mut Labels,
+    report: &mut Report<'_>,
+) -> Vec<VolumeSpec> {
+    let mut volumes = Vec::new();
+    for (name, mut table) in top.tables(report, "volumes") {
+        let volume = read_volume(name, &mut table, preset, labels, report);
+        table.finish(report);
+        volumes.extend(volume);
+    }
+    volumes
+}
+
+fn read_volume(
+    name: Placed<String>,
+    table: &mut Table<'_, '_>,
+    preset: Option<&Preset>,
+    labels: &mut Labels,
+    report: &mut Report<'_>,
+) -> Option<VolumeSpec> {
+    if let Err(error) = tabard_labels::check_text(&name.value) {
+        report.fault(
+            name.at,
+            format!("The volume name {:?} cannot be used: {}", name.value, chain(&error)),
+            "Use a short name of printable ASCII characters",
+        );
+    }
+    let path = table.string(report, "path", "\"disk.img\"");
+    let label = table.string(report, "label", "\"LEVEL\"");
+    let mode = table.string(report, "mode", "\"read-write\" or \"read-only\"");
+    let read_only = match mode.as_ref().map(|mode| mode.value.as_str()) {
+        None | Some("read-write") => false,
+        Some("read-only") => true,
+        Some(other) => {
+            report.fault(
+                mode.as_ref().map_or(0, |mode| mode.at),
+                format!("There is no mode {other:?}"),
+                "Write mode = \"read-write\", or \"read-only\" for what no guest may write",
+            );
+            return None;
+        }
+    };
+    for (key, is_missing, example) in
+        [("path", path.is_none(), "\"disk.img\""), ("label", label.is_none(), "\"LEVEL\"")]
+    {
+        if is_missing {
+            report.fault(
+                table.at(),
+                format!("Volume {:?} has no {key}", name.value),
+                format!("Write {key} = {example}"),
+            );
+        }
+    }
+    let label = label.and_then(|label| labels.find(&label, preset, report));
+    Some(VolumeSpec {
+        line: report.line(name.at),
+        name: name.value,
+        path: PathBuf::from(path?.value),
+        label: label?,
+        read_only,
+    })
+}
+
+/// What decides which volumes a guest gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attach<'d> {
+    pub(super) volumes: &'d [VolumeSpec],
+    pub(super) policy: &'d Policy,
+}
+
+impl Attach<'_> {
+    /// What a guest with this label does with the volumes that it names.
+    pub(super) fn attach(
+        &self,
+        guest: (&str, LabelId),
+        names: &Placed<Vec<String>>,
+        disposable: bool,
+        labels: &LabelSet,
+        report: &mut Report<'_>,
+    ) -> Vec<Attachment> {
+        let mut attached: Vec<Attachment> = Vec::new();
+        let mut fault = |cause: String, next: &str| report.fault(names.at, cause, next);
+        if names.value.len() > MAX_VOLUMES_OF_A_GUEST {
+            fault(
+                format!("Guest {:?} has {} volumes", guest.0, names.value.len()),
+                &format!("A guest has at most {MAX_VOLUMES_OF_A_GUEST}"),
+            );
+        }
+        for name in &names.value {
+            let Some((index, volume)) =
+                self.volumes.iter().enumerate().find(|(_, volume)| volume.name == *name)
+            else {
+                fault(
+                    format!("There is no good volume {name:?}"),
+                    "Write [volumes.NAME] with path = \"disk.img\" and label = \"LEVEL\"",
+                );
+                continue;
+            };
+            if attached.iter().any(|other| other.volume == index) {
+                fault(format!("Guest {:?} has the volume {name:?} twice", guest.0), "Name it once");
+                continue;
+            }
+            match self.access(guest.1, volume, disposable, labels) {
+                Ok(access) => attached.push(Attachment { volume: index, access }),
+                Err(reason) => {
+                    let text = |id| labels.get(id).map_or("", |label| label.text.as_str());
+                    fault(
+                        format!(
+                            "Guest {:?} is {} and may neither read nor write the volume {name:?}, \
+                             which is {}: {reason}",
+                            guest.0,
+                            text(guest.1),
+                            text(volume.label)
+                        ),
+                        "Give the guest a label that dominates the volume's, or take the volume \
+                         from its list",
+                    );
+                }
+            }
+        }
+        attached
+    }
+
+    /// Write what is of exactly one's own class, read what one's class dominates, nothing else,
+    /// as the VAX security kernel attached its volumes. What is written to a copy that vanishes
+    /// flows nowhere, so reading is enough for it.
+    fn access(
+        &self,
+        guest: LabelId,
+        volume: &VolumeSpec,
+        disposable: bool,
+        labels: &LabelSet,
+    ) -> Result<Access, String> {
+        let class = |id| labels.get(id).map(|label| label.class).ok_or("it has no label");
+        let (guest, class) = (class(guest)?, class(volume.label)?);
+        let decide = |kind, source, destination| match self
+            .policy
+            .decide(&Flow { kind, source, destination }, None)
+        {
+            Decision::Allowed => Ok(()),
+            Decision::NeedsReview(reason) | Decision::Refused(reason) => Err(reason.to_string()),
+        };
+        decide(FlowKind::VolumeRead, class, guest)?;
+        Ok(match (volume.read_only, disposable) {
+            (true, _) => Access::Read,
+            (false, true) => Access::Copy,
+            (false, false) if decide(FlowKind::VolumeWrite, guest, class).is_ok() => Access::Write,
+            (false, false) => Access::Read,
+        })
+    }
+}
+
+/// Refuses two writers of one volume: each would destroy what the other does.
+pub(super) fn refuse_two_writers(
+    guests: &[GuestSpec],
+    volumes: &[VolumeSpec],
+    report: &mut Report<'_>,
+) {
+    for (index, volume) in volumes.iter().enumerate() {
+        let writes = |guest: &&GuestSpec| {
+            guest.volumes.contains(&Attachment { volume: index, access: Access::Write })
+        };
+        let mut writers = guests.iter().filter(writes);
+        if let (Some(first), Some(second)) = (writers.next(), writers.next()) {
+            report.fault_on_line(
+                second.line,
+                format!(
+                    "The guests {:?} and {:?} would both write the volume {:?}",
+                    first.name, second.name, volume.name
+                ),
+                "Make one of them disposable, or give each a volume of its own",
+            );
+        }
+    }
+}

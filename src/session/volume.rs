@@ -1,0 +1,152 @@
+//! The images of volumes as descriptors: opened once, at the start, with no more rights than the
+//! guest has, and locked by the one that writes. Their contents are never read here.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, flock, ftruncate, memfd_create,
+};
+
+use super::desk::{Access, Attachment, Desk, VolumeSpec};
+
+/// Bytes of a sector of a guest's disk, whatever the image.
+const SECTOR_BYTES: u64 = 512;
+/// Bytes that an overlay keeps together.
+const CLUSTER_BYTES: u64 = 4096;
+const MIB: u64 = 1 << 20;
+
+/// Why a volume cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// The image cannot be opened.
+    #[error("Cannot open {}: {source}. Mend its path, or make an image with `truncate -s 1G FILE`", path.display())]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a directory, device or pipe.
+    #[error("{} is not a regular file; a volume is a raw image", .0.display())]
+    NotAFile(PathBuf),
+    /// Its size is zero or no whole number of sectors.
+    #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {SECTOR_BYTES}. Is it cut short? `truncate -s %{SECTOR_BYTES} FILE` fills the last one up", path.display())]
+    Size {
+        /// The image.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Another guest or program has locked it to write.
+    #[error("{} is in use by another tabard or program that writes it. End that one first", .0.display())]
+    InUse(PathBuf),
+    /// Two volumes are one file.
+    #[error("{} is also the image of the volume {other:?}: one file has one label. Take one of the two out", path.display())]
+    SameFile {
+        /// The image.
+        path: PathBuf,
+        /// The volume that was there first.
+        other: String,
+    },
+}
+
+/// Refuses images that cannot be used, and one file under two names, which could have two labels.
+/// Nothing is locked.
+///
+/// # Errors
+/// Line of the desk file and cause, for each volume.
+pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
+    let mut seen: Vec<((u64, u64), &VolumeSpec)> = Vec::new();
+    let mut faults = Vec::new();
+    for volume in &desk.volumes {
+        let path = desk.base.join(&volume.path);
+        let checked = image(&path, false).and_then(|file| {
+            let metadata = file
+                .metadata()
+                .map_err(|source| VolumeError::Open { path: path.clone(), source })?;
+            let identity = (metadata.dev(), metadata.ino());
+            if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
+                return Err(VolumeError::SameFile { path, other: other.name.clone() });
+            }
+            seen.push((identity, volume));
+            Ok(())
+        });
+        if let Err(error) = checked {
+            faults.push((volume.line, format!("Volume {:?}: {error}", volume.name)));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn image(path: &Path, write: bool) -> Result<File, VolumeError> {
+    let open = |source| VolumeError::Open { path: path.to_path_buf(), source };
+    // Asked first: to open a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(open)?.is_file() {
+        return Err(VolumeError::NotAFile(path.to_path_buf()));
+    }
+    let file = File::options().read(true).write(write).open(path).map_err(open)?;
+    let metadata = file.metadata().map_err(open)?;
+    if !metadata.is_file() {
+        return Err(VolumeError::NotAFile(path.to_path_buf()));
+    }
+    let bytes = metadata.len();
+    if bytes == 0 || !bytes.is_multiple_of(SECTOR_BYTES) {
+        return Err(VolumeError::Size { path: path.to_path_buf(), bytes });
+    }
+    Ok(file)
+}
+
+/// A volume of one guest.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    image: File,
+    pub(crate) access: Access,
+    bytes: u64,
+}
+
+impl Volume {
+    /// Opens a volume for a guest, and locks it if the guest may write.
+    ///
+    /// Readers take no lock: if they did, a guest of a higher class could keep one of a lower
+    /// class from starting, and so tell it something.
+    ///
+    /// # Errors
+    /// Any [`VolumeError`] but `SameFile`.
+    pub(crate) fn open(
+        desk: &Desk,
+        attachment: Attachment,
+        lock: bool,
+    ) -> Option<Result<Self, VolumeError>> {
+        let spec = desk.volumes.get(attachment.volume)?;
+        let path = desk.base.join(&spec.path);
+        let write = attachment.access == Access::Write;
+        Some(image(&path, write).and_then(|image| {
+            if write && lock && flock(&image, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Err(VolumeError::InUse(path));
+            }
+            let bytes =
+                image.metadata().map_err(|source| VolumeError::Open { path, source })?.len();
+            Ok(Self { image, access: attachment.access, bytes })
+        }))
+    }
+
+    /// The image for a process; a lock stays while any copy of the descriptor is open.
+    pub(crate) fn image(&self) -> io::Result<OwnedFd> {
+        self.image.try_clone().map(OwnedFd::from)
+    }
+
+    /// An empty memory file for what a disposable guest writes, for each start a new one. It never
+    /// grows, so what a guest writes takes at most as much memory as the guest itself.
+    pub(crate) fn overlay(&self, memory_mib: u32) -> io::Result<OwnedFd> {
+        let most = u64::from(memory_mib).saturating_mul(MIB);
+        let bytes = self.bytes.div_ceil(CLUSTER_BYTES).saturating_mul(CLUSTER_BYTES).min(most);
+        let memory = memfd_create("overlay", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&memory, bytes)?;
+        fcntl_add_seals(&memory, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW)?;
+        Ok(memory)
+    }
+}
