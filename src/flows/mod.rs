@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use tabard_labels::{AccessClass, LabelId};
 use tabard_trusted_path::{Authority, Decision, Flow, FlowKind, Reason};
 
-use crate::session::desk::Desk;
+use crate::session::desk::{Access, Desk};
 
 pub use svg::draw;
 
@@ -39,7 +39,7 @@ pub struct Edge {
 /// All holders of a desk and the ways between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Flows {
-    /// Guests first, in the order of the desk file.
+    /// Guests first, then volumes, in the order of the desk file.
     pub holders: Vec<Holder>,
     /// Every pair of guests has one for the clipboard, in the order of the holders.
     pub edges: Vec<Edge>,
@@ -61,7 +61,7 @@ pub fn flows(desk: &Desk) -> Flows {
         let class = desk.labels.get(label)?.class;
         Some(Holder { name: name.to_owned(), label, class })
     };
-    let holders: Vec<Holder> =
+    let mut holders: Vec<Holder> =
         desk.guests.iter().filter_map(|guest| holder(&guest.name, guest.label)).collect();
     let mut edges = Vec::new();
     for (from, source) in holders.iter().enumerate() {
@@ -71,6 +71,26 @@ pub fn flows(desk: &Desk) -> Flows {
             let decision = desk.policy.decide(&flow, Some(&person));
             edges.push(Edge { from, to, kind, decision });
         }
+    }
+    for (place, volume) in desk.volumes.iter().enumerate() {
+        let Some(found) = holder(&volume.name, volume.label) else { continue };
+        let at = holders.len();
+        for (index, guest) in desk.guests.iter().enumerate() {
+            let attached = guest.volumes.iter().find(|one| one.volume == place);
+            let (Some(attached), Some(class)) = (attached, holders.get(index).map(|h| h.class))
+            else {
+                continue;
+            };
+            let mut edge = |from, to, kind, source, destination| {
+                let decision = desk.policy.decide(&Flow { kind, source, destination }, None);
+                edges.push(Edge { from, to, kind, decision });
+            };
+            edge(at, index, FlowKind::VolumeRead, found.class, class);
+            if attached.access == Access::Write {
+                edge(index, at, FlowKind::VolumeWrite, class, found.class);
+            }
+        }
+        holders.push(found);
     }
     Flows { holders, edges }
 }
@@ -189,6 +209,33 @@ mod tests {
     use super::*;
     use std::path::Path;
     use tabard_labels::{CategorySet, Compartment, Level};
+
+    #[test]
+    fn what_a_guest_does_with_a_volume_is_a_way_too() {
+        let text = "[desk]\nname = \"T\"\ntheme = \"us\"\n[volumes.data]\npath = \"x\"\n\
+                    label = \"SECRET\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"k\"\n\
+                    volumes = [\"data\"]\n[guests.two]\nlabel = \"TOP SECRET\"\nkernel = \"k\"\n\
+                    volumes = [\"data\"]\n";
+        let flows = flows(&Desk::parse(text, Path::new("t.toml")).unwrap());
+
+        let of_volumes: Vec<_> = flows
+            .edges
+            .iter()
+            .filter(|edge| edge.kind != FlowKind::Clipboard)
+            .map(|edge| (edge.from, edge.to, edge.kind, edge.decision))
+            .collect();
+
+        let (read, write) = (FlowKind::VolumeRead, FlowKind::VolumeWrite);
+        assert_eq!(
+            of_volumes,
+            [
+                (2, 0, read, Decision::Allowed),
+                (0, 2, write, Decision::Allowed),
+                (2, 1, read, Decision::Allowed),
+            ]
+        );
+        assert_eq!(flows.leaks(), []);
+    }
 
     fn desk(policy: &str) -> Desk {
         let text = format!(
