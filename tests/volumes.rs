@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::{Stage, key};
 use rustix::fs::{FlockOperation, flock};
 use tabard::session::desk::Desk;
 use tabard::session::{StartError, check_guests};
@@ -114,5 +115,124 @@ fn check_says_who_may_do_what() {
 
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains(words), "{text}");
+    }
+}
+
+/// Sectors of the images below.
+const SECTORS: usize = 64;
+
+/// A folder with an image full of sevens.
+fn image() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("data.img"), [7; SECTORS * 512]).unwrap();
+    folder
+}
+
+/// A guest of this label with these further keys, that does this to an image of UNCLASSIFIED.
+fn guest(folder: &Path, label: &str, more: &str, steps: &str) -> String {
+    format!(
+        "[desk]\nname = \"Volumes\"\ntheme = \"us\"\n[volumes.data]\npath = {:?}\n\
+         label = \"UNCLASSIFIED\"\n[guests.one]\nlabel = {label:?}\nkernel = \"builtin:disk\"\n\
+         memory = \"64M\"\nvolumes = [\"data\"]\ncmdline = \"do={steps}\"\n{more}\n",
+        folder.join("data.img")
+    )
+}
+
+/// What the guest says of a step, the first time it says it.
+fn step(stage: &Stage, step: &str) -> serde_json::Value {
+    steps(stage, step).swap_remove(0)
+}
+
+/// Everything that the guest said of a step.
+fn steps(stage: &Stage, step: &str) -> Vec<serde_json::Value> {
+    let log = stage.serial(0);
+    let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+    lines.filter(|line: &serde_json::Value| line["step"] == step).collect()
+}
+
+fn until_done(stage: &Stage, times: usize) {
+    stage.until("the guest is done", |stage| {
+        stage.serial(0).matches("\"done\":\"disk\"").count() == times
+    });
+}
+
+#[test]
+fn invariant_9_a_secret_guest_reads_an_unclassified_volume_and_cannot_change_it() {
+    let folder = image();
+    let tries = "0:read:3,0:write:3:9,0:discard:0,0:zeroes:0,0:flush,0:read:3";
+    let stage = Stage::new(&guest(folder.path(), "SECRET", "", tries));
+    until_done(&stage, 1);
+
+    assert!(stage.serial(0).contains("\"read_only\":true"), "{}", stage.serial(0));
+    for (name, status) in [("write:3:9", 1), ("discard:0", 1), ("zeroes:0", 1), ("flush", 0)] {
+        assert_eq!(step(&stage, &format!("0:{name}"))["status"], status, "{name}");
+    }
+    for read in steps(&stage, "0:read:3") {
+        assert_eq!((&read["first"], &read["last"]), (&7.into(), &7.into()));
+    }
+    assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
+}
+
+#[test]
+fn a_guest_of_the_same_class_writes_and_what_it_wrote_stays() {
+    let folder = image();
+    let stage =
+        Stage::new(&guest(folder.path(), "UNCLASSIFIED", "", "0:write:3:9,0:flush,0:read:3"));
+    until_done(&stage, 1);
+    assert_eq!(step(&stage, "0:read:3")["first"], 9);
+    stage.harness.stop();
+
+    let mut expected = [7; SECTORS * 512];
+    expected[3 * 512..4 * 512].fill(9);
+    assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), expected);
+}
+
+#[test]
+fn a_disposable_guest_begins_anew_after_a_reset_and_after_a_stop() {
+    let folder = image();
+    let tries = "0:read:3,0:write:3:9,0:read:3";
+    let stage = Stage::new(&guest(folder.path(), "SECRET", "disposable = true", tries));
+    until_done(&stage, 1);
+
+    for (run, keys) in [(2, &[key::R, key::R][..]), (3, &[key::S, key::S, key::S][..])] {
+        stage.sak();
+        stage.until_open(tabard_view::Recipient::Trusted);
+        for code in keys {
+            stage.tap(*code);
+        }
+        until_done(&stage, run);
+    }
+
+    let read: Vec<_> =
+        steps(&stage, "0:read:3").iter().map(|line| line["first"].as_u64().unwrap()).collect();
+    assert_eq!(read, [7, 9, 7, 9, 7, 9]);
+    assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
+}
+
+/// The highest count that the guest says it has flushed.
+fn flushed(stage: &Stage) -> u64 {
+    let log = stage.serial(0);
+    let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+    lines.filter_map(|line: serde_json::Value| line["flushed"].as_u64()).max().unwrap_or(0)
+}
+
+#[test]
+fn nothing_that_was_flushed_is_lost_when_the_process_is_killed() {
+    let folder = image();
+    for least in [10, 100, 300] {
+        let stage = Stage::new(&guest(folder.path(), "UNCLASSIFIED", "", "0:stream"));
+        stage.until("it has flushed enough", |stage| flushed(stage) >= least);
+        let process = stage.status().guests[0].1.unwrap();
+        let process = rustix::process::Pid::from_raw(process.cast_signed()).unwrap();
+
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+
+        stage.until("it is gone", |stage| stage.status().guests[0].1.is_none());
+        let last = flushed(&stage);
+        let bytes = fs::read(folder.path().join("data.img")).unwrap();
+        for count in last.saturating_sub(SECTORS as u64 - 2).max(1)..=last {
+            let sector = &bytes[count as usize % SECTORS * 512..][..512];
+            assert!(sector.iter().all(|byte| *byte == count as u8), "{count} of {last}");
+        }
     }
 }

@@ -150,3 +150,44 @@ impl Volume {
         Ok(memory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    fn desk(folder: &Path) -> Desk {
+        std::fs::write(folder.join("data.img"), [7; 8192]).unwrap();
+        let text = "[desk]\nname = \"T\"\n[volumes.data]\npath = \"data.img\"\nlabel = \"WORK\"\n\
+                    [guests.one]\nlabel = \"WORK\"\nkernel = \"builtin:probe\"\n";
+        Desk::parse(text, &folder.join("desk.toml")).unwrap()
+    }
+
+    #[test]
+    fn only_a_writer_gets_a_descriptor_that_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path());
+        for (access, writes) in
+            [(Access::Read, false), (Access::Copy, false), (Access::Write, true)]
+        {
+            let attachment = Attachment { volume: 0, access };
+            let volume = Volume::open(&desk, attachment, false).unwrap().unwrap();
+            let file = File::from(volume.image().unwrap());
+            assert_eq!(file.write_at(&[1], 0).is_ok(), writes, "{access:?}");
+        }
+    }
+
+    #[test]
+    fn an_overlay_has_a_size_that_nobody_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path());
+        let attachment = Attachment { volume: 0, access: Access::Copy };
+        let volume = Volume::open(&desk, attachment, false).unwrap().unwrap();
+
+        let overlay = File::from(volume.overlay(16).unwrap());
+
+        assert_eq!(overlay.metadata().unwrap().len(), 8192);
+        assert!(overlay.set_len(8193).is_err() && overlay.set_len(0).is_err());
+        assert_eq!(overlay.write_at(&[1], 0).unwrap(), 1);
+    }
+}

@@ -11,6 +11,7 @@ const SLOT_BYTES: usize = 0x200;
 pub(super) enum Opened {
     Gpu(MmioTransport<'static>),
     Input(MmioTransport<'static>),
+    Disk(MmioTransport<'static>),
 }
 
 /// Opens the slot at `base`; `None` if it is empty or holds something else.
@@ -21,6 +22,7 @@ pub(super) fn open(base: usize) -> Option<Opened> {
     let transport = unsafe { MmioTransport::new(header, SLOT_BYTES) }.ok()?;
     match transport.device_type() {
         DeviceType::GPU => Some(Opened::Gpu(transport)),
+        DeviceType::Block => Some(Opened::Disk(transport)),
         DeviceType::Input => Some(Opened::Input(transport)),
         _ => None,
     }

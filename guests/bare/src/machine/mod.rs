@@ -5,6 +5,7 @@
 mod boot;
 mod cfuncs;
 mod device;
+mod disk;
 mod gpu;
 mod gpu_commands;
 mod input;
@@ -13,6 +14,7 @@ mod memory;
 pub mod serial;
 mod start;
 
+pub use disk::{Disk, DiskRequest, SECTOR};
 pub use gpu::{CURSOR_SIDE, Gpu, GpuError};
 pub use input::{Device, InputEvent};
 pub use memory::Pages;
@@ -58,6 +60,8 @@ pub struct Machine {
     pub options: Options,
     /// The display, where there is one.
     pub gpu: Option<Gpu>,
+    /// The disks, in the order in which the machine has them; see [`Machine::open_inputs`].
+    pub disks: Vec<Disk>,
     inputs: Vec<Input>,
     /// Slots, and their interrupts, that are not set up yet.
     waiting: Vec<(Slot, u32)>,
@@ -105,19 +109,23 @@ impl Machine {
                 Some(device::Opened::Input(transport)) => {
                     waiting.push((Slot::Input(base, transport), irq));
                 }
-                None => {}
+                Some(device::Opened::Disk(_)) | None => {}
             }
         }
-        Self { options, gpu, inputs: Vec::new(), waiting }
+        Self { options, gpu, disks: Vec::new(), inputs: Vec::new(), waiting }
     }
 
-    /// Sets up the input devices; the second time there is nothing to do.
+    /// Sets up the input devices and the disks behind the display; the second time there is nothing to do.
     pub fn open_inputs(&mut self) {
         for (slot, irq) in core::mem::take(&mut self.waiting) {
             let (base, transport) = match slot {
                 Slot::Input(base, transport) => (base, transport),
                 Slot::Unseen(base) => match device::open(base) {
                     Some(device::Opened::Input(transport)) => (base, transport),
+                    Some(device::Opened::Disk(transport)) => {
+                        self.add_disk(transport);
+                        continue;
+                    }
                     _ => continue,
                 },
             };
@@ -128,6 +136,13 @@ impl Machine {
                 }
                 Err(error) => serial::line(&format!("{{\"error\":\"input: {error}\"}}")),
             }
+        }
+    }
+
+    fn add_disk(&mut self, transport: MmioTransport<'static>) {
+        match Disk::new(transport) {
+            Ok(disk) => self.disks.push(disk),
+            Err(error) => serial::line(&format!("{{\"error\":\"disk: {error}\"}}")),
         }
     }
 
