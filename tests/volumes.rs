@@ -196,8 +196,9 @@ fn a_disposable_guest_begins_anew_after_a_reset_and_after_a_stop() {
 
     for (run, keys) in [(2, &[key::R, key::R][..]), (3, &[key::S, key::S, key::S][..])] {
         stage.sak();
-        stage.until_open(tabard_view::Recipient::Trusted);
         for code in keys {
+            // No key is obeyed before the glass shows what it will do.
+            stage.until_open(tabard_view::Recipient::Trusted);
             stage.tap(*code);
         }
         until_done(&stage, run);
