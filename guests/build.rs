@@ -8,13 +8,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Name and description of each guest; the name is that of the binary in `bare/src/bin`.
-const GUESTS: [(&str, &str); 6] = [
+const GUESTS: [(&str, &str); 7] = [
     ("notepad", "A text editor"),
     ("sketch", "A sketch pad"),
     ("probe", "Says every input event that it receives on its serial port, for tests"),
     ("disk", "Does to its disks what its command line says, for tests"),
     ("flood", "Hostile: flushes without end and paints false banners"),
     ("hang", "Hostile: paints a false trusted screen, then stops for ever"),
+    ("hostile", "Hostile: carries out the attack that its command line names; docs/hostile.md"),
 ];
 
 /// The guests are freestanding, so the target is the same whatever the host's libc is.

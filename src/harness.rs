@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tabard_display::headless::{Headless, HeadlessError, HeadlessHandle};
+use tabard_display::headless::{Headless, HeadlessError, HeadlessHandle, Inspector};
 use tabard_display::{FrameSender, RawInput};
 use tabard_view::{FrameSerial, OutputId, Recipient, Scale, Size};
 
@@ -63,10 +63,26 @@ impl Harness {
         outputs: &[(Size, Scale)],
         options: Options,
     ) -> Result<Self, HarnessError> {
+        Self::start_inspected(desk, outputs, options, None)
+    }
+
+    /// As [`Harness::start`]; the inspector, such as that of an [`Oracle`](crate::oracle::Oracle),
+    /// sees every frame before it is confirmed.
+    ///
+    /// # Errors
+    /// As [`Harness::start`].
+    pub fn start_inspected(
+        desk: &Desk,
+        outputs: &[(Size, Scale)],
+        options: Options,
+        inspector: Option<Inspector>,
+    ) -> Result<Self, HarnessError> {
         let session = prepare(desk, &options)?;
         let (events, presenter_events) = bounded(PRESENTER_QUEUE);
         let (frames, requests) = FrameSender::channel(None);
-        let (screen, presenter) = Headless::spawn(outputs, desk.labels.clone(), requests, events)?;
+        let labels = desk.labels.clone();
+        let (screen, presenter) =
+            Headless::spawn_inspected(outputs, labels, requests, events, inspector)?;
         let watch = screen.watch()?;
         let (control, orders) = bounded(CONTROL_QUEUE);
         // Should this fail, both ends of the presenter are dropped here, and it ends.

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod flows;
 pub mod harness;
 pub mod image;
+pub mod oracle;
 pub mod run;
 pub mod script;
 pub mod session;

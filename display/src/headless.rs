@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
 use tabard_labels::LabelSet;
-use tabard_view::{FrameSerial, OutputId, Scale, Size, View};
+use tabard_view::{FrameSerial, OutputId, OutputView, Scale, Size, View};
 use thiserror::Error;
 
 use crate::presenter::at_least_one;
-use crate::{Compositor, DrawnText, Frame, FrameRequest, PresenterEvent};
+use crate::{Compositor, DrawnText, Frame, FrameRequest, Pictures, PresenterEvent};
 
 /// Why the headless presenter did not start or answer.
 #[derive(Debug, Error)]
@@ -38,6 +38,25 @@ pub struct Snapshot {
     /// The texts that Tabard itself drew in it.
     pub texts: Vec<DrawnText>,
 }
+
+/// One frame of one screen, before it is confirmed. Pixels of guests may hold anything in the
+/// byte that is no colour.
+#[derive(Debug)]
+pub struct Inspected<'a> {
+    /// What all screens are to show.
+    pub view: &'a View,
+    /// What this screen is to show.
+    pub output: &'a OutputView,
+    /// The guests' pixels that it was made of.
+    pub pictures: &'a Pictures,
+    /// The picture.
+    pub frame: &'a Frame,
+    /// The texts that Tabard itself drew in it.
+    pub texts: Vec<DrawnText>,
+}
+
+/// Looks at every frame of every screen.
+pub type Inspector = Box<dyn FnMut(&Inspected<'_>) + Send>;
 
 enum Command {
     Snapshot(OutputId, Sender<Option<Snapshot>>),
@@ -134,6 +153,7 @@ pub struct Headless {
     watchers: Vec<Sender<FrameSerial>>,
     events: Sender<PresenterEvent>,
     hold: bool,
+    inspector: Option<Inspector>,
 }
 
 #[derive(Debug)]
@@ -177,6 +197,21 @@ impl Headless {
         requests: Receiver<FrameRequest>,
         events: Sender<PresenterEvent>,
     ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
+        Self::spawn_inspected(outputs, labels, requests, events, None)
+    }
+
+    /// As [`Headless::spawn`]; the inspector sees every frame before it is confirmed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Headless::spawn`].
+    pub fn spawn_inspected(
+        outputs: &[(Size, Scale)],
+        labels: LabelSet,
+        requests: Receiver<FrameRequest>,
+        events: Sender<PresenterEvent>,
+        inspector: Option<Inspector>,
+    ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
         let (commands, receiver) = bounded(16);
         let outputs: Vec<_> = (0..=u8::MAX).map(OutputId).zip(outputs.to_vec()).collect();
         let run = move || {
@@ -200,7 +235,8 @@ impl Headless {
                 .map(|(output, (size, scale))| (output, Output::new(size, scale)))
                 .collect();
             let watchers = Vec::new();
-            let mut headless = Self { compositor, outputs, watchers, events, hold: false };
+            let mut headless =
+                Self { compositor, outputs, watchers, events, hold: false, inspector };
             // Either way this is the end; there is nobody left to tell.
             let (Ok(()) | Err(Ended)) = headless.run(&requests, receiver);
         };
@@ -241,6 +277,15 @@ impl Headless {
             };
             self.compositor.compose(view, &request.pictures, &request.damage, &mut output.frame);
             output.view = Some(Arc::clone(&request.view));
+            if let Some(inspector) = &mut self.inspector {
+                inspector(&Inspected {
+                    view: &request.view,
+                    output: view,
+                    pictures: &request.pictures,
+                    frame: &output.frame,
+                    texts: self.compositor.drawn_texts(view.id),
+                });
+            }
             if self.hold {
                 output.unconfirmed = Some(serial);
             } else {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
+use tabard::oracle::Oracle;
 use tabard::session::Options;
 use tabard::session::desk::Desk;
 use tabard_display::RawInput;
@@ -85,11 +86,21 @@ impl Stage {
     }
 
     pub fn with_outputs(desk: &str, outputs: &[(Size, Scale)]) -> Self {
+        Self::watched(desk, outputs, vmm(), None)
+    }
+
+    /// A desk whose guests run this program, and whose frames this oracle judges.
+    pub fn watched(
+        desk: &str,
+        outputs: &[(Size, Scale)],
+        vmm: PathBuf,
+        oracle: Option<&Oracle>,
+    ) -> Self {
         let logs = tempfile::tempdir().unwrap();
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options =
-            Options { vmm: vmm(), logs: logs.path().to_path_buf(), notice: String::new() };
-        let harness = Harness::start(&desk, outputs, options).unwrap();
+        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+        let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
+        let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }
     }
 

@@ -92,7 +92,8 @@ long_start:
     pushq $guest_main
     iretq
 
-    // #GP: the three instructions that CPL 3 borrows from CPL 0, else a fault.
+    // #GP: the instructions that CPL 3 borrows from CPL 0, else a fault. The well-behaved guests
+    // need the first two; the others are for hostile ones.
 general_protection:
     addq $8, %rsp
     pushq %rax
@@ -101,6 +102,20 @@ general_protection:
     je 1f
     cmpw $0x6ef3, (%rax)        // rep outsb
     je 2f
+    cmpb $0xec, (%rax)          // in al, dx
+    je 6f
+    cmpb $0xed, (%rax)          // in eax, dx
+    je 7f
+    cmpb $0xee, (%rax)          // out dx, al
+    je 8f
+    cmpb $0xef, (%rax)          // out dx, eax
+    je 9f
+    cmpw $0x320f, (%rax)        // rdmsr
+    je 10f
+    cmpw $0x300f, (%rax)        // wrmsr
+    je 11f
+    cmpb $0xfa, (%rax)          // cli
+    je 12f
     pushq $13
     jmp fault
     // Wait for one interrupt. `sti` holds interrupts back until `hlt` is reached, so none is missed.
@@ -131,6 +146,43 @@ general_protection:
     popq %rdi
     popq %rax
     iretq
+6:  incq 8(%rsp)
+    popq %rax
+    inb %dx, %al
+    iretq
+7:  incq 8(%rsp)
+    popq %rax
+    inl %dx, %eax
+    iretq
+8:  incq 8(%rsp)
+    popq %rax
+    outb %al, %dx
+    iretq
+9:  incq 8(%rsp)
+    popq %rax
+    outl %eax, %dx
+    iretq
+    // An MSR that is not there faults once more, from CPL 0: it reads as all ones then.
+10: addq $2, 8(%rsp)
+    testb $3, 16(%rsp)
+    popq %rax
+    jz 13f
+    rdmsr
+    iretq
+11: addq $2, 8(%rsp)
+    testb $3, 16(%rsp)
+    popq %rax
+    jz 14f
+    wrmsr
+14: iretq
+13: movl $-1, %eax
+    movl $-1, %edx
+    iretq
+    // A triple fault: no table of interrupts, and one exception.
+12: pushq $0
+    pushq $0
+    lidt (%rsp)
+    ud2
 
     // A device interrupt: note the vector and return with interrupts off, whatever the line does.
     // CPL 3 asks the device, then signals the end of the interrupt.

@@ -14,10 +14,16 @@ const LOCAL_APIC_ID: usize = 0xfee0_0020;
 const LOCAL_APIC_TASK_PRIORITY: usize = 0xfee0_0080;
 const LOCAL_APIC_EOI: usize = 0xfee0_00b0;
 const LOCAL_APIC_SPURIOUS: usize = 0xfee0_00f0;
+const LOCAL_APIC_TIMER: usize = 0xfee0_0320;
+const LOCAL_APIC_TIMER_COUNT: usize = 0xfee0_0380;
+const LOCAL_APIC_TIMER_DIVIDE: usize = 0xfee0_03e0;
 const LOCAL_APIC_ENABLE: u32 = 0x100;
 
 const FIRST_VECTOR: u32 = 32;
 const SPURIOUS_VECTOR: u32 = 63;
+const TIMER_VECTOR: u32 = 62;
+/// Divide by one.
+const TIMER_WHOLE: u32 = 0b1011;
 
 /// Registers of a virtio-mmio device (virtio 1.2, 4.2.2).
 const INTERRUPT_STATUS: usize = 0x60;
@@ -119,6 +125,14 @@ pub(super) fn wait() {
     if u32::from(vector) != SPURIOUS_VECTOR {
         write(LOCAL_APIC_EOI, 0);
     }
+}
+
+/// Sleeps until a device interrupts, or for so many ticks of the local APIC's timer.
+pub(super) fn nap(ticks: u32) {
+    write(LOCAL_APIC_TIMER_DIVIDE, TIMER_WHOLE);
+    write(LOCAL_APIC_TIMER, TIMER_VECTOR);
+    write(LOCAL_APIC_TIMER_COUNT, ticks);
+    wait();
 }
 
 /// Whether a device's configuration changed since the last call.

@@ -11,6 +11,7 @@ mod gpu_commands;
 mod input;
 mod interrupts;
 mod memory;
+pub mod raw;
 pub mod serial;
 mod start;
 
@@ -144,6 +145,14 @@ impl Machine {
             Ok(disk) => self.disks.push(disk),
             Err(error) => serial::line(&format!("{{\"error\":\"disk: {error}\"}}")),
         }
+    }
+
+    /// Lets the drivers of all devices go without a word to the devices, which a hostile guest
+    /// then drives itself. The memory that the devices may still write to is never used again.
+    pub fn abandon_devices(&mut self) {
+        core::mem::forget(self.gpu.take());
+        core::mem::forget(core::mem::take(&mut self.inputs));
+        core::mem::forget(core::mem::take(&mut self.disks));
     }
 
     /// Sleeps until there is input or the display changed.

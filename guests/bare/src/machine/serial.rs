@@ -8,6 +8,11 @@ pub fn line(text: &str) {
     write(b"\n");
 }
 
+/// Writes bytes as they are.
+pub fn bytes(bytes: &[u8]) {
+    write(bytes);
+}
+
 fn write(bytes: &[u8]) {
     // SAFETY: `rep outsb` raises #GP at CPL 3; the handler in `boot` sends the bytes and steps
     // over it. It reads the given slice only and changes no other register.

@@ -1,0 +1,197 @@
+//! A user's day at a desk of hostile guests: switching, typing, pointing, asking for the trusted
+//! screen, while two good guests write down what they get and the oracle judges every frame.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tabard::oracle::{Findings, Oracle};
+use tabard_display::RawInput;
+use tabard_view::{GuestId, Recipient, Scale, Size};
+
+use crate::catalogue::{Fate, Scenario, Who, guest_scenarios};
+use crate::common::{SCREEN, Stage, key};
+use crate::wire::Random;
+
+/// Hostile guests of one desk: with the two good ones, as many as the digit row has keys.
+pub const HOSTILE: usize = 7;
+
+/// After this a scenario that was not carried out has failed.
+const DAY: Duration = Duration::from_secs(120);
+/// The least that a user does.
+const ROUNDS: usize = 2;
+
+/// Two screens: what is true must be true on both.
+const OUTPUTS: [(Size, Scale); 2] = [
+    (Size { width: 1280, height: 800 }, Scale::ONE),
+    (Size { width: 1024, height: 768 }, Scale::ONE),
+];
+
+const LETTERS: [u16; 6] = [key::A, key::S, key::B, key::P, key::R, 46];
+const LABELS: [&str; 4] = ["UNCLASSIFIED", "CONFIDENTIAL", "SECRET", "TOP SECRET"];
+
+/// A desk file with these scenarios, of one kind, and the two good guests behind them.
+pub fn desk(scenarios: &[Scenario]) -> String {
+    let mut text = String::from("[desk]\nname = \"Hostile\"\ntheme = \"us\"\n");
+    let process = scenarios.iter().any(|one| one.who == Who::Process);
+    let mut guest = |name: String, label: &str, kernel: &str, cmdline: String| {
+        text.push_str(&format!(
+            "[guests.{name}]\nlabel = \"{label}\"\nkernel = \"builtin:{kernel}\"\n\
+             memory = \"64M\"\ncmdline = \"{cmdline}\"\n"
+        ));
+    };
+    for (index, Scenario { name, who, seed, .. }) in scenarios.iter().enumerate() {
+        let label = LABELS[index % LABELS.len()];
+        match who {
+            Who::Guest => {
+                let line = format!("scenario={name} seed={seed}");
+                guest(format!("bad{index}"), label, "hostile", line);
+            }
+            Who::Process => {
+                guest(format!("bad{index}"), label, "probe", format!("wire={name} seed={seed}"));
+            }
+        }
+    }
+    for (name, label) in [("alpha", "SECRET//ALPHA"), ("bravo", "UNCLASSIFIED")] {
+        let line = if process { "wire=record" } else { "" };
+        guest(name.to_owned(), label, "probe", line.to_owned());
+    }
+    text
+}
+
+struct Day<'a> {
+    stage: &'a Stage,
+    oracle: &'a Oracle,
+    random: Random,
+    /// What was typed into the two good guests.
+    typed: [Vec<(u64, u64)>; 2],
+    hostile: usize,
+}
+
+/// Lives through a day with these scenarios; panics, in words, if something was not as it must.
+pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
+    let oracle = Oracle::default();
+    let stage = Stage::watched(&desk(scenarios), &OUTPUTS, program, Some(&oracle));
+    let hostile = scenarios.len();
+    for good in [hostile, hostile + 1] {
+        stage.until(&format!("good guest {good} is ready"), |stage| {
+            stage.serial(good).contains("{\"ready\"")
+        });
+    }
+    let seed = scenarios.iter().fold(0, |sum, one| sum ^ one.seed);
+    let random = Random::new(seed);
+    let mut day =
+        Day { stage: &stage, oracle: &oracle, random, typed: Default::default(), hostile };
+    let begin = Instant::now();
+    for round in 0.. {
+        day.round();
+        let waiting: Vec<&str> = (0..)
+            .zip(scenarios)
+            .filter(|(index, one)| !carried_out(&stage, *index, one))
+            .map(|(_, one)| one.name)
+            .collect();
+        if waiting.is_empty() && round + 1 >= ROUNDS {
+            break;
+        }
+        assert!(begin.elapsed() < DAY, "not carried out in {DAY:?}: {waiting:?}");
+    }
+    day.settle();
+    for (index, one) in scenarios.iter().enumerate() {
+        let lives = stage.status().guests[index].1.is_some();
+        if one.fate == Fate::Lives {
+            assert!(lives, "the process of {} ended", one.name);
+        } else {
+            stage.until(&format!("the end of {}", one.name), |stage| {
+                stage.status().guests[index].1.is_none()
+            });
+        }
+    }
+    let processes: Vec<u32> = stage.status().guests.iter().filter_map(|guest| guest.1).collect();
+    let Stage { harness, .. } = stage;
+    harness.stop();
+    for process in processes {
+        assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "{process} is left");
+    }
+    let findings = oracle.findings();
+    assert!(findings.violations == 0, "{} violations: {:#?}", findings.violations, findings.words);
+    findings
+}
+
+/// Whether it has said so, or its process ended as it must.
+fn carried_out(stage: &Stage, index: usize, scenario: &Scenario) -> bool {
+    let log = stage.serial(index);
+    let done = format!("{{\"done\":\"{}\"", scenario.name);
+    let Some(line) = log.lines().find(|line| line.contains(&done)) else { return false };
+    if scenario.who == Who::Guest {
+        let count = format!("\"scenarios\":{}}}", guest_scenarios());
+        assert!(line.contains(&count), "the catalogue and the guest differ: {line}");
+    }
+    true
+}
+
+impl Day<'_> {
+    /// Everybody is visited once, the good ones in between.
+    fn round(&mut self) {
+        let good = [self.hostile, self.hostile + 1];
+        for index in 0..self.hostile {
+            self.visit(index);
+            self.visit(good[index % 2]);
+        }
+        self.visit(good[self.hostile % 2]);
+    }
+
+    /// Goes to a guest by the trusted screen, types and points.
+    fn visit(&mut self, guest: usize) {
+        let stage = self.stage;
+        self.oracle.asked();
+        stage.sak();
+        stage.until_open(Recipient::Trusted);
+        self.oracle.only(Recipient::Trusted);
+        let id = u8::try_from(guest).unwrap();
+        self.oracle.may_switch();
+        stage.tap(key::KEY_1 + u16::from(id));
+        let recipient = Recipient::Guest(GuestId(id));
+        stage.until_open(recipient);
+        self.oracle.only(recipient);
+        let status = stage.status();
+        assert_eq!(status.recipient, recipient, "the session and the glass differ");
+        for _ in 0..1 + self.random.below(6) {
+            let code = LETTERS[self.random.below(6) as usize];
+            stage.tap(code);
+            if let Some(good) = guest.checked_sub(self.hostile) {
+                self.typed[good].extend([(u64::from(code), 1), (u64::from(code), 0)]);
+            }
+        }
+        // Bravo is never pointed at; whatever pointer events it has were not its own.
+        if guest != self.hostile + 1 {
+            self.point();
+        }
+    }
+
+    fn point(&mut self) {
+        let (size, _) = OUTPUTS[0];
+        for _ in 0..8 {
+            let x = self.random.below(size.width.into()) as u32;
+            let y = self.random.below(size.height.into()) as u32;
+            self.stage.input(RawInput::Pointer { output: SCREEN, x, y });
+        }
+        self.stage.input(RawInput::Wheel { vertical: 1, horizontal: 0 });
+    }
+
+    /// The good guests have what was typed into them, in its order, and nothing else.
+    fn settle(&mut self) {
+        for good in 0..2 {
+            let guest = self.hostile + good;
+            self.oracle.asked();
+            self.stage.switch(u8::try_from(guest).unwrap());
+            self.stage.settle(guest);
+            let letters = LETTERS.map(u64::from);
+            let chord = [key::LEFT_CTRL, key::LEFT_ALT, key::CAPS_LOCK].map(u64::from);
+            let (got, other): (Vec<_>, Vec<_>) =
+                self.stage.keys(guest).into_iter().partition(|(code, _)| letters.contains(code));
+            assert_eq!(got, self.typed[good], "what good guest {good} got is not what was typed");
+            assert!(other.iter().all(|(code, _)| chord.contains(code)), "strange keys: {other:?}");
+        }
+        let pointed = self.stage.events(self.hostile + 1, "pointer", 3);
+        assert!(pointed.is_empty(), "bravo got the pointer of others: {pointed:?}");
+    }
+}
