@@ -11,7 +11,8 @@ use tabard_display::{Compositor, Frame, GuestPicture, Pictures, Surface, Surface
 use tabard_labels::{LabelId, LabelSet, preset};
 use tabard_view::{
     Bar, BarKind, Content, GuestId, Hint, OutputId, OutputView, Picture, Pointer, Rect, Scale,
-    Size, TrustedBody, TrustedRow, TrustedScreen, Window, WindowFrame, layout,
+    Size, TextKind, TextLine, TextPage, TextRun, TrustedBody, TrustedRow, TrustedScreen, Window,
+    WindowFrame, layout,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -128,6 +129,8 @@ impl Stage {
         screens.push(("trusted", trusted(), self.list(4), Pictures::new()));
         screens.push(("trusted-seven", trusted(), self.list(7), Pictures::new()));
         screens.push(("help", trusted(), help(), Pictures::new()));
+        screens.push(("review", trusted(), review(true), Pictures::new()));
+        screens.push(("question", trusted(), review(false), Pictures::new()));
         Ok(screens)
     }
 
@@ -179,6 +182,36 @@ impl Stage {
 
 fn hints(hints: &[(&str, &str)]) -> Vec<Hint> {
     hints.iter().map(|(key, text)| Hint { key: (*key).into(), text: (*text).into() }).collect()
+}
+
+/// A page of a text under review, or of a question.
+fn review(release: bool) -> Content {
+    let run = |kind, shown: &str| TextRun { shown: shown.into(), kind };
+    let plain =
+        |text: &str| TextLine(vec![run(TextKind::Plain, text), run(TextKind::Break, "\\n")]);
+    let mut lines = vec![plain("Meet at  the bridge."), plain("")];
+    lines.push(TextLine(vec![
+        run(TextKind::Plain, "Bring "),
+        run(TextKind::Warning, "<U+202E><U+0020 x65525>"),
+        run(TextKind::Plain, "the list."),
+    ]));
+    lines.extend((3..14).map(|_| plain(&"abcdefghij ".repeat(7)[..70])));
+    let page = TextPage {
+        from: ("notes".into(), LabelId(0)),
+        to: release.then(|| ("web".into(), LabelId(1))),
+        page: 1,
+        pages: 2,
+        summary: "66012 bytes, SHA-256 0123456789abcdef…".into(),
+        lines,
+        challenge: if release { "K J R T".into() } else { String::new() },
+        typed: 1,
+    };
+    Content::Trusted(TrustedScreen {
+        title: if release { "Release this text?" } else { "A guest asks" }.into(),
+        body: TrustedBody::Text(page),
+        hints: hints(&[("Left", "page before"), ("Esc", "do not release it")]),
+        footer: "Invented content: no machine is running behind this picture.".into(),
+    })
 }
 
 fn help() -> Content {

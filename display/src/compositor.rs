@@ -14,7 +14,9 @@ use crate::paint::{Align, Mixer, Painter, Tools, fill};
 use crate::pointer::{self, PointerImage};
 use crate::region::{Damage, subtract};
 use crate::scene::{self, Drawing, GuestPart, Part, What};
-use crate::{CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, theme, trusted};
+use crate::{
+    CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, text_page, theme, trusted,
+};
 
 /// Above so many kept drawings, or pixels in them (16 MiB), those that are on no screen are
 /// dropped; a clock would otherwise fill the memory with bars of minutes past.
@@ -200,6 +202,7 @@ impl Compositor {
             }
             Drawing::Row(row) => trusted::row(&mut painter, row, labels),
             Drawing::Hints(hints) => trusted::hints(&mut painter, hints),
+            Drawing::TextPage(page) => text_page::draw(&mut painter, page, labels),
             Drawing::Help(hints) => trusted::help(&mut painter, hints),
             Drawing::Words { title, detail } => trusted::words(&mut painter, title, detail),
             Drawing::Plate(title) => trusted::plate(&mut painter, title),

@@ -26,6 +26,8 @@ pub struct FontError {
 pub(crate) enum Weight {
     Regular,
     Bold,
+    /// Every character as wide as every other, for text that is to be checked.
+    Mono,
 }
 
 /// A face at a size in pixels (of the em square).
@@ -48,10 +50,11 @@ pub(crate) struct Glyph {
     pub coverage: Vec<u8>,
 }
 
-/// Both faces and every glyph drawn so far.
+/// The faces and every glyph drawn so far.
 pub(crate) struct Fonts {
     regular: Font,
     bold: Font,
+    mono: Font,
     glyphs: HashMap<(Style, char), Arc<Glyph>>,
 }
 
@@ -64,6 +67,7 @@ impl Fonts {
         Ok(Self {
             regular: load("B612 Regular", include_bytes!("../assets/B612-Regular.otf"))?,
             bold: load("B612 Bold", include_bytes!("../assets/B612-Bold.otf"))?,
+            mono: load("B612 Mono", include_bytes!("../assets/B612Mono-Regular.otf"))?,
             glyphs: HashMap::new(),
         })
     }
@@ -76,6 +80,7 @@ impl Fonts {
         let font = match style.weight {
             Weight::Regular => &self.regular,
             Weight::Bold => &self.bold,
+            Weight::Mono => &self.mono,
         };
         let shown = if character.is_control() { '\u{fffd}' } else { character };
         let (metrics, coverage) = font.rasterize(shown, style.size_px as f32);

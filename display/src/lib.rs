@@ -32,6 +32,7 @@ mod presenter;
 mod region;
 mod scene;
 mod surface;
+mod text_page;
 mod theme;
 mod trusted;
 #[cfg(feature = "window")]

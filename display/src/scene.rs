@@ -3,8 +3,8 @@
 
 use tabard_labels::LabelId;
 use tabard_view::{
-    Bar, Content, GuestId, Hint, OutputView, Picture, Rect, Scale, TrustedBody, TrustedRow,
-    TrustedScreen, Window, layout,
+    Bar, Content, GuestId, Hint, OutputView, Picture, Rect, Scale, TextPage, TrustedBody,
+    TrustedRow, TrustedScreen, Window, layout,
 };
 
 use crate::pointer::{self, PointerImage};
@@ -56,6 +56,7 @@ pub(crate) enum Drawing {
     Row(Box<TrustedRow>),
     Hints(Vec<Hint>),
     Help(Vec<Hint>),
+    TextPage(Box<TextPage>),
     Words {
         title: String,
         detail: String,
@@ -176,6 +177,12 @@ fn trusted_screen(parts: &mut Vec<Part>, output: &OutputView, screen: &TrustedSc
             let table = Rect { height: room.min(wanted), ..first };
             drawn(parts, table, Drawing::Help(keys.clone()));
             table.bottom()
+        }
+        TrustedBody::Text(page) => {
+            let page_end = footer.y.saturating_sub(line).saturating_sub(px(28));
+            let place = column(first.y, page_end);
+            drawn(parts, place, Drawing::TextPage(Box::new(page.clone())));
+            place.bottom()
         }
     };
     let y = end.saturating_add(px(28)).min(lowest.max(end));

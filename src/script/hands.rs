@@ -333,7 +333,7 @@ impl Hands<'_> {
     fn rows(&self) -> Option<Vec<TrustedRow>> {
         self.trusted(|screen| match &screen.body {
             TrustedBody::Guests(rows) => Some(rows.clone()),
-            TrustedBody::Help(_) => None,
+            TrustedBody::Help(_) | TrustedBody::Text(_) => None,
         })?
     }
 

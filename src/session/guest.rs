@@ -5,12 +5,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tabard_display::{CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
 use tabard_trusted_path::{Ending, GuestInput, GuestReport};
 use tabard_view::{Rect, Size};
 use tabard_wire::{DecodeError, FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
 
+use super::agent::{Agent, OutOfTurn, Said, sealed};
 use super::channel::{Incoming, NotReading};
 use super::process::{GuestProcess, MachineSpec, ProcessError};
 
@@ -37,7 +39,7 @@ struct Shared {
 }
 
 /// What changed because of a message.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Changed {
     /// Pixels of its surface.
     pub(crate) damage: Option<Rect>,
@@ -45,6 +47,10 @@ pub(crate) struct Changed {
     pub(crate) report: Option<GuestReport>,
     /// A line for the log of the session.
     pub(crate) log: Option<String>,
+    /// What its agent has to say.
+    pub(crate) said: Option<Said>,
+    /// Whether its agent has come or gone.
+    pub(crate) listens: Option<bool>,
 }
 
 /// A guest of the desk.
@@ -58,6 +64,8 @@ pub(crate) struct Guest {
     surfaces: u32,
     picture_px: Size,
     cursor: Option<CursorImage>,
+    /// Its agent.
+    pub(crate) agent: Agent,
 }
 
 impl Guest {
@@ -70,6 +78,7 @@ impl Guest {
             surfaces: 0,
             picture_px: Size::default(),
             cursor: None,
+            agent: Agent::default(),
         }
     }
 
@@ -135,15 +144,38 @@ impl Guest {
         self.generation = 0;
         self.resize(Size { width: geometry.width_px(), height: geometry.height_px() })?;
         self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
-        let started = self.send_surface().and_then(|()| Ok(self.send(ToVmm::Load)?));
+        let started = self
+            .send_agent_buffer()
+            .and_then(|()| self.send_surface())
+            .and_then(|()| Ok(self.send(ToVmm::Load)?));
         if started.is_err() {
             self.process = None;
         }
         Ok(started?)
     }
 
+    fn send_agent_buffer(&mut self) -> Result<(), ProcessError> {
+        let (agent, memory) = Agent::new()?;
+        self.agent = agent;
+        match &self.process {
+            Some(process) => Ok(process.channel.send_with(ToVmm::AgentBuffer, memory)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends its agent a frame. One that memory is too short for is lost, as on any line.
+    ///
+    /// # Errors
+    /// [`NotReading`].
+    pub(crate) fn tell_agent(&self, frame: &[u8]) -> Result<(), NotReading> {
+        let (Some(process), Ok(memory)) = (&self.process, sealed(frame)) else { return Ok(()) };
+        let bytes = u32::try_from(frame.len()).unwrap_or(0);
+        process.channel.send_with(ToVmm::AgentFrame { bytes }, memory)
+    }
+
     /// Ends its process.
     pub(crate) fn stop(&mut self) {
+        self.agent = Agent::default();
         self.process = None;
         self.picture_px = Size::default();
         self.cursor = None;
@@ -170,16 +202,16 @@ impl Guest {
         self.send(message).is_ok() || !must_arrive
     }
 
-    /// Takes one message of its process.
-    pub(crate) fn take(&mut self, incoming: Incoming) -> Changed {
+    /// Takes one message of its process; `question` is the number that a question in it gets.
+    pub(crate) fn take(&mut self, incoming: Incoming, question: u32) -> Changed {
         match incoming {
-            Incoming::Message(message) => self.message(message),
+            Incoming::Message(message) => self.message(message, question),
             Incoming::Garbage(error) => self.violation(&error),
             Incoming::Closed => self.ended(Ending::ProcessDied, "its process ended".to_owned()),
         }
     }
 
-    fn message(&mut self, message: FromVmm) -> Changed {
+    fn message(&mut self, message: FromVmm, question: u32) -> Changed {
         match message {
             FromVmm::Loaded => match self.send(ToVmm::Boot) {
                 Ok(()) => Changed::default(),
@@ -204,11 +236,19 @@ impl Guest {
                 }
                 self.damage(generation, Rect::new(0, 0, u32::MAX, u32::MAX))
             }
-            // Nobody gave it a buffer for frames, so there is nothing that these could be about.
-            FromVmm::AgentFrame { .. } | FromVmm::AgentOpen(_) => self.ended(
-                Ending::ProtocolViolation,
-                "its process spoke for an agent out of turn".to_owned(),
-            ),
+            FromVmm::AgentFrame { bytes } => {
+                match self.agent.frame(bytes, question, Instant::now()) {
+                    Ok(said) => Changed { said: Some(said), ..Changed::default() },
+                    Err(OutOfTurn) => {
+                        let words = "its process spoke for its agent out of turn".to_owned();
+                        self.ended(Ending::ProtocolViolation, words)
+                    }
+                }
+            }
+            FromVmm::AgentOpen(open) => {
+                self.agent.closed();
+                Changed { listens: Some(open), ..Changed::default() }
+            }
             FromVmm::Cursor { generation, visible, hot_x, hot_y } => {
                 if generation != self.generation {
                     return Changed::default();
@@ -243,9 +283,9 @@ impl Guest {
     pub(crate) fn ended(&mut self, ending: Ending, words: String) -> Changed {
         self.stop();
         Changed {
-            damage: None,
             report: Some(GuestReport::Stopped(ending)),
             log: Some(format!("Guest {}: {words}", self.spec.name)),
+            ..Changed::default()
         }
     }
 }

@@ -12,8 +12,11 @@
     )
 )]
 
+mod agent;
 mod channel;
+pub mod confirm;
 pub mod desk;
+mod exchange;
 mod frames;
 mod guest;
 mod image;

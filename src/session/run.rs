@@ -3,16 +3,19 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{KeyCode, SourceId};
-use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor};
+use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor, Question};
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::ToVmm;
 
+use super::agent::Said;
 use super::channel::Incoming;
+use super::confirm::Confirmer;
+use super::exchange::Exchange;
 use super::frames::Frames;
 use super::guest::{Changed, Guest};
 
@@ -64,6 +67,7 @@ pub struct Session {
     guests: Vec<Guest>,
     program: PathBuf,
     kvm: OwnedFd,
+    exchange: Exchange,
     minute_of_day: Option<u16>,
     log_left: u32,
 }
@@ -74,9 +78,11 @@ impl Session {
         guests: Vec<Guest>,
         program: PathBuf,
         kvm: OwnedFd,
+        confirmer: Confirmer,
     ) -> Self {
         let log_left = LOG_LINES_PER_MINUTE;
-        Self { monitor, guests, program, kvm, minute_of_day: None, log_left }
+        let exchange = Exchange::new(confirmer);
+        Self { monitor, guests, program, kvm, exchange, minute_of_day: None, log_left }
     }
 
     /// Runs until the user quits or the presenter ends. Every guest is gone when it returns.
@@ -92,6 +98,9 @@ impl Session {
         let mut control = control;
         loop {
             self.tick(&mut frames);
+            if let Some(outcome) = self.run_timers(&mut frames) {
+                return outcome;
+            }
             for _ in 0..INPUT_BURST {
                 match presenter.try_recv() {
                     Ok(event) => {
@@ -144,6 +153,10 @@ impl Session {
         }
         let until_minute = next_minute();
         let wait = frame_due.map_or(until_minute, |due| due.min(until_minute));
+        let agents = self.guests.iter().filter_map(|guest| guest.agent.due());
+        let timer = agents.chain(self.exchange.due()).min();
+        let wait =
+            timer.map_or(wait, |due| wait.min(due.saturating_duration_since(Instant::now())));
         // Which of them it is, or that it was the time, the next turn finds out.
         let _ready_or_late = select.ready_timeout(wait);
     }
@@ -212,7 +225,7 @@ impl Session {
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => Incoming::Closed,
                 };
-                let changed = guest.take(incoming);
+                let changed = guest.take(incoming, self.exchange.next_question());
                 self.changed(id, changed, frames);
             }
         }
@@ -228,6 +241,56 @@ impl Session {
         if let Some(report) = changed.report {
             self.step(Event::Guest { guest: id, report }, frames);
         }
+        if let Some(listens) = changed.listens {
+            self.step(Event::Listens { guest: id, listens }, frames);
+        }
+        match changed.said {
+            Some(Said::Offered(clip)) => {
+                self.step(Event::Offered { guest: id, clip }, frames);
+            }
+            Some(Said::Asked { number, pages }) => {
+                self.exchange.asked();
+                let question = Question { number, pages };
+                self.step(Event::Asked { guest: id, question }, frames);
+            }
+            Some(Said::Refused(answer)) => {
+                if let Some(event) = self.tell_agent(id, &answer) {
+                    self.step(event, frames);
+                }
+            }
+            Some(Said::Nonsense) | None => {}
+        }
+    }
+
+    /// Tells the monitor of timers that ran out, and processes that they may say more.
+    fn run_timers(&mut self, frames: &mut Frames) -> Option<Outcome> {
+        let now = Instant::now();
+        while let Some(timer) = self.exchange.elapsed(now) {
+            if let Some(outcome) = self.step(Event::Elapsed(timer), frames) {
+                return Some(outcome);
+            }
+        }
+        let ids = (0..=u8::MAX).map(GuestId);
+        let mut deaf = Vec::new();
+        for (id, guest) in ids.zip(&mut self.guests) {
+            if guest.agent.ready(now)
+                && let Err(error) = guest.send(ToVmm::AgentTaken)
+            {
+                deaf.push((id, error.to_string()));
+            }
+        }
+        for (id, words) in deaf {
+            if let Some(event) = self.end(id, Ending::ProtocolViolation, &words) {
+                self.step(event, frames);
+            }
+        }
+        None
+    }
+
+    /// Sends a guest's agent a frame; a process that does not read is ended.
+    fn tell_agent(&mut self, id: GuestId, frame: &[u8]) -> Option<Event> {
+        let error = self.guest(id)?.tell_agent(frame).err()?;
+        self.end(id, Ending::ProtocolViolation, &error.to_string())
     }
 
     /// Prints a line on standard error, where the person who started the session reads it.
@@ -258,7 +321,32 @@ impl Session {
                     Effect::Command { guest, command } => {
                         events.extend(self.command(guest, command));
                     }
-                    Effect::Redraw => frames.show(self.monitor.view()),
+                    Effect::Take { guest, clip } => {
+                        let offer = self.guest(guest).and_then(|guest| guest.agent.offer.clone());
+                        self.exchange.keep(clip.digest, offer);
+                    }
+                    Effect::Give { to, clip, .. } => {
+                        if let Some(frame) = self.exchange.frame(clip.digest) {
+                            events.extend(self.tell_agent(to, &frame));
+                        }
+                    }
+                    Effect::Refused { .. } => {}
+                    Effect::Forget => self.exchange.forget(),
+                    Effect::Answer { guest, number, yes } => {
+                        let asked = self.guest(guest).and_then(|guest| guest.agent.question.take());
+                        if let Some(asked) = asked.filter(|asked| asked.number == number) {
+                            let frame = self.exchange.answer(guest, &asked, yes, since_epoch());
+                            events.extend(self.tell_agent(guest, &frame));
+                        }
+                    }
+                    Effect::Timer { timer, after_ms } => self.exchange.start(timer, after_ms),
+                    Effect::Redraw => {
+                        frames.show(self.exchange.fill(
+                            self.monitor.view(),
+                            &self.monitor,
+                            &self.guests,
+                        ));
+                    }
                     Effect::Quit => outcome = Some(Outcome::Closed),
                 }
             }

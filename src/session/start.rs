@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use tabard_labels::AccessClass;
 use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
 
+use super::confirm::{Confirmer, KeyError};
 use super::desk::{Desk, GuestSpec};
 use super::guest::Guest;
 use super::image::Images;
@@ -52,6 +53,8 @@ pub enum StartError {
     },
     /// The monitor refuses the desk.
     Config(ConfigError),
+    /// The key that answers to guests are signed with.
+    ConfirmKey(KeyError),
     /// The program `tabard-vmm` is not beside `tabard`.
     NoProgram(PathBuf),
 }
@@ -75,6 +78,7 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             Self::Config(error) => error.fmt(f),
+            Self::ConfirmKey(error) => error.fmt(f),
             Self::NoProgram(path) => write!(
                 f,
                 "Cannot find {}. Build it with `cargo build --workspace`, or install it beside `tabard`",
@@ -141,7 +145,14 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     })
     .map_err(StartError::Config)?;
     let guests = specs.into_iter().map(Guest::new).collect();
-    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm))
+    let marking = |guest: &GuestSpec| {
+        let text = desk.labels.get(guest.label).map(|label| label.text.clone());
+        (guest.name.clone(), text.unwrap_or_default())
+    };
+    let names = desk.guests.iter().map(marking).collect();
+    let confirmer =
+        Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
+    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer))
 }
 
 /// Guests append to their logs; what an earlier session left would grow for ever.

@@ -61,8 +61,10 @@ impl Monitor {
                 Focus::Guest(guest) => Some(*guest),
                 Focus::Trusted(screen) => screen.previous,
             };
+            let left = self.leave_sheet();
+            self.exchange.news.clear();
             self.focus = Focus::Trusted(TrustedScreen::new(previous));
-            return Vec::new();
+            return left;
         }
         if let Some(guest) = self.target() {
             return self.press(source, code, guest).into_iter().collect();
@@ -136,6 +138,10 @@ impl Monitor {
                 };
                 Vec::new()
             }
+            Action::TakeText(guest) => self.take_text(guest),
+            Action::GiveText(guest) => self.give_text(guest),
+            Action::OpenQuestion => self.open_question(),
+            Action::Sheet(turn) => self.sheet_turn(turn),
             Action::Quit => vec![Effect::Quit],
         }
     }

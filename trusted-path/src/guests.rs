@@ -1,7 +1,7 @@
 //! The guests of the desk and what each is doing. A report changes the state of the guest that it
 //! is about and nothing else (invariant 3).
 
-use crate::{Ending, GuestCommand, GuestConfig, GuestReport, MonitorConfig};
+use crate::{Clip, Ending, GuestCommand, GuestConfig, GuestReport, MonitorConfig, Question};
 use tabard_view::{GuestId, Size};
 
 /// What a guest is doing.
@@ -34,6 +34,19 @@ pub(crate) struct Guest {
     pub(crate) state: GuestState,
     /// The size it was told last.
     pub(crate) size: Option<Size>,
+    /// What its agent says.
+    pub(crate) agent: Agent,
+}
+
+/// What a guest's agent says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Agent {
+    /// Whether there is one.
+    pub(crate) listens: bool,
+    /// The text that it offers.
+    pub(crate) offer: Option<Clip>,
+    /// The question that waits.
+    pub(crate) question: Option<Question>,
 }
 
 /// All guests, in the order of the desk file.
@@ -43,7 +56,10 @@ pub(crate) struct Guests(Vec<Guest>);
 impl Guests {
     pub(crate) fn new(config: &MonitorConfig) -> Self {
         let ids = (0..=u8::MAX).map(GuestId);
-        let guest = |(id, config)| Guest { id, config, state: GuestState::Off, size: None };
+        let guest = |(id, config)| {
+            let agent = Agent::default();
+            Guest { id, config, state: GuestState::Off, size: None, agent }
+        };
         Self(ids.zip(config.guests.iter().cloned()).map(guest).collect())
     }
 
@@ -63,6 +79,10 @@ impl Guests {
         self.0.get(usize::from(id.0))
     }
 
+    pub(crate) fn get_mut(&mut self, id: GuestId) -> Option<&mut Guest> {
+        self.0.get_mut(usize::from(id.0))
+    }
+
     pub(crate) fn at(&self, index: usize) -> Option<&Guest> {
         self.0.get(index)
     }
@@ -74,6 +94,9 @@ impl Guests {
     /// Takes over what a guest is doing. Reports about unknown guests are ignored.
     pub(crate) fn report(&mut self, id: GuestId, report: GuestReport) {
         if let Some(guest) = self.0.get_mut(usize::from(id.0)) {
+            if matches!(report, GuestReport::Stopped(_)) {
+                guest.agent = Agent::default();
+            }
             guest.state = match report {
                 GuestReport::Running => GuestState::Running,
                 GuestReport::Paused => GuestState::Paused,

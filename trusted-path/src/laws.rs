@@ -36,6 +36,10 @@ struct Judge {
     down: BTreeSet<(SourceId, KeyCode)>,
     /// What each guest believes to be down.
     believed: BTreeMap<GuestId, BTreeSet<u16>>,
+    /// The text that each guest with an agent offers.
+    offers: BTreeMap<GuestId, Option<Clip>>,
+    /// The text that was taken, and from whom.
+    kept: Option<(GuestId, Clip)>,
 }
 
 impl Judge {
@@ -49,6 +53,8 @@ impl Judge {
             sized: BTreeSet::new(),
             down: BTreeSet::new(),
             believed: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            kept: None,
         }
     }
 
@@ -223,8 +229,20 @@ impl Judge {
             Event::Guest { guest, report: GuestReport::Running } => {
                 self.running.insert(guest);
             }
-            Event::Guest { guest, .. } => {
+            Event::Guest { guest, report } => {
                 self.running.remove(&guest);
+                if matches!(report, GuestReport::Stopped(_)) {
+                    self.offers.remove(&guest);
+                }
+            }
+            Event::Listens { guest, listens: true } => {
+                self.offers.insert(guest, None);
+            }
+            Event::Listens { guest, listens: false } => {
+                self.offers.remove(&guest);
+            }
+            Event::Offered { guest, clip } => {
+                self.offers.entry(guest).and_modify(|offer| *offer = clip);
             }
             _ => {}
         }
@@ -315,7 +333,30 @@ impl Judge {
                         self.running.remove(&guest);
                     }
                 }
-                Effect::Redraw | Effect::Quit => {}
+                // 9: only the user's hand moves a text: what was offered then, once, up the order.
+                Effect::Take { guest, clip } => {
+                    prop_assert_eq!(fresh, Some(KeyCode::C.0));
+                    prop_assert_eq!(self.offers.get(&guest), Some(&Some(clip)));
+                    self.kept = Some((guest, clip));
+                }
+                Effect::Give { from, to, clip } => {
+                    prop_assert_eq!(fresh, Some(KeyCode::V.0));
+                    prop_assert_eq!(self.kept.take(), Some((from, clip)));
+                    prop_assert!(self.offers.contains_key(&to), "nobody listens");
+                    let guests = config().guests;
+                    let class = |guest: GuestId| guests[usize::from(guest.0)].class;
+                    prop_assert!(class(from).can_flow_to(&class(to)), "{effect:?}");
+                }
+                Effect::Refused { from, clip, .. } => {
+                    prop_assert_eq!(self.kept, Some((from, clip)));
+                }
+                Effect::Forget => self.kept = None,
+                Effect::Answer { guest, yes, .. } => {
+                    let key = if yes { KeyCode::Y } else { KeyCode::N };
+                    prop_assert_eq!(fresh, Some(key.0));
+                    prop_assert!(self.offers.contains_key(&guest), "nobody hears the answer");
+                }
+                Effect::Timer { .. } | Effect::Redraw | Effect::Quit => {}
             }
         }
         Ok(())
@@ -402,6 +443,10 @@ fn a_key() -> impl Strategy<Value = KeyCode> {
         KeyCode::H,
         KeyCode::Q,
         KeyCode::Y,
+        KeyCode::N,
+        KeyCode::C,
+        KeyCode::V,
+        KeyCode::A,
         KeyCode(0),
         KeyCode(300),
     ])
@@ -442,6 +487,24 @@ fn event() -> impl Strategy<Value = Event> {
         4 => ((0..3u8).prop_map(GuestId), report())
             .prop_map(|(guest, report)| Event::Guest { guest, report }),
         1 => (0..1500u16).prop_map(|minute_of_day| Event::Clock { minute_of_day }),
+        4 => from_an_agent(),
+    ]
+}
+
+fn from_an_agent() -> impl Strategy<Value = Event> {
+    let guest = || (0..4u8).prop_map(GuestId);
+    let clip = |n: u8| Clip { digest: Digest([n; 32]), bytes: n.into(), pages: 1 };
+    let timer = prop_oneof![(0..9u32).prop_map(Timer::Held), (0..9u32).prop_map(Timer::DeadTime),];
+    prop_oneof![
+        3 => (guest(), prop::option::of((0..3u8).prop_map(clip)))
+            .prop_map(|(guest, clip)| Event::Offered { guest, clip }),
+        2 => (guest(), prop::bool::weighted(0.8))
+            .prop_map(|(guest, listens)| Event::Listens { guest, listens }),
+        2 => (guest(), 0..9u32, 1..3u16).prop_map(|(guest, number, pages)| Event::Asked {
+            guest,
+            question: Question { number, pages },
+        }),
+        2 => timer.prop_map(Event::Elapsed),
     ]
 }
 
@@ -464,6 +527,9 @@ fn running(solo: bool) -> Judge {
     judge.judge(Event::OutputAdded { output: ONE, size, scale: Scale::ONE }).unwrap();
     for guest in [GuestId(0), GuestId(1)] {
         judge.judge(Event::Guest { guest, report: GuestReport::Running }).unwrap();
+        judge.judge(Event::Listens { guest, listens: true }).unwrap();
+        let clip = Clip { digest: Digest([guest.0; 32]), bytes: 9, pages: 1 };
+        judge.judge(Event::Offered { guest, clip: Some(clip) }).unwrap();
     }
     judge.play(Move::ConfirmAll).unwrap();
     judge

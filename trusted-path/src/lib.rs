@@ -13,6 +13,8 @@
 )]
 
 mod config;
+mod exchange;
+mod exchange_words;
 mod focus;
 mod guests;
 mod monitor;
@@ -22,11 +24,15 @@ mod policy;
 #[cfg(feature = "proof")]
 mod proof;
 mod scene;
+mod sheet;
+mod text_page;
 mod trusted_screen;
 mod types;
 mod windows;
 mod words;
 
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
@@ -35,9 +41,12 @@ mod laws;
 mod rig;
 
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
+pub use exchange::ShownText;
 pub use guests::GuestState;
 pub use monitor::Monitor;
 pub use policy::{Authority, Decision, Flow, FlowKind, Policy, Reason};
+pub use text_page::{text_page, text_pages};
 pub use types::{
-    Effect, Ending, Event, GuestCommand, GuestInput, GuestReport, MIN_GUEST_PIXELS, POINTER_MAX,
+    Clip, Digest, Effect, Ending, Event, GuestCommand, GuestInput, GuestReport, MIN_GUEST_PIXELS,
+    POINTER_MAX, Question, Timer,
 };

@@ -2,6 +2,7 @@
 
 use crate::{
     Authority, ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    exchange::Exchange,
     focus::Focus,
     guests::Guests,
     outputs::{Output, Outputs},
@@ -31,6 +32,7 @@ pub struct Monitor {
     /// The number of the first view that named the present recipient, or asked the question
     /// that is open: no key is obeyed before the user can have seen what it will do.
     pub(crate) recipient_serial: FrameSerial,
+    pub(crate) exchange: Exchange,
     started: bool,
     pub(crate) view: View,
 }
@@ -57,6 +59,7 @@ impl Monitor {
             pointer: None,
             minute_of_day: None,
             recipient_serial: serial,
+            exchange: Exchange::default(),
             started: false,
             view: View { serial, recipient: Recipient::Nobody, outputs: Vec::new() },
         };
@@ -87,8 +90,16 @@ impl Monitor {
             }
             Event::Presented { output, serial } => {
                 self.outputs.confirm(output, serial, self.view.serial);
+                done = self.start_dead_time();
             }
-            Event::Guest { guest, report } => self.guests.report(guest, report),
+            Event::Guest { guest, report } => {
+                self.guests.report(guest, report);
+                self.close_stale_sheet();
+            }
+            Event::Offered { guest, clip } => self.offered(guest, clip),
+            Event::Listens { guest, listens } => self.listens(guest, listens),
+            Event::Asked { guest, question } => self.asked(guest, question),
+            Event::Elapsed(timer) => done = self.elapsed(timer),
             Event::Clock { minute_of_day } if minute_of_day < 24 * 60 => {
                 self.minute_of_day = Some(minute_of_day);
             }

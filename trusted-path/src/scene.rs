@@ -2,11 +2,13 @@
 //! configuration only (invariant 7), and while the trusted screen is open no guest is in it.
 
 use crate::outputs::Output;
+use crate::sheet::{self, About, Sheet};
 use crate::trusted_screen::TrustedScreen as Screen;
-use crate::{GuestState, Monitor, focus::Focus, words};
+use crate::{GuestState, Monitor, exchange_words, focus::Focus, words};
+use tabard_labels::LabelId;
 use tabard_view::{
-    Bar, BarKind, Content, GuestId, OutputView, Pointer, Recipient, TrustedBody, TrustedRow,
-    TrustedScreen, Window, layout,
+    Bar, BarKind, Content, GuestId, Hint, OutputView, Pointer, Recipient, TextPage, TrustedBody,
+    TrustedRow, TrustedScreen, Window, layout,
 };
 
 impl Monitor {
@@ -37,8 +39,9 @@ impl Monitor {
             (Focus::Trusted(screen), _) => {
                 let question =
                     screen.ask.map(|ask| words::question(ask, self.selected_name(screen)));
-                let message = words::trusted_message(question.as_deref(), self.all_outputs_fit());
-                let back = screen.help || screen.previous.is_some();
+                let news = question.or_else(|| screen.news());
+                let message = words::trusted_message(news.as_deref(), self.all_outputs_fit());
+                let back = screen.help || screen.sheet.is_some() || screen.previous.is_some();
                 (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
             }
             (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
@@ -46,7 +49,7 @@ impl Monitor {
                 (BarKind::Nobody { message: words::too_small(self.layout, chord) }, clock)
             }
         };
-        Bar { rect, kind, left: chord.to_owned(), right, notice: self.config.notice.clone() }
+        Bar { rect, kind, left: chord.to_owned(), right, notice: self.notice() }
     }
 
     fn typing_into(&self, guest: GuestId) -> BarKind {
@@ -109,10 +112,14 @@ impl Monitor {
             let body = TrustedBody::Help(words::help(chord));
             return TrustedScreen { title, body, hints, footer };
         }
+        if let Some(sheet) = &screen.sheet {
+            return self.sheet_view(sheet, footer);
+        }
         let row = |(index, id): (usize, GuestId)| {
             let guest = self.guests.get(id)?;
             let number = usize::from(id.0).saturating_add(1);
             let had_it = screen.previous == Some(id);
+            let held = self.exchange.held.is_some_and(|held| held.from == id);
             Some(TrustedRow {
                 rect: layout::trusted_row(output.size, output.scale, index),
                 guest: id,
@@ -121,7 +128,8 @@ impl Monitor {
                 label: guest.config.label,
                 state: words::state(guest.state).to_owned(),
                 live: matches!(guest.state, GuestState::Running | GuestState::Starting),
-                remark: if had_it { "had the keyboard".to_owned() } else { String::new() },
+                remark: exchange_words::remark(guest.agent.question.is_some(), held, had_it)
+                    .to_owned(),
                 selected: id == screen.selected,
             })
         };
@@ -129,8 +137,54 @@ impl Monitor {
         let selected = self.guests.state(screen.selected).unwrap_or(GuestState::Off);
         let hints = match screen.ask {
             Some(ask) => words::question_hints(ask, self.selected_name(screen)),
-            None => words::list_hints(selected, self.layout, screen.previous.is_some()),
+            None => {
+                let mut hints = self.exchange_hints(screen.selected);
+                hints.extend(words::list_hints(selected, self.layout, screen.previous.is_some()));
+                hints
+            }
         };
         TrustedScreen { title: "Go to".to_owned(), body: TrustedBody::Guests(rows), hints, footer }
+    }
+
+    /// What can be done now with texts and questions.
+    fn exchange_hints(&self, selected: GuestId) -> Vec<Hint> {
+        let offers = self.guests.get(selected).is_some_and(|guest| guest.agent.offer.is_some());
+        let held = self.exchange.held.map(|held| self.guest_name(held.from));
+        let asked = self.guests.iter().any(|guest| guest.agent.question.is_some());
+        exchange_words::hints(offers, held, asked)
+    }
+
+    /// A page of a guest's text. Its lines are the session's to fill in: they are a function of
+    /// the text that [`Monitor::shown_text`] names and the page, and never change for one view.
+    fn sheet_view(&self, sheet: &Sheet, footer: String) -> TrustedScreen {
+        let party = |guest: GuestId| {
+            let config = self.guests.get(guest).map(|guest| &guest.config);
+            config.map_or((String::new(), LabelId(u16::MAX)), |c| (c.name.clone(), c.label))
+        };
+        let last = sheet.on_last_page();
+        let (title, from, to, summary, challenge, typed) = match &sheet.about {
+            About::Review { to, clip, typed } => {
+                let from = self.exchange.held.map_or(*to, |held| held.from);
+                let letters = sheet::challenge(clip).map(|key| key.to_string()).join(" ");
+                let challenge = if last { letters } else { String::new() };
+                let summary = exchange_words::review_summary(clip);
+                (
+                    exchange_words::review_title(),
+                    party(from),
+                    Some(party(*to)),
+                    summary,
+                    challenge,
+                    *typed,
+                )
+            }
+            About::Question { guest, .. } => {
+                let summary = exchange_words::question_summary();
+                (exchange_words::question_title(), party(*guest), None, summary, String::new(), 0)
+            }
+        };
+        let hints = exchange_words::sheet_hints(sheet);
+        let (page, pages, lines) = (sheet.page, sheet.pages, Vec::new());
+        let page = TextPage { from, to, page, pages, summary, lines, challenge, typed };
+        TrustedScreen { title, body: TrustedBody::Text(page), hints, footer }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::guests::Guests;
 use crate::outputs::Output;
+use crate::sheet::{Sheet, Turn};
 use crate::{GuestCommand, GuestState};
 use tabard_input::KeyCode;
 use tabard_view::{GuestId, layout};
@@ -18,6 +19,10 @@ pub(crate) struct TrustedScreen {
     pub(crate) help: bool,
     /// The open question.
     pub(crate) ask: Option<Ask>,
+    /// The text of a guest that is shown instead of the guests.
+    pub(crate) sheet: Option<Sheet>,
+    /// What came of the last key; empty if there is nothing to say.
+    pub(crate) message: String,
 }
 
 /// A question that waits for the same key once more. It is about the selected guest: whatever
@@ -43,6 +48,14 @@ pub(crate) enum Action {
     Command(GuestId, GuestCommand),
     /// The other layout.
     ToggleLayout,
+    /// To take the text that this guest offers.
+    TakeText(GuestId),
+    /// To give this guest the text that was taken.
+    GiveText(GuestId),
+    /// To see the question that waits.
+    OpenQuestion,
+    /// What a key did to the open text.
+    Sheet(Turn),
     /// To end the desk.
     Quit,
 }
@@ -50,7 +63,14 @@ pub(crate) enum Action {
 impl TrustedScreen {
     /// As it opens: the list, with the guest that had the keyboard selected.
     pub(crate) fn new(previous: Option<GuestId>) -> Self {
-        Self { previous, selected: previous.unwrap_or(GuestId(0)), help: false, ask: None }
+        Self {
+            previous,
+            selected: previous.unwrap_or(GuestId(0)),
+            help: false,
+            ask: None,
+            sheet: None,
+            message: String::new(),
+        }
     }
 
     /// A fresh press of a key. A question is answered by its own key (or Y), and dropped by any
@@ -59,6 +79,10 @@ impl TrustedScreen {
         // Keys that only change others neither answer nor drop a question.
         if code.is_modifier() || code == KeyCode::CAPS_LOCK {
             return Action::Nothing;
+        }
+        self.message.clear();
+        if let Some(sheet) = &mut self.sheet {
+            return Action::Sheet(sheet.key(code));
         }
         let state = guests.state(self.selected).unwrap_or(GuestState::Off);
         if let Some(ask) = self.ask.take() {
@@ -92,6 +116,9 @@ impl TrustedScreen {
             KeyCode::P if state == GuestState::Running => self.command(GuestCommand::Pause),
             KeyCode::P if state == GuestState::Paused => self.command(GuestCommand::Resume),
             KeyCode::D => Action::ToggleLayout,
+            KeyCode::C => Action::TakeText(self.selected),
+            KeyCode::V => Action::GiveText(self.selected),
+            KeyCode::A => Action::OpenQuestion,
             KeyCode::H | KeyCode::F1 | KeyCode::SLASH | KeyCode::HELP => {
                 self.help = true;
                 Action::Nothing
@@ -114,7 +141,7 @@ impl TrustedScreen {
 
     /// The guest whose row has this pixel.
     pub(crate) fn row_at(&self, output: &Output, guests: usize, x: u32, y: u32) -> Option<GuestId> {
-        if self.help {
+        if self.help || self.sheet.is_some() {
             return None;
         }
         self.shown(output, guests)
@@ -123,6 +150,11 @@ impl TrustedScreen {
                 layout::trusted_row(output.size, output.scale, *index).contains(x, y)
             })
             .map(|(_, guest)| guest)
+    }
+
+    /// What came of the last key.
+    pub(crate) fn news(&self) -> Option<String> {
+        (!self.message.is_empty()).then(|| self.message.clone())
     }
 
     fn select(&mut self, index: usize, guests: &Guests) -> Action {

@@ -85,11 +85,67 @@ pub enum Event {
         /// Its new state.
         report: GuestReport,
     },
+    /// A guest's agent offers this text from now on, or nothing any more.
+    Offered {
+        /// The guest.
+        guest: GuestId,
+        /// The text, by its digest; its characters stay with the session.
+        clip: Option<Clip>,
+    },
+    /// A guest's agent has its port open, or has closed it.
+    Listens {
+        /// The guest.
+        guest: GuestId,
+        /// Open or closed.
+        listens: bool,
+    },
+    /// A guest asks the user something.
+    Asked {
+        /// The guest.
+        guest: GuestId,
+        /// The question.
+        question: Question,
+    },
+    /// A timer of [`Effect::Timer`] ran out.
+    Elapsed(Timer),
     /// The time, whenever the minute changes.
     Clock {
         /// Minutes since midnight UTC, 0..=1439; others are ignored.
         minute_of_day: u16,
     },
+}
+
+/// A SHA-256 digest (FIPS 180-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+/// A text, named by its digest: another text is another clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Clip {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub bytes: u32,
+    /// Its pages, as [`crate::text_pages`] counts them.
+    pub pages: u16,
+}
+
+/// A question of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The session's number of it: a later question has a higher one.
+    pub number: u32,
+    /// Its pages, as [`crate::text_pages`] counts them.
+    pub pages: u16,
+}
+
+/// What a timer is for. Each has a number of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Timer {
+    /// How long a text that was taken can be given.
+    Held(u32),
+    /// How long a question must be seen before it can be answered.
+    DeadTime(u32),
 }
 
 /// What a guest is doing now.
@@ -138,6 +194,49 @@ pub enum Effect {
         guest: GuestId,
         /// What to do.
         command: GuestCommand,
+    },
+    /// Keep the text that this guest offers now, unchanged, until [`Effect::Forget`].
+    Take {
+        /// The guest.
+        guest: GuestId,
+        /// The text.
+        clip: Clip,
+    },
+    /// Hand the text that was kept to a guest.
+    Give {
+        /// The guest that it was taken from.
+        from: GuestId,
+        /// The guest that gets it.
+        to: GuestId,
+        /// The text.
+        clip: Clip,
+    },
+    /// The policy refused to hand a text over.
+    Refused {
+        /// The guest that it was taken from.
+        from: GuestId,
+        /// The guest that would have got it.
+        to: GuestId,
+        /// The text.
+        clip: Clip,
+    },
+    /// Keep the text that was taken no longer.
+    Forget,
+    /// Send a guest the signed answer to its question.
+    Answer {
+        /// The guest.
+        guest: GuestId,
+        /// The session's number of the question.
+        number: u32,
+        /// What the user said.
+        yes: bool,
+    },
+    /// Say [`Event::Elapsed`] after this time.
+    Timer {
+        /// What for.
+        timer: Timer,
+        /// Milliseconds from now.
+        after_ms: u32,
     },
     /// There is a new view to compose and present.
     Redraw,

@@ -125,6 +125,9 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("P", "pause it, or let it go on"),
         hint("D", "side by side, or one at a time"),
         hint("? or H or F1", "this help"),
+        hint("C", "take the text that it offers"),
+        hint("V", "give it the text that was taken"),
+        hint("A", "see a question of a guest"),
         hint("Q", "end the desk (asks first)"),
         hint("Y", "yes to a question"),
         hint("Click", "types into that guest from now on"),
@@ -136,7 +139,7 @@ pub(crate) fn help_hints() -> Vec<Hint> {
     vec![hint("Any key", "back to the list")]
 }
 
-fn hint(key: &str, text: &str) -> Hint {
+pub(crate) fn hint(key: &str, text: &str) -> Hint {
     Hint { key: key.to_owned(), text: text.to_owned() }
 }
 

@@ -202,6 +202,58 @@ pub enum TrustedBody {
     Guests(Vec<TrustedRow>),
     /// Every key and what it does.
     Help(Vec<Hint>),
+    /// A page of a text that came from a guest, every character of it made visible.
+    Text(TextPage),
+}
+
+/// One page of a guest's text, and between whom it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextPage {
+    /// Whose text it is: name and label.
+    pub from: (String, LabelId),
+    /// Who would get it; nobody for a question.
+    pub to: Option<(String, LabelId)>,
+    /// The page, from 0.
+    pub page: u16,
+    /// How many there are.
+    pub pages: u16,
+    /// Length and digest, or what is asked; one line.
+    pub summary: String,
+    /// The page's lines, at most [`PAGE_LINES`] of at most [`PAGE_COLUMNS`] characters.
+    pub lines: Vec<TextLine>,
+    /// What must be typed to agree; empty until the last page.
+    pub challenge: String,
+    /// How many characters of the challenge are typed.
+    pub typed: u8,
+}
+
+/// Lines of a page of a guest's text.
+pub const PAGE_LINES: usize = 14;
+/// Characters of a line of a guest's text.
+pub const PAGE_COLUMNS: usize = 72;
+
+/// A line of a guest's text: runs of characters of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct TextLine(pub Vec<TextRun>);
+
+/// Characters of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextRun {
+    /// What is drawn: printable characters only.
+    pub shown: String,
+    /// How.
+    pub kind: TextKind,
+}
+
+/// How a run of a guest's text is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextKind {
+    /// Printable ASCII, as it is.
+    Plain,
+    /// The end of a line, where the text has one.
+    Break,
+    /// A name in place of what cannot be seen, could be taken for something else, or repeats.
+    Warning,
 }
 
 /// One guest on the trusted screen.

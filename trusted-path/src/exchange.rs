@@ -1,0 +1,308 @@
+//! What guests may get from each other and from the user through their agents: texts, by the
+//! user's act and the policy's leave, and answers to questions. An agent offers and asks; only
+//! keys on the trusted screen make anything of it (invariants 3 and 9).
+
+use tabard_view::GuestId;
+
+use crate::focus::Focus;
+use crate::guests::Guest;
+use crate::sheet::{About, DEAD_TIME_MS, Sheet, Turn, Wait};
+use crate::{
+    Clip, Decision, Digest, Effect, Flow, FlowKind, Monitor, Question, Timer,
+    exchange_words as words,
+};
+
+/// How long a text that was taken can be given.
+const HELD_MS: u32 = 60_000;
+
+/// A text that was taken from a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Held {
+    pub(crate) from: GuestId,
+    pub(crate) clip: Clip,
+    timer: u32,
+}
+
+/// What is on its way between guests, and what the bar says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Exchange {
+    pub(crate) held: Option<Held>,
+    /// The last text that was given, in words; until the trusted screen opens again.
+    pub(crate) news: String,
+    /// Timers started so far: an old one never counts for a new thing.
+    timers: u32,
+}
+
+impl Exchange {
+    fn next_timer(&mut self) -> u32 {
+        self.timers = self.timers.wrapping_add(1);
+        self.timers
+    }
+}
+
+/// A guest's text that the trusted screen shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShownText {
+    /// The text that was taken, by its digest.
+    Clip(Digest),
+    /// The question of this guest.
+    Question(GuestId),
+}
+
+impl Monitor {
+    /// Which text the trusted screen shows: the session fills its lines into the view.
+    #[must_use]
+    pub fn shown_text(&self) -> Option<ShownText> {
+        let Focus::Trusted(screen) = &self.focus else { return None };
+        screen.sheet.as_ref().map(|sheet| match sheet.about {
+            About::Review { clip, .. } => ShownText::Clip(clip.digest),
+            About::Question { guest, .. } => ShownText::Question(guest),
+        })
+    }
+
+    /// A guest offers a text, or nothing any more.
+    pub(crate) fn offered(&mut self, guest: GuestId, clip: Option<Clip>) {
+        if let Some(guest) = self.guests.get_mut(guest).filter(|guest| guest.agent.listens) {
+            guest.agent.offer = clip;
+        }
+    }
+
+    /// A guest's agent came or went; what went with it cannot be answered any more.
+    pub(crate) fn listens(&mut self, guest: GuestId, listens: bool) {
+        if let Some(guest) = self.guests.get_mut(guest) {
+            guest.agent = crate::guests::Agent { listens, ..Default::default() };
+        }
+        self.close_stale_sheet();
+    }
+
+    /// A guest asks something. One question at a time: the session refuses the others.
+    pub(crate) fn asked(&mut self, guest: GuestId, question: Question) {
+        if let Some(guest) = self.guests.get_mut(guest)
+            && guest.agent.listens
+            && guest.agent.question.is_none()
+        {
+            guest.agent.question = Some(question);
+        }
+    }
+
+    /// Closes a question whose guest is gone: there is nobody to hear the answer.
+    pub(crate) fn close_stale_sheet(&mut self) {
+        let Focus::Trusted(screen) = &mut self.focus else { return };
+        if let Some(About::Question { guest, number, .. }) =
+            screen.sheet.as_ref().map(|sheet| &sheet.about)
+        {
+            let waits = self.guests.get(*guest).and_then(|guest| guest.agent.question);
+            if waits.is_none_or(|question| question.number != *number) {
+                screen.sheet = None;
+                screen.message = words::question_gone();
+            }
+        }
+    }
+
+    /// A timer ran out.
+    pub(crate) fn elapsed(&mut self, timer: Timer) -> Vec<Effect> {
+        match timer {
+            Timer::Held(number) => {
+                // A text that is under review stays until the review ends, and ends with it.
+                let reviewed = matches!(self.shown_text(), Some(ShownText::Clip(_)));
+                let mine = self.exchange.held.is_some_and(|held| held.timer == number);
+                if mine && !reviewed { self.forget() } else { Vec::new() }
+            }
+            Timer::DeadTime(number) => {
+                if let Some(About::Question { wait, .. }) = self.sheet().map(|s| &mut s.about)
+                    && *wait == Wait::Running(number)
+                {
+                    *wait = Wait::Over;
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Starts the dead time of a question once it is on every glass.
+    pub(crate) fn start_dead_time(&mut self) -> Vec<Effect> {
+        if !self.input_open() {
+            return Vec::new();
+        }
+        let Focus::Trusted(screen) = &mut self.focus else { return Vec::new() };
+        let Some(Sheet { about: About::Question { wait, .. }, .. }) = &mut screen.sheet else {
+            return Vec::new();
+        };
+        if *wait != Wait::Unseen {
+            return Vec::new();
+        }
+        let number = self.exchange.next_timer();
+        *wait = Wait::Running(number);
+        vec![Effect::Timer { timer: Timer::DeadTime(number), after_ms: DEAD_TIME_MS }]
+    }
+
+    /// Takes the text that a guest offers: from now on it is this text, whatever the guest does.
+    pub(crate) fn take_text(&mut self, from: GuestId) -> Vec<Effect> {
+        let Some(clip) = self.guests.get(from).and_then(|guest| guest.agent.offer) else {
+            let words = words::nothing_offered(self.guest_name(from));
+            return self.say(words);
+        };
+        let timer = self.exchange.next_timer();
+        self.exchange.held = Some(Held { from, clip, timer });
+        let words = words::taken(self.guest_name(from), clip.bytes);
+        self.say(words);
+        vec![
+            Effect::Take { guest: from, clip },
+            Effect::Timer { timer: Timer::Held(timer), after_ms: HELD_MS },
+        ]
+    }
+
+    /// Gives the text that was taken to a guest, or opens its review, or says why not.
+    pub(crate) fn give_text(&mut self, to: GuestId) -> Vec<Effect> {
+        let Some(held) = self.exchange.held else { return self.say(words::nothing_taken()) };
+        let (Some(source), Some(destination)) = (self.guests.get(held.from), self.guests.get(to))
+        else {
+            return Vec::new();
+        };
+        if !destination.agent.listens {
+            let words = words::not_listening(&destination.config.name);
+            return self.say(words);
+        }
+        let (decision, words) = self.decide_text(source, destination);
+        match decision {
+            Decision::Allowed => self.hand_over(held, to),
+            Decision::NeedsReview(_) => {
+                let about = About::Review { to, clip: held.clip, typed: 0 };
+                self.open_sheet(Sheet { about, page: 0, pages: held.clip.pages });
+                Vec::new()
+            }
+            Decision::Refused(_) => {
+                let refused = Effect::Refused { from: held.from, to, clip: held.clip };
+                self.say(words);
+                vec![refused]
+            }
+        }
+    }
+
+    fn decide_text(&self, source: &Guest, destination: &Guest) -> (Decision, String) {
+        let flow = Flow {
+            kind: FlowKind::Clipboard,
+            source: source.config.class,
+            destination: destination.config.class,
+        };
+        // Without a person before the screen nobody pressed the key.
+        let decision = self.config.policy.decide(&flow, self.authority().as_ref());
+        let words = match decision {
+            Decision::Refused(reason) => {
+                words::refused(&source.config.name, &destination.config.name, reason)
+            }
+            Decision::Allowed | Decision::NeedsReview(_) => String::new(),
+        };
+        (decision, words)
+    }
+
+    /// Opens the question that waits longest.
+    pub(crate) fn open_question(&mut self) -> Vec<Effect> {
+        let waiting = self
+            .guests
+            .iter()
+            .filter_map(|guest| Some((guest.agent.question?, guest.id)))
+            .min_by_key(|(question, _)| question.number);
+        let Some((Question { number, pages }, guest)) = waiting else {
+            return self.say(words::no_question());
+        };
+        let about = About::Question { guest, number, wait: Wait::Unseen };
+        self.open_sheet(Sheet { about, page: 0, pages });
+        Vec::new()
+    }
+
+    /// What a key did to the open text.
+    pub(crate) fn sheet_turn(&mut self, turn: Turn) -> Vec<Effect> {
+        match turn {
+            Turn::Stay => Vec::new(),
+            Turn::Page => {
+                // No key counts for a page that the user has not yet seen.
+                self.recipient_serial = self.next_serial();
+                Vec::new()
+            }
+            Turn::Close => self.leave_sheet(),
+            Turn::Release => {
+                let Some(About::Review { to, .. }) = self.close_sheet() else { return Vec::new() };
+                let Some(held) = self.exchange.held else { return Vec::new() };
+                if self.guests.get(to).is_some_and(|guest| guest.agent.listens) {
+                    self.hand_over(held, to)
+                } else {
+                    let words = words::not_listening(self.guest_name(to));
+                    self.say(words);
+                    self.forget()
+                }
+            }
+            Turn::Answer(yes) => {
+                let Some(About::Question { guest, number, .. }) = self.close_sheet() else {
+                    return Vec::new();
+                };
+                if let Some(guest) = self.guests.get_mut(guest) {
+                    guest.agent.question = None;
+                }
+                let words = words::answered(self.guest_name(guest), yes);
+                self.say(words);
+                vec![Effect::Answer { guest, number, yes }]
+            }
+        }
+    }
+
+    /// Closes an open text undecided: a text under review is forgotten, a question waits on.
+    pub(crate) fn leave_sheet(&mut self) -> Vec<Effect> {
+        match self.close_sheet() {
+            Some(About::Review { .. }) => self.forget(),
+            Some(About::Question { .. }) | None => Vec::new(),
+        }
+    }
+
+    fn open_sheet(&mut self, sheet: Sheet) {
+        if let Focus::Trusted(screen) = &mut self.focus {
+            screen.sheet = Some(sheet);
+            // What is typed before it is on the glass answers nothing.
+            self.recipient_serial = self.next_serial();
+        }
+    }
+
+    fn sheet(&mut self) -> Option<&mut Sheet> {
+        let Focus::Trusted(screen) = &mut self.focus else { return None };
+        screen.sheet.as_mut()
+    }
+
+    fn close_sheet(&mut self) -> Option<About> {
+        let Focus::Trusted(screen) = &mut self.focus else { return None };
+        screen.sheet.take().map(|sheet| sheet.about)
+    }
+
+    /// One text, one guest, once.
+    fn hand_over(&mut self, held: Held, to: GuestId) -> Vec<Effect> {
+        let words = words::given(held.clip.bytes, self.guest_name(held.from), self.guest_name(to));
+        self.exchange.held = None;
+        self.exchange.news.clone_from(&words);
+        self.say(words);
+        vec![Effect::Give { from: held.from, to, clip: held.clip }, Effect::Forget]
+    }
+
+    fn forget(&mut self) -> Vec<Effect> {
+        self.exchange.held = None;
+        vec![Effect::Forget]
+    }
+
+    /// Says something in the bar of the trusted screen, until the next key.
+    fn say(&mut self, words: String) -> Vec<Effect> {
+        if let Focus::Trusted(screen) = &mut self.focus {
+            screen.message = words;
+        }
+        Vec::new()
+    }
+
+    pub(crate) fn guest_name(&self, guest: GuestId) -> &str {
+        self.guests.get(guest).map_or("", |guest| &guest.config.name)
+    }
+
+    /// What the bar says beside its message.
+    pub(crate) fn notice(&self) -> String {
+        let questions = self.guests.iter().filter(|guest| guest.agent.question.is_some()).count();
+        let waiting = words::questions_wait(questions);
+        let parts = [self.exchange.news.as_str(), &waiting, &self.config.notice];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ·  ")
+    }
+}

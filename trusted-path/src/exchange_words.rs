@@ -1,0 +1,122 @@
+//! What the trusted screen and the bar say about texts and questions of guests.
+
+use tabard_view::Hint;
+
+use crate::sheet::{About, Sheet};
+use crate::words::hint;
+use crate::{Clip, Reason};
+
+/// Length in words.
+fn bytes(count: u32) -> String {
+    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
+}
+
+pub(crate) fn nothing_offered(name: &str) -> String {
+    format!("{name} offers no text; copy it there first")
+}
+
+pub(crate) fn taken(name: &str, count: u32) -> String {
+    format!("{} of {name} taken for a minute; select a guest, V gives it", bytes(count))
+}
+
+pub(crate) fn nothing_taken() -> String {
+    "no text was taken; select a guest, C takes its text".to_owned()
+}
+
+pub(crate) fn not_listening(name: &str) -> String {
+    format!("{name} has no agent that could take a text")
+}
+
+pub(crate) fn refused(from: &str, to: &str, reason: Reason) -> String {
+    format!("refused, {from} to {to}: {reason}")
+}
+
+pub(crate) fn given(count: u32, from: &str, to: &str) -> String {
+    format!("{} of {from} given to {to}", bytes(count))
+}
+
+pub(crate) fn no_question() -> String {
+    "no guest asks anything".to_owned()
+}
+
+pub(crate) fn question_gone() -> String {
+    "the guest that asked is gone".to_owned()
+}
+
+pub(crate) fn answered(name: &str, yes: bool) -> String {
+    format!("{name} gets the answer {}", if yes { "yes" } else { "no" })
+}
+
+/// The badge of the bar: how many guests ask, however often each does.
+pub(crate) fn questions_wait(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 question waits".to_owned(),
+        count => format!("{count} questions wait"),
+    }
+}
+
+/// The remark on the row of a guest.
+pub(crate) fn remark(asks: bool, held: bool, had_it: bool) -> &'static str {
+    match (asks, held, had_it) {
+        (true, _, _) => "asks a question",
+        (_, true, _) => "its text is taken",
+        (_, _, true) => "had the keyboard",
+        _ => "",
+    }
+}
+
+/// What can be done with texts and questions.
+pub(crate) fn hints(offers: bool, held_of: Option<&str>, asked: bool) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    if asked {
+        hints.push(hint("A", "see the question"));
+    }
+    if offers {
+        hints.push(hint("C", "take its text"));
+    }
+    if let Some(name) = held_of {
+        hints.push(hint("V", &format!("give it the text of {name}")));
+    }
+    hints
+}
+
+pub(crate) fn review_title() -> String {
+    "Release this text?".to_owned()
+}
+
+pub(crate) fn question_title() -> String {
+    "A guest asks".to_owned()
+}
+
+/// The length and the beginning of the digest, as the audit has it.
+pub(crate) fn review_summary(clip: &Clip) -> String {
+    let digest: String = clip.digest.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}, SHA-256 {digest}…  exactly this and nothing else goes", bytes(clip.bytes))
+}
+
+pub(crate) fn question_summary() -> String {
+    "the guest wrote this; the answer it gets is signed".to_owned()
+}
+
+/// The hints below an open text.
+pub(crate) fn sheet_hints(sheet: &Sheet) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    if !sheet.on_last_page() {
+        hints.push(hint("Enter", "next page"));
+    }
+    if sheet.page > 0 {
+        hints.push(hint("Left", "page before"));
+    }
+    match &sheet.about {
+        About::Review { .. } => hints.push(hint("Esc", "do not release it")),
+        About::Question { .. } => {
+            if sheet.on_last_page() {
+                hints.push(hint("Y", "yes"));
+                hints.push(hint("N", "no"));
+            }
+            hints.push(hint("Esc", "later"));
+        }
+    }
+    hints
+}
