@@ -167,6 +167,7 @@ impl Hands<'_> {
         let (key, asks, wanted, possible) = match manage {
             Manage::Start => (KeyCode::S, false, "running", !alive),
             Manage::Stop => (KeyCode::S, true, "stopped", alive),
+            Manage::Shutdown => (KeyCode::S, true, "switched off", state == "running"),
             Manage::Reset => (KeyCode::R, true, "running", alive),
             Manage::Pause => (KeyCode::P, false, "paused", state == "running"),
             Manage::Resume => (KeyCode::P, false, "running", state == "paused"),
@@ -178,7 +179,7 @@ impl Hands<'_> {
         self.tap(key);
         if asks {
             self.wait("the question before work is lost", |_| self.asked())?;
-            self.tap(key);
+            self.tap(if manage == Manage::Shutdown { KeyCode::O } else { key });
             self.wait("the answer to be taken", |_| !self.asked())?;
         }
         // A guest that had failed is shown so until its new start shows.

@@ -159,6 +159,7 @@ fn action(command: &str, args: &mut Args) -> Result<Action, String> {
         }),
         "start" => Action::Manage(Manage::Start, args.guest()?),
         "stop" => Action::Manage(Manage::Stop, args.guest()?),
+        "shutdown" => Action::Manage(Manage::Shutdown, args.guest()?),
         "reset" => Action::Manage(Manage::Reset, args.guest()?),
         "pause" => Action::Manage(Manage::Pause, args.guest()?),
         "resume" => Action::Manage(Manage::Resume, args.guest()?),

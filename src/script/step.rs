@@ -117,6 +117,8 @@ pub(crate) enum Manage {
     Start,
     /// End it.
     Stop,
+    /// Press its power button.
+    Shutdown,
     /// Start it afresh.
     Reset,
     /// Halt its processors.

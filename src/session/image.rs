@@ -48,6 +48,8 @@ pub(crate) struct Images {
     kernel: OwnedFd,
     initrd: Option<OwnedFd>,
     command_line: OwnedFd,
+    /// Whether it looks for its devices on the command line, as embedded guests do.
+    pub(crate) no_acpi: bool,
 }
 
 impl Images {
@@ -62,6 +64,7 @@ impl Images {
         base: &Path,
     ) -> Result<Self, ImageError> {
         Ok(Self {
+            no_acpi: kernel.starts_with(BUILTIN_PREFIX),
             kernel: open_kernel(kernel, base)?,
             initrd: initrd.map(|path| open_file(&base.join(path))).transpose()?,
             command_line: sealed("command line", command_line.as_bytes())?,

@@ -130,6 +130,9 @@ impl GuestProcess {
         if let Some(initrd) = spec.images.initrd()? {
             wire.send_with(ToVmm::Initrd, initrd)?;
         }
+        if spec.images.no_acpi {
+            wire.send(ToVmm::NoAcpi)?;
+        }
         wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
         wire.send_with(
             ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes },

@@ -394,6 +394,7 @@ impl Session {
                 };
             }
             GuestCommand::Reset => guest.send(ToVmm::Reset),
+            GuestCommand::PowerButton => guest.send(ToVmm::PowerButton),
             GuestCommand::Pause => guest.send(ToVmm::Pause),
             GuestCommand::Resume => guest.send(ToVmm::Resume),
         };

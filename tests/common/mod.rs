@@ -34,6 +34,7 @@ pub mod key {
     pub const LEFT_SHIFT: u16 = 42;
     pub const LEFT_ALT: u16 = 56;
     pub const CAPS_LOCK: u16 = 58;
+    pub const O: u16 = 24;
     pub const P: u16 = 25;
     pub const R: u16 = 19;
     pub const BTN_LEFT: u16 = 0x110;

@@ -423,6 +423,24 @@ fn stop_and_reset_ask_once_and_pause_does_not() {
 }
 
 #[test]
+fn the_question_before_a_stop_offers_the_power_button() {
+    let mut rig = Rig::new();
+    rig.sak();
+    rig.confirm();
+    rig.tap(KeyCode::O);
+    rig.tap(KeyCode::S);
+    assert_eq!(commands(&rig.tap(KeyCode::O)), [], "the question is not on the glass yet");
+    rig.confirm();
+
+    assert_eq!(commands(&rig.tap(KeyCode::O)), [(NOTES, GuestCommand::PowerButton)]);
+
+    rig.confirm();
+    rig.tap(KeyCode::R);
+    rig.confirm();
+    assert_eq!(commands(&rig.tap(KeyCode::O)), [], "only that question has it");
+}
+
+#[test]
 fn a_repeat_of_the_key_does_not_confirm_its_own_question() {
     let mut rig = Rig::new();
     rig.sak();

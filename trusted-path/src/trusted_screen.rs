@@ -73,8 +73,9 @@ impl TrustedScreen {
         }
     }
 
-    /// A fresh press of a key. A question is answered by its own key (or Y), and dropped by any
-    /// other, which then does what it always does; Esc only drops it.
+    /// A fresh press of a key. A question is answered by its own key (or Y); O answers that about
+    /// stopping by the power button, which loses nothing. Any other key drops the question and
+    /// then does what it always does; Esc only drops it.
     pub(crate) fn key(&mut self, code: KeyCode, guests: &Guests) -> Action {
         // Keys that only change others neither answer nor drop a question.
         if code.is_modifier() || code == KeyCode::CAPS_LOCK {
@@ -94,6 +95,9 @@ impl TrustedScreen {
                     // It ended by itself meanwhile: a yes to stopping it must not start it.
                     Ask::Stop | Ask::Reset => Action::Nothing,
                 };
+            }
+            if ask == Ask::Stop && code == KeyCode::O && state == GuestState::Running {
+                return self.command(GuestCommand::PowerButton);
             }
             if code == KeyCode::ESC {
                 return Action::Nothing;

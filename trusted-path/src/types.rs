@@ -284,6 +284,9 @@ pub enum GuestCommand {
     Start,
     /// End it; a report of [`GuestReport::Stopped`] must follow.
     Stop,
+    /// Press its power button; it shuts down in order, or is switched off if it has no driver for
+    /// the button, or does nothing.
+    PowerButton,
     /// Start it afresh; a report as after [`GuestCommand::Start`] must follow.
     Reset,
     /// Halt its processors; a report of [`GuestReport::Paused`] must follow.

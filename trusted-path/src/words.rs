@@ -85,7 +85,12 @@ pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
         Ask::Reset => format!("again to reset {name}"),
         Ask::Quit => "again to end the desk and stop every guest".to_owned(),
     };
-    vec![hint(&ask.key().to_string(), &yes), hint("Esc", "leave it as it is")]
+    let mut hints = vec![hint(&ask.key().to_string(), &yes)];
+    if ask == Ask::Stop {
+        hints.push(hint("O", "press its power button, so that it shuts down in order"));
+    }
+    hints.push(hint("Esc", "leave it as it is"));
+    hints
 }
 
 /// The hints below the list of guests.
@@ -121,6 +126,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("Enter", "type into the selected guest"),
         hint("Esc", "back, or no to a question"),
         hint("S", "start it, or stop it (asks first)"),
+        hint("S then O", "press its power button"),
         hint("R", "reset it (asks first)"),
         hint("P", "pause it, or let it go on"),
         hint("D", "side by side, or one at a time"),

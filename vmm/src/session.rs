@@ -360,7 +360,8 @@ impl Session {
             | ToVmm::CommandLine
             | ToVmm::SerialLog { .. }
             | ToVmm::Volume { .. }
-            | ToVmm::Overlay => match &mut self.phase {
+            | ToVmm::Overlay
+            | ToVmm::NoAcpi => match &mut self.phase {
                 Phase::Setup(setup) if self.surface.is_none() => Ok(setup.take(message, fd)?),
                 _ => Err(protocol()),
             },

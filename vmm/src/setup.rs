@@ -38,6 +38,7 @@ pub struct Setup {
     command_line: Vec<u8>,
     log: Option<SerialLog>,
     volumes: Vec<Volume>,
+    no_acpi: bool,
 }
 
 /// A raw image for the guest.
@@ -91,6 +92,10 @@ impl Setup {
             volume.read_only = false;
             return Ok(());
         }
+        if message == ToVmm::NoAcpi && self.stage >= Stage::Kernel {
+            self.no_acpi = true;
+            return Ok(());
+        }
         let (stage, earliest) = match message {
             ToVmm::Machine { .. } => (Stage::Machine, Stage::Nothing),
             ToVmm::Kvm => (Stage::Kvm, Stage::Machine),
@@ -138,6 +143,7 @@ impl Setup {
                 kernel: self.kernel.ok_or_else(out_of_order)?,
                 initrd: self.initrd,
                 command_line: self.command_line,
+                no_acpi: self.no_acpi,
             },
             log: self.log.ok_or_else(out_of_order)?,
             volumes: self.volumes,

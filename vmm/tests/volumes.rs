@@ -20,6 +20,7 @@ fn boot(steps: &str, read_only: bool, overlay: Option<&File>) -> (Vmm, File) {
     let kvm = File::options().read(true).write(true).open("/dev/kvm").unwrap();
     vmm.send_with(ToVmm::Kvm, kvm);
     vmm.send_with(ToVmm::Kernel, memfd(tabard_guests::builtin("disk").unwrap().elf));
+    vmm.send(ToVmm::NoAcpi);
     vmm.send_with(ToVmm::CommandLine, memfd(format!("do={steps}").as_bytes()));
     vmm.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &vmm.serial);
     vmm.send_with(ToVmm::Volume { read_only }, image.as_fd());

@@ -80,9 +80,12 @@ pub struct Image {
     pub initrd: Option<File>,
     /// The command line without NUL, at most [`MAX_COMMAND_LINE_BYTES`].
     pub command_line: Vec<u8>,
+    /// Whether it wants its devices on the command line.
+    pub no_acpi: bool,
 }
 
-/// Loads everything into fresh memory. `devices` is appended to the command line of an ELF kernel.
+/// Loads everything into fresh memory. `devices` is appended to the command line of a
+/// kernel that reads no ACPI.
 ///
 /// # Errors
 /// [`BootError`] with a reason and number for the user.
@@ -105,8 +108,8 @@ pub fn load(image: &Image, devices: &str, ram: &GuestRam) -> Result<Entry, BootE
     // A bzImage unpacks itself in place and needs more than its file.
     let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
     let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
-    // A bzImage is Linux, which reads of its devices in ACPI and would warn of the words.
-    let devices = if kind == Kind::Elf { devices } else { "" };
+    // A kernel that reads of its devices in ACPI would find each twice.
+    let devices = if image.no_acpi { devices } else { "" };
     write_command_line(&image.command_line, devices, ram)?;
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;

@@ -26,7 +26,12 @@ fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
         file.write_all(bytes).unwrap();
         file
     };
-    Image { kernel: file(kernel), initrd: initrd.map(file), command_line: line.to_vec() }
+    Image {
+        kernel: file(kernel),
+        initrd: initrd.map(file),
+        command_line: line.to_vec(),
+        no_acpi: false,
+    }
 }
 
 #[test]
@@ -39,6 +44,18 @@ fn a_bz_image_is_entered_by_the_64_bit_protocol() {
     let mut line = [0; 10];
     ram.read_slice(&mut line, GuestAddress(COMMAND_LINE)).unwrap();
     assert_eq!(&line[..6], b"quiet\0");
+}
+
+#[test]
+fn only_a_kernel_without_acpi_is_told_its_devices() {
+    for (no_acpi, line) in [(true, &b"quiet x=1\0"[..]), (false, &b"quiet\0"[..])] {
+        let ram = allocate(16).unwrap();
+        let image = Image { no_acpi, ..image(&bz_image(0x20f, 1), None, b"quiet") };
+        load(&image, " x=1", &ram).unwrap();
+        let mut read = [0; 10];
+        ram.read_slice(&mut read, GuestAddress(COMMAND_LINE)).unwrap();
+        assert_eq!(read[..line.len()], *line);
+    }
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl Vmm {
             File::options().read(true).write(true).open("/dev/kvm").unwrap(),
         );
         self.send_with(ToVmm::Kernel, memfd(kernel));
+        self.send(ToVmm::NoAcpi);
         self.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &self.serial);
         self.resize(640, 480);
     }

@@ -100,6 +100,9 @@ pub enum ToVmm {
     /// and is now writable for the guest; the image stays as it is. Its size is the most that the
     /// guest can write; each start and reset of the machine empties it.
     Overlay,
+    /// The kernel reads no ACPI: name the devices on its command line, as Linux's
+    /// `virtio_mmio.device` does. After `Kernel`, before `Load`.
+    NoAcpi,
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -134,6 +137,7 @@ impl ToVmm {
             Self::AgentTaken => Writer::new(21),
             Self::AgentFrame { bytes } => Writer::new(22).u32(bytes),
             Self::Overlay => Writer::new(30),
+            Self::NoAcpi => Writer::new(31),
         }
         .done()
     }
@@ -199,6 +203,7 @@ impl ToVmm {
             21 => Self::AgentTaken,
             22 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
             30 => Self::Overlay,
+            31 => Self::NoAcpi,
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
