@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
-use tabard_input::{KeyCode, SourceId};
+use tabard_input::{HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor, Question};
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::ToVmm;
@@ -70,6 +70,8 @@ pub struct Session {
     exchange: Exchange,
     minute_of_day: Option<u16>,
     log_left: u32,
+    /// The keyboards and pointers of a seat.
+    devices: Receiver<HostEvent>,
 }
 
 impl Session {
@@ -82,7 +84,16 @@ impl Session {
     ) -> Self {
         let log_left = LOG_LINES_PER_MINUTE;
         let exchange = Exchange::new(confirmer);
-        Self { monitor, guests, program, kvm, exchange, minute_of_day: None, log_left }
+        let devices = crossbeam_channel::never();
+        Self { monitor, guests, program, kvm, exchange, minute_of_day: None, log_left, devices }
+    }
+
+    /// The same session for a seat: these devices are its hands, and it begins with the chord.
+    #[must_use]
+    pub fn seated(mut self, devices: Receiver<HostEvent>) -> Self {
+        self.devices = devices;
+        self.monitor = self.monitor.awaiting_chord();
+        self
     }
 
     /// Runs until the user quits or the presenter ends. Every guest is gone when it returns.
@@ -100,6 +111,20 @@ impl Session {
             self.tick(&mut frames);
             if let Some(outcome) = self.run_timers(&mut frames) {
                 return outcome;
+            }
+            for _ in 0..INPUT_BURST {
+                match self.devices.try_recv() {
+                    Ok(event) => {
+                        if let Some(outcome) = self.step(device_event(event), &mut frames) {
+                            return outcome;
+                        }
+                    }
+                    // Nobody could press the chord any more.
+                    Err(TryRecvError::Disconnected) => {
+                        return Outcome::Failed("The reader of the input devices ended".to_owned());
+                    }
+                    Err(TryRecvError::Empty) => break,
+                }
             }
             for _ in 0..INPUT_BURST {
                 match presenter.try_recv() {
@@ -144,6 +169,7 @@ impl Session {
         frame_due: Option<Duration>,
     ) {
         let mut select = Select::new();
+        select.recv(&self.devices);
         select.recv(presenter);
         select.recv(control);
         for guest in &self.guests {
@@ -411,6 +437,22 @@ fn pictures(guests: &[Guest]) -> Pictures {
         .zip(guests)
         .filter_map(|(id, guest)| Some((id, guest.picture()?)))
         .collect()
+}
+
+fn device_event(event: HostEvent) -> Event {
+    match event {
+        HostEvent::Appeared { source, device } => Event::DeviceAppeared { source, device },
+        HostEvent::Gone(source) => Event::DeviceGone(source),
+        HostEvent::Key { source, code, pressed } if code.is_button() => {
+            Event::Button { source, code: code.0, pressed }
+        }
+        HostEvent::Key { source, code, pressed } => Event::Key { source, code, pressed },
+        HostEvent::Moved { source, dx, dy } => Event::PointerMoved { source, dx, dy },
+        HostEvent::At { source, x, y } => Event::PointerAt { source, x, y },
+        HostEvent::Wheel { source, vertical, horizontal } => {
+            Event::Wheel { source, vertical, horizontal }
+        }
+    }
 }
 
 fn host_event(source: SourceId, input: RawInput) -> Event {

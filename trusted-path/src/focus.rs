@@ -64,7 +64,13 @@ impl Monitor {
             let left = self.leave_sheet();
             self.exchange.news.clear();
             self.focus = Focus::Trusted(TrustedScreen::new(previous));
+            self.chord_on(source);
             return left;
+        }
+        if !self.devices.heeds(source) {
+            // Remembered, because it may be a key of the chord.
+            self.held.press(source, code, Fate::Swallowed, self.capacity(code));
+            return Vec::new();
         }
         if let Some(guest) = self.target() {
             return self.press(source, code, guest).into_iter().collect();
@@ -119,7 +125,8 @@ impl Monitor {
     fn trusted_key(&mut self, code: KeyCode) -> Vec<Effect> {
         let Focus::Trusted(screen) = &mut self.focus else { return Vec::new() };
         let asked = screen.ask;
-        let action = screen.key(code, &self.guests);
+        let waiting = self.devices.waiting().map(|known| known.source);
+        let action = screen.key(code, &self.guests, waiting);
         if screen.ask.is_some() && screen.ask != asked {
             // A key that bounces must not answer a question that is not on the glass yet.
             self.recipient_serial = self.next_serial();
@@ -142,6 +149,10 @@ impl Monitor {
             Action::GiveText(guest) => self.give_text(guest),
             Action::OpenQuestion => self.open_question(),
             Action::Sheet(turn) => self.sheet_turn(turn),
+            Action::Accept(source) => {
+                self.accept_keyboard(source);
+                Vec::new()
+            }
             Action::Quit => vec![Effect::Quit],
         }
     }

@@ -13,6 +13,7 @@
 )]
 
 mod config;
+mod devices;
 mod exchange;
 mod exchange_words;
 mod focus;

@@ -2,6 +2,7 @@
 
 use crate::{
     Authority, ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    devices::Devices,
     exchange::Exchange,
     focus::Focus,
     guests::Guests,
@@ -27,6 +28,7 @@ pub struct Monitor {
     pub(crate) outputs: Outputs,
     pub(crate) focus: Focus,
     pub(crate) held: HeldKeys,
+    pub(crate) devices: Devices,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
     /// The number of the first view that named the present recipient, or asked the question
@@ -56,6 +58,7 @@ impl Monitor {
             outputs: Outputs::default(),
             focus,
             held: HeldKeys::default(),
+            devices: Devices::default(),
             pointer: None,
             minute_of_day: None,
             recipient_serial: serial,
@@ -73,11 +76,22 @@ impl Monitor {
         let mut done = Vec::new();
         match event {
             Event::Key { source, code, pressed } => done = self.key(source, code, pressed),
+            // Keys are sorted out in `focus.rs`, where the chord is known: it works on any keyboard.
+            Event::Pointer { source, .. }
+            | Event::PointerMoved { source, .. }
+            | Event::PointerAt { source, .. }
+            | Event::Button { source, .. }
+            | Event::Wheel { source, .. }
+                if !self.devices.heeds(source) => {}
             Event::Pointer { output, x, y, source: _ } => done = self.pointer(output, x, y),
+            Event::PointerMoved { dx, dy, source: _ } => done = self.pointer_moved(dx, dy),
+            Event::PointerAt { x, y, source: _ } => done = self.pointer_at(x, y),
             Event::Button { source, code, pressed } => done = self.button(source, code, pressed),
             Event::Wheel { vertical, horizontal, source: _ } => {
                 done = self.wheel(vertical, horizontal);
             }
+            Event::DeviceAppeared { source, device } => self.device_appeared(source, device),
+            Event::DeviceGone(source) => done = self.device_gone(source),
             Event::SourceLost(source) => done = self.source_lost(source),
             Event::OutputAdded { output, size, scale }
             | Event::OutputResized { output, size, scale } => {

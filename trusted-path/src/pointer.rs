@@ -29,6 +29,52 @@ impl Monitor {
             .collect()
     }
 
+    /// The pointer was moved: over its screen, and over the edge to the next, as the screens
+    /// stand side by side in the order in which they appeared. It begins in the middle.
+    pub(crate) fn pointer_moved(&mut self, dx: i32, dy: i32) -> Vec<Effect> {
+        let Some(place) = self.pointer.or_else(|| self.middle()) else { return Vec::new() };
+        let screens: Vec<(OutputId, i64)> =
+            self.outputs.iter().map(|output| (output.id, i64::from(output.size.width))).collect();
+        let mut x = i64::from(place.x).saturating_add(i64::from(dx));
+        let mut index = screens.iter().position(|(id, _)| *id == place.output).unwrap_or(0);
+        while let Some((_, width)) = screens.get(index)
+            && x >= *width
+            && index.saturating_add(1) < screens.len()
+        {
+            x = x.saturating_sub(*width);
+            index = index.saturating_add(1);
+        }
+        while x < 0
+            && let Some(before) = index.checked_sub(1)
+        {
+            index = before;
+            x = x.saturating_add(screens.get(index).map_or(0, |(_, width)| *width));
+        }
+        let y = i64::from(place.y).saturating_add(i64::from(dy));
+        let clamped = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let output = screens.get(index).map_or(place.output, |(id, _)| *id);
+        self.pointer(output, clamped(x), clamped(y))
+    }
+
+    /// The pointer was put at this share of its screen's sides.
+    pub(crate) fn pointer_at(&mut self, x: u16, y: u16) -> Vec<Effect> {
+        let Some(place) = self.pointer.or_else(|| self.middle()) else { return Vec::new() };
+        let Some(output) = self.outputs.get(place.output) else { return Vec::new() };
+        let on = |share: u16, length: u32| {
+            let last = u64::from(length.saturating_sub(1));
+            let at = u64::from(share).saturating_mul(last).checked_div(u64::from(u16::MAX));
+            at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
+        };
+        let (x, y) = (on(x, output.size.width), on(y, output.size.height));
+        self.pointer(place.output, x, y)
+    }
+
+    /// Where a pointer begins that says only how far it moves.
+    fn middle(&self) -> Option<Place> {
+        let output = self.outputs.iter().next()?;
+        Some(Place { output: output.id, x: output.size.width / 2, y: output.size.height / 2 })
+    }
+
     /// A button went down or up.
     pub(crate) fn button(&mut self, source: SourceId, code: u16, pressed: bool) -> Vec<Effect> {
         let button = KeyCode(code);

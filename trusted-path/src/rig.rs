@@ -61,6 +61,16 @@ impl Rig {
         rig
     }
 
+    /// A seat: one confirmed output, all running, and nobody has pressed the chord yet.
+    pub(crate) fn awaiting_chord() -> Self {
+        let mut rig = Self { monitor: Monitor::new(config()).unwrap().awaiting_chord() };
+        rig.add_output(ONE);
+        rig.report(NOTES, GuestReport::Running);
+        rig.report(SKETCH, GuestReport::Running);
+        rig.confirm();
+        rig
+    }
+
     pub(crate) fn step(&mut self, event: Event) -> Vec<Effect> {
         self.monitor.step(event)
     }

@@ -3,7 +3,7 @@
 
 use crate::outputs::Output;
 use crate::sheet::{self, About, Sheet};
-use crate::trusted_screen::TrustedScreen as Screen;
+use crate::trusted_screen::{Ask, TrustedScreen as Screen};
 use crate::{GuestState, Monitor, exchange_words, focus::Focus, words};
 use tabard_labels::LabelId;
 use tabard_view::{
@@ -37,11 +37,14 @@ impl Monitor {
         let clock = self.minute_of_day.map(words::clock).unwrap_or_default();
         let (kind, right) = match (&self.focus, recipient) {
             (Focus::Trusted(screen), _) => {
-                let question =
-                    screen.ask.map(|ask| words::question(ask, self.selected_name(screen)));
+                let question = screen.ask.map(|ask| words::question(ask, self.asked_name(screen)));
                 let news = question.or_else(|| screen.news());
-                let message = words::trusted_message(news.as_deref(), self.all_outputs_fit());
-                let back = screen.help || screen.sheet.is_some() || screen.previous.is_some();
+                let message = match screen.unproven {
+                    true => format!("press {chord} to begin"),
+                    false => words::trusted_message(news.as_deref(), self.all_outputs_fit()),
+                };
+                let page = screen.help || screen.devices || screen.sheet.is_some();
+                let back = !screen.unproven && (page || screen.previous.is_some());
                 (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
             }
             (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
@@ -49,7 +52,8 @@ impl Monitor {
                 (BarKind::Nobody { message: words::too_small(self.layout, chord) }, clock)
             }
         };
-        Bar { rect, kind, left: chord.to_owned(), right, notice: self.notice() }
+        let notice = self.waiting_notice(chord).unwrap_or_else(|| self.notice());
+        Bar { rect, kind, left: chord.to_owned(), right, notice }
     }
 
     fn typing_into(&self, guest: GuestId) -> BarKind {
@@ -101,7 +105,11 @@ impl Monitor {
         Some(Pointer { x, y, over })
     }
 
-    fn selected_name(&self, screen: &Screen) -> &str {
+    /// What the open question is about.
+    fn asked_name(&self, screen: &Screen) -> &str {
+        if let Some(Ask::Accept(source)) = screen.ask {
+            return self.devices.get(source).map_or("", |known| known.device.name.as_str());
+        }
         self.guests.get(screen.selected).map_or("", |guest| &guest.config.name)
     }
 
@@ -114,6 +122,14 @@ impl Monitor {
         }
         if let Some(sheet) = &screen.sheet {
             return self.sheet_view(sheet, footer);
+        }
+        if screen.devices || screen.unproven {
+            let (title, hints) = match screen.unproven {
+                true => (format!("Press {chord}"), Vec::new()),
+                false => ("Devices and screens".to_owned(), words::help_hints()),
+            };
+            let body = TrustedBody::Help(self.device_lines());
+            return TrustedScreen { title, body, hints, footer };
         }
         let row = |(index, id): (usize, GuestId)| {
             let guest = self.guests.get(id)?;
@@ -136,7 +152,7 @@ impl Monitor {
         let rows = screen.shown(output, self.guests.len()).enumerate().filter_map(row).collect();
         let selected = self.guests.state(screen.selected).unwrap_or(GuestState::Off);
         let hints = match screen.ask {
-            Some(ask) => words::question_hints(ask, self.selected_name(screen)),
+            Some(ask) => words::question_hints(ask, self.asked_name(screen)),
             None => {
                 let mut hints = self.exchange_hints(screen.selected);
                 hints.extend(words::list_hints(selected, self.layout, screen.previous.is_some()));

@@ -5,7 +5,7 @@ use crate::guests::Guests;
 use crate::outputs::Output;
 use crate::sheet::{Sheet, Turn};
 use crate::{GuestCommand, GuestState};
-use tabard_input::KeyCode;
+use tabard_input::{KeyCode, SourceId};
 use tabard_view::{GuestId, layout};
 
 /// The state of the trusted screen while it is open.
@@ -17,6 +17,10 @@ pub(crate) struct TrustedScreen {
     pub(crate) selected: GuestId,
     /// Whether the list of keys is shown instead of the guests.
     pub(crate) help: bool,
+    /// Whether the list of devices and screens is shown instead of the guests.
+    pub(crate) devices: bool,
+    /// A seat that has just begun: nothing but the chord is obeyed.
+    pub(crate) unproven: bool,
     /// The open question.
     pub(crate) ask: Option<Ask>,
     /// The text of a guest that is shown instead of the guests.
@@ -33,6 +37,8 @@ pub(crate) enum Ask {
     Stop,
     /// Whether to start the guest afresh.
     Reset,
+    /// Whether this keyboard may type.
+    Accept(SourceId),
     /// Whether to end the desk.
     Quit,
 }
@@ -56,6 +62,8 @@ pub(crate) enum Action {
     OpenQuestion,
     /// What a key did to the open text.
     Sheet(Turn),
+    /// That this keyboard may type.
+    Accept(SourceId),
     /// To end the desk.
     Quit,
 }
@@ -67,6 +75,8 @@ impl TrustedScreen {
             previous,
             selected: previous.unwrap_or(GuestId(0)),
             help: false,
+            devices: false,
+            unproven: false,
             ask: None,
             sheet: None,
             message: String::new(),
@@ -75,10 +85,16 @@ impl TrustedScreen {
 
     /// A fresh press of a key. A question is answered by its own key (or Y); O answers that about
     /// stopping by the power button, which loses nothing. Any other key drops the question and
-    /// then does what it always does; Esc only drops it.
-    pub(crate) fn key(&mut self, code: KeyCode, guests: &Guests) -> Action {
+    /// then does what it always does; Esc only drops it. `waiting` is a keyboard that may be
+    /// accepted.
+    pub(crate) fn key(
+        &mut self,
+        code: KeyCode,
+        guests: &Guests,
+        waiting: Option<SourceId>,
+    ) -> Action {
         // Keys that only change others neither answer nor drop a question.
-        if code.is_modifier() || code == KeyCode::CAPS_LOCK {
+        if self.unproven || code.is_modifier() || code == KeyCode::CAPS_LOCK {
             return Action::Nothing;
         }
         self.message.clear();
@@ -90,6 +106,7 @@ impl TrustedScreen {
             if code == ask.key() || code == KeyCode::Y {
                 return match ask {
                     Ask::Quit => Action::Quit,
+                    Ask::Accept(source) => Action::Accept(source),
                     Ask::Stop if state.is_alive() => self.command(GuestCommand::Stop),
                     Ask::Reset if state.is_alive() => self.command(GuestCommand::Reset),
                     // It ended by itself meanwhile: a yes to stopping it must not start it.
@@ -103,9 +120,17 @@ impl TrustedScreen {
                 return Action::Nothing;
             }
         }
-        if self.help {
-            self.help = false;
+        if self.help || self.devices {
+            (self.help, self.devices) = (false, false);
             return Action::Nothing;
+        }
+        match (code, waiting) {
+            (KeyCode::K, Some(source)) => return self.question(Ask::Accept(source)),
+            (KeyCode::I, _) => {
+                self.devices = true;
+                return Action::Nothing;
+            }
+            _ => {}
         }
         match code {
             KeyCode::ESC => self.previous.map_or(Action::Nothing, Action::Go),
@@ -145,7 +170,7 @@ impl TrustedScreen {
 
     /// The guest whose row has this pixel.
     pub(crate) fn row_at(&self, output: &Output, guests: usize, x: u32, y: u32) -> Option<GuestId> {
-        if self.help || self.sheet.is_some() {
+        if self.help || self.devices || self.unproven || self.sheet.is_some() {
             return None;
         }
         self.shown(output, guests)
@@ -184,6 +209,7 @@ impl Ask {
         match self {
             Self::Stop => KeyCode::S,
             Self::Reset => KeyCode::R,
+            Self::Accept(_) => KeyCode::K,
             Self::Quit => KeyCode::Q,
         }
     }

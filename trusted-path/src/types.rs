@@ -1,6 +1,6 @@
 //! What goes into the monitor and what comes out of it, as plain values.
 
-use tabard_input::{KeyCode, SourceId};
+use tabard_input::{Device, KeyCode, SourceId};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
 
 /// The highest coordinate of [`GuestInput::Pointer`]: the right or bottom edge.
@@ -49,8 +49,35 @@ pub enum Event {
         /// Notches, to the right positive.
         horizontal: i16,
     },
-    /// A device went away: all its keys and buttons are up.
+    /// All keys and buttons of a source are up, such as when a window loses the keyboard.
     SourceLost(SourceId),
+    /// A keyboard or pointer of the host is there. What it sends counts only from here on.
+    DeviceAppeared {
+        /// Its number, [`SourceId::FIRST_DEVICE`] or above and never used before.
+        source: SourceId,
+        /// What it is.
+        device: Device,
+    },
+    /// A keyboard or pointer of the host is gone, and with it all that it held.
+    DeviceGone(SourceId),
+    /// The pointer was moved by so many pixels.
+    PointerMoved {
+        /// The pointing device.
+        source: SourceId,
+        /// To the right.
+        dx: i32,
+        /// Downwards.
+        dy: i32,
+    },
+    /// The pointer was put at this place of the screen that it is on.
+    PointerAt {
+        /// The pointing device.
+        source: SourceId,
+        /// 0 (left edge) ..= 65535 (right edge).
+        x: u16,
+        /// 0 (top edge) ..= 65535 (bottom edge).
+        y: u16,
+    },
     /// A screen appeared.
     OutputAdded {
         /// The screen.

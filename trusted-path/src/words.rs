@@ -74,6 +74,7 @@ pub(crate) fn question(ask: Ask, name: &str) -> String {
     match ask {
         Ask::Stop => format!("{key} again stops {name}; what it has not saved is lost"),
         Ask::Reset => format!("{key} again resets {name}; what it has not saved is lost"),
+        Ask::Accept(_) => format!("{key} again accepts the keyboard {name}"),
         Ask::Quit => format!("{key} again ends the desk and stops every guest"),
     }
 }
@@ -83,6 +84,7 @@ pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
     let yes = match ask {
         Ask::Stop => format!("again to stop {name}"),
         Ask::Reset => format!("again to reset {name}"),
+        Ask::Accept(_) => format!("again to let the keyboard {name} type"),
         Ask::Quit => "again to end the desk and stop every guest".to_owned(),
     };
     let mut hints = vec![hint(&ask.key().to_string(), &yes)];
@@ -134,6 +136,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("C", "take the text that it offers"),
         hint("V", "give it the text that was taken"),
         hint("A", "see a question of a guest"),
+        hint("I", "keyboards, pointers, screens"),
+        hint("K", "accept a new keyboard (asks first)"),
         hint("Q", "end the desk (asks first)"),
         hint("Y", "yes to a question"),
         hint("Click", "types into that guest from now on"),

@@ -1,0 +1,331 @@
+//! Makes key and pointer events of one device's evdev reports. Movement is put together, keys never
+//! are: a device that sends 100,000 reports a second costs a bounded share, and loses no key.
+//!
+//! After lost reports (`SYN_DROPPED`, see the kernel's Documentation/input/event-codes.rst) it
+//! compares what it believes to be down with what is, and says only the differences. To release
+//! everything and press it again would hand a key that was held across a switch to a new guest.
+
+use crate::device::{HostEvent, Pointing, axis};
+use crate::{KeyCode, SourceId};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+const EV_SYN: u16 = 0;
+const EV_KEY: u16 = 1;
+const EV_REL: u16 = 2;
+const EV_ABS: u16 = 3;
+const REL_HWHEEL: u16 = 6;
+const REL_WHEEL: u16 = 8;
+const SYN_REPORT: u16 = 0;
+const SYN_DROPPED: u16 = 3;
+/// A finger is on the touchpad.
+const BTN_TOUCH: u16 = 0x14a;
+/// Pixels that a finger moves the pointer by on its way across the whole touchpad.
+const TOUCHPAD_PX: i64 = 1500;
+
+/// One report, as `struct input_event` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) kind: u16,
+    pub(crate) code: u16,
+    pub(crate) value: i32,
+}
+
+/// The state of one device.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    source: SourceId,
+    pointing: Option<Pointing>,
+    /// The values of `ABS_X` and `ABS_Y`.
+    ranges: [RangeInclusive<i32>; 2],
+    down: BTreeSet<u16>,
+    moved: (i32, i32),
+    wheel: (i32, i32),
+    place: [i32; 2],
+    placed: bool,
+    /// Where the finger was; `None` while it is off.
+    finger: Option<[i32; 2]>,
+    touching: bool,
+    /// Reports were lost, and the next [`SYN_REPORT`] ends what cannot be believed.
+    lost: bool,
+}
+
+impl Decoder {
+    /// A device as it was found. What is down already was pressed for somebody else: only its
+    /// next press counts.
+    pub(crate) fn new(
+        source: SourceId,
+        pointing: Option<Pointing>,
+        ranges: [RangeInclusive<i32>; 2],
+        down: BTreeSet<u16>,
+    ) -> Self {
+        Self {
+            source,
+            pointing,
+            ranges,
+            down,
+            moved: (0, 0),
+            wheel: (0, 0),
+            place: [0, 0],
+            placed: false,
+            finger: None,
+            touching: false,
+            lost: false,
+        }
+    }
+
+    /// Takes a report. Answers whether reports were lost and [`Decoder::resync`] must follow.
+    #[must_use]
+    pub(crate) fn take(&mut self, report: Report, events: &mut Vec<HostEvent>) -> bool {
+        let Report { kind, code, value } = report;
+        if self.lost {
+            self.lost = (kind, code) != (EV_SYN, SYN_REPORT);
+            return !self.lost;
+        }
+        match kind {
+            EV_SYN => match code {
+                SYN_DROPPED => self.lost = true,
+                SYN_REPORT => self.frame(),
+                _ => {}
+            },
+            EV_KEY if code == BTN_TOUCH => {
+                (self.touching, self.finger) = (value != 0, None);
+            }
+            // 2 is the kernel's repeat; guests make their own.
+            EV_KEY if value == 0 || value == 1 => self.key(code, value == 1, events),
+            EV_REL => self.relative(code, value),
+            EV_ABS => {
+                let axis = match code {
+                    axis::ABS_X => self.place.first_mut(),
+                    axis::ABS_Y => self.place.last_mut(),
+                    _ => None,
+                };
+                if let Some(axis) = axis {
+                    *axis = value;
+                    self.placed = true;
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Says what differs between what was told and what is down now.
+    pub(crate) fn resync(&mut self, down: &BTreeSet<u16>, events: &mut Vec<HostEvent>) {
+        (self.finger, self.placed) = (None, false);
+        let up: Vec<u16> = self.down.difference(down).copied().collect();
+        up.into_iter().for_each(|code| self.key(code, false, events));
+        let mut pressed: Vec<u16> = down.difference(&self.down).copied().collect();
+        // A chord that was pressed meanwhile must be whole when its last key comes.
+        pressed.sort_by_key(|&code| !KeyCode(code).is_modifier());
+        pressed.into_iter().for_each(|code| self.key(code, true, events));
+    }
+
+    /// Says how far the pointer came; called when all that waits has been taken.
+    pub(crate) fn flush(&mut self, events: &mut Vec<HostEvent>) {
+        let source = self.source;
+        let (dx, dy) = std::mem::take(&mut self.moved);
+        if (dx, dy) != (0, 0) {
+            events.push(HostEvent::Moved { source, dx, dy });
+        }
+        if std::mem::take(&mut self.placed) && self.pointing == Some(Pointing::Absolute) {
+            let [x, y] = self.place;
+            let [across, down] = &self.ranges;
+            events.push(HostEvent::At { source, x: share(x, across), y: share(y, down) });
+        }
+        let (vertical, horizontal) = std::mem::take(&mut self.wheel);
+        if (vertical, horizontal) != (0, 0) {
+            let (vertical, horizontal) = (notches(vertical), notches(horizontal));
+            events.push(HostEvent::Wheel { source, vertical, horizontal });
+        }
+    }
+
+    fn key(&mut self, code: u16, pressed: bool, events: &mut Vec<HostEvent>) {
+        let key = KeyCode(code);
+        let news = if pressed { self.down.insert(code) } else { self.down.remove(&code) };
+        if !news || !(key.is_key() || key.is_button()) {
+            return;
+        }
+        // A click is where the pointer is by then.
+        self.flush(events);
+        events.push(HostEvent::Key { source: self.source, code: key, pressed });
+    }
+
+    fn relative(&mut self, code: u16, value: i32) {
+        if self.pointing.is_none() {
+            return;
+        }
+        let sum = match code {
+            axis::REL_X => &mut self.moved.0,
+            axis::REL_Y => &mut self.moved.1,
+            REL_WHEEL => &mut self.wheel.0,
+            REL_HWHEEL => &mut self.wheel.1,
+            _ => return,
+        };
+        *sum = sum.saturating_add(value);
+    }
+
+    /// All axes of one moment are known: a finger's way can be told.
+    fn frame(&mut self) {
+        if self.pointing != Some(Pointing::Touchpad) || !self.placed {
+            return;
+        }
+        self.placed = false;
+        if !self.touching {
+            return;
+        }
+        if let Some(before) = self.finger {
+            let [from_x, from_y] = before;
+            let [x, y] = self.place;
+            let [across, down] = &self.ranges;
+            let (dx, left_x) = way(from_x, x, across);
+            let (dy, left_y) = way(from_y, y, down);
+            self.moved = (self.moved.0.saturating_add(dx), self.moved.1.saturating_add(dy));
+            // What was too little for a pixel counts with the next.
+            self.finger = Some([left_x, left_y]);
+        } else {
+            self.finger = Some(self.place);
+        }
+    }
+}
+
+/// The place of a value in its range, as 0..=65535.
+fn share(value: i32, range: &RangeInclusive<i32>) -> u16 {
+    let (start, end) = (i64::from(*range.start()), i64::from(*range.end()));
+    let length = end.saturating_sub(start).max(1);
+    let from_start = i64::from(value).saturating_sub(start).clamp(0, length);
+    let share = from_start.saturating_mul(i64::from(u16::MAX)).checked_div(length);
+    u16::try_from(share.unwrap_or(0)).unwrap_or(u16::MAX)
+}
+
+/// The pixels of a finger's way along one axis, and up to where they have been counted.
+fn way(from: i32, to: i32, range: &RangeInclusive<i32>) -> (i32, i32) {
+    let length = i64::from(*range.end()).saturating_sub(i64::from(*range.start())).max(1);
+    let units = i64::from(to).saturating_sub(i64::from(from));
+    let pixels = units.saturating_mul(TOUCHPAD_PX).checked_div(length).unwrap_or(0);
+    let counted = pixels.saturating_mul(length).checked_div(TOUCHPAD_PX).unwrap_or(0);
+    let pixels = i32::try_from(pixels).unwrap_or(0);
+    (pixels, i32::try_from(i64::from(from).saturating_add(counted)).unwrap_or(to))
+}
+
+fn notches(value: i32) -> i16 {
+    let clamped = value.clamp(i32::from(i16::MIN), i32::from(i16::MAX));
+    i16::try_from(clamped).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SOURCE: SourceId = SourceId(16);
+
+    fn decoder(pointing: Option<Pointing>) -> Decoder {
+        Decoder::new(SOURCE, pointing, [0..=1000, 0..=500], BTreeSet::new())
+    }
+
+    /// Everything that these reports give, flushed at the end.
+    fn all(decoder: &mut Decoder, reports: &[(u16, u16, i32)]) -> Vec<HostEvent> {
+        let mut events = Vec::new();
+        for &(kind, code, value) in reports {
+            assert!(!decoder.take(Report { kind, code, value }, &mut events));
+        }
+        decoder.flush(&mut events);
+        events
+    }
+
+    fn key(code: u16, pressed: bool) -> HostEvent {
+        HostEvent::Key { source: SOURCE, code: KeyCode(code), pressed }
+    }
+
+    #[test]
+    fn keys_pass_repeats_do_not() {
+        let mut decoder = decoder(None);
+        let events =
+            all(&mut decoder, &[(1, 30, 1), (1, 30, 2), (1, 30, 1), (1, 30, 0), (1, 30, 0)]);
+        assert_eq!(events, [key(30, true), key(30, false)]);
+    }
+
+    #[test]
+    fn movement_is_put_together_up_to_the_next_key() {
+        let mut decoder = decoder(Some(Pointing::Relative));
+        let mut reports = [(2, 0, 1), (0, 0, 0)].repeat(1000);
+        reports.extend([(1, 0x110, 1), (2, 1, -4), (2, 8, 1), (0, 0, 0)]);
+        let moved = |dx, dy| HostEvent::Moved { source: SOURCE, dx, dy };
+        let wheel = HostEvent::Wheel { source: SOURCE, vertical: 1, horizontal: 0 };
+        let events = all(&mut decoder, &reports);
+        assert_eq!(events, [moved(1000, 0), key(0x110, true), moved(0, -4), wheel]);
+    }
+
+    #[test]
+    fn a_place_is_a_share_of_the_range() {
+        let mut decoder = decoder(Some(Pointing::Absolute));
+        let events = all(&mut decoder, &[(3, 0, 1000), (3, 1, 0), (0, 0, 0)]);
+        assert_eq!(events, [HostEvent::At { source: SOURCE, x: 65535, y: 0 }]);
+    }
+
+    #[test]
+    fn a_finger_moves_the_pointer_only_while_it_touches() {
+        let mut decoder = decoder(Some(Pointing::Touchpad));
+        let put = [(1, BTN_TOUCH, 1), (3, 0, 100), (3, 1, 100), (0, 0, 0)];
+        assert_eq!(all(&mut decoder, &put), []);
+        let events = all(&mut decoder, &[(3, 0, 110), (0, 0, 0)]);
+        assert_eq!(events, [HostEvent::Moved { source: SOURCE, dx: 15, dy: 0 }]);
+        let lifted = [(1, BTN_TOUCH, 0), (0, 0, 0), (1, BTN_TOUCH, 1), (3, 0, 900), (0, 0, 0)];
+        assert_eq!(all(&mut decoder, &lifted), []);
+    }
+
+    #[test]
+    fn after_lost_reports_only_the_differences_are_told() {
+        let mut decoder = decoder(None);
+        all(&mut decoder, &[(1, 30, 1), (1, 31, 1)]);
+        let mut events = Vec::new();
+        let lost = |kind, code, value| Report { kind, code, value };
+        assert!(!decoder.take(lost(0, SYN_DROPPED, 0), &mut events));
+        assert!(!decoder.take(lost(1, 32, 1), &mut events));
+        assert!(decoder.take(lost(0, 0, 0), &mut events));
+        decoder.resync(&BTreeSet::from([1, 31, 29, 56]), &mut events);
+        let expected = [key(30, false), key(29, true), key(56, true), key(1, true)];
+        assert_eq!(events, expected, "modifiers come before the key of the chord");
+    }
+
+    #[test]
+    fn what_was_down_before_is_never_pressed() {
+        let mut decoder = Decoder::new(SOURCE, None, [0..=1, 0..=1], BTreeSet::from([28]));
+        assert_eq!(
+            all(&mut decoder, &[(1, 28, 1), (1, 28, 0), (1, 28, 1)]),
+            [key(28, false), key(28, true)]
+        );
+    }
+
+    proptest! {
+        /// Whatever a device reports, presses and releases of each key take turns, and in the end
+        /// what was told to be down is what is down.
+        #[test]
+        fn presses_and_releases_take_turns(
+            reports in prop::collection::vec((0u16..5, 0u16..0x150, -3i32..4), 0..200),
+            now in prop::collection::btree_set(1u16..0x118, 0..10),
+        ) {
+            for pointing in [None, Some(Pointing::Relative), Some(Pointing::Touchpad)] {
+                let mut decoder = decoder(pointing);
+                let mut events = Vec::new();
+                for &(kind, code, value) in &reports {
+                    if decoder.take(Report { kind, code, value }, &mut events) {
+                        decoder.resync(&now, &mut events);
+                    }
+                }
+                decoder.resync(&now, &mut events);
+                decoder.flush(&mut events);
+                let mut down = BTreeSet::new();
+                for event in events {
+                    if let HostEvent::Key { code, pressed, .. } = event {
+                        let news = if pressed { down.insert(code.0) } else { down.remove(&code.0) };
+                        prop_assert!(news);
+                    }
+                }
+                let counts = |code: &u16| KeyCode(*code).is_key() || KeyCode(*code).is_button();
+                prop_assert_eq!(down, now.iter().copied().filter(counts).collect());
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! One node of `/dev/input`: opened for reading, asked what it is, taken alone, read.
+
+use super::decoder::{Decoder, Report};
+use crate::SourceId;
+use crate::device::{Capabilities, Device, DeviceName, DeviceRules, HostEvent, axis};
+use evdev::raw_stream::RawDevice;
+use evdev::{AbsoluteAxisCode, PropType};
+use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// Why a node cannot be used.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// It does not open or answer.
+    Open(io::Error),
+    /// Another program has it alone; its name.
+    Held(String),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Open(error)
+    }
+}
+
+/// A device that nobody else hears.
+pub(super) struct Opened {
+    device: RawDevice,
+    decoder: Decoder,
+}
+
+impl Opened {
+    /// Opens and takes a device; `None` if it is neither keyboard nor pointer.
+    pub(super) fn new(
+        path: &Path,
+        source: SourceId,
+        rules: &mut DeviceRules,
+    ) -> Result<Option<(Device, Self)>, OpenError> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let node = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?;
+        let mut device = RawDevice::from_fd(node)?;
+        let capabilities = capabilities(&device);
+        let Some(class) = rules.judge(&identity(&device), &capabilities) else { return Ok(None) };
+        let called = device.name().unwrap_or_default().to_owned();
+        if device.grab().is_err() {
+            return Err(OpenError::Held(called));
+        }
+        let pointing = capabilities.pointing();
+        let ranges = [AbsoluteAxisCode(axis::ABS_X), AbsoluteAxisCode(axis::ABS_Y)];
+        let ranges = ranges.map(|axis| range(&device, axis));
+        let decoder = Decoder::new(source, pointing, ranges, keys_down(&device)?);
+        let description = Device { class, name: DeviceName::new(&called) };
+        Ok(Some((description, Self { device, decoder })))
+    }
+
+    /// Takes what waits, at most so many reads. Answers whether the device is still there.
+    pub(super) fn read(&mut self, reads: usize, events: &mut Vec<HostEvent>) -> bool {
+        for _ in 0..reads {
+            let mut lost = false;
+            match self.device.fetch_events() {
+                Ok(reports) => {
+                    for event in reports {
+                        let (kind, code) = (event.event_type().0, event.code());
+                        let report = Report { kind, code, value: event.value() };
+                        lost |= self.decoder.take(report, events);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+            if lost {
+                match keys_down(&self.device) {
+                    Ok(down) => self.decoder.resync(&down, events),
+                    Err(_) => return false,
+                }
+            }
+        }
+        self.decoder.flush(events);
+        true
+    }
+
+    /// Whether the device is still plugged in.
+    pub(super) fn is_there(&self) -> bool {
+        self.device.get_key_state().is_ok()
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+fn capabilities(device: &RawDevice) -> Capabilities {
+    Capabilities {
+        keys: device
+            .supported_keys()
+            .into_iter()
+            .flat_map(|all| all.iter().map(|key| key.0))
+            .collect(),
+        relative: device
+            .supported_relative_axes()
+            .into_iter()
+            .flat_map(|all| all.iter().map(|axis| axis.0))
+            .collect(),
+        absolute: device
+            .supported_absolute_axes()
+            .into_iter()
+            .flat_map(|all| all.iter().map(|axis| axis.0))
+            .collect(),
+        direct: device.properties().contains(PropType::DIRECT),
+    }
+}
+
+/// What stays the same when a device is pulled out and put in again.
+fn identity(device: &RawDevice) -> String {
+    let id = device.input_id();
+    let port = device.physical_path().unwrap_or_default();
+    let (bus, vendor, product) = (id.bus_type().0, id.vendor(), id.product());
+    format!("{bus:04x}:{vendor:04x}:{product:04x} {port}")
+}
+
+fn range(device: &RawDevice, axis: AbsoluteAxisCode) -> RangeInclusive<i32> {
+    let known = device.get_absinfo().ok().and_then(|mut all| all.find(|(code, _)| *code == axis));
+    known.map_or(0..=1, |(_, info)| info.minimum()..=info.maximum())
+}
+
+fn keys_down(device: &RawDevice) -> io::Result<BTreeSet<u16>> {
+    Ok(device.get_key_state()?.iter().map(|key| key.0).collect())
+}

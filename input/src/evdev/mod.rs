@@ -1,0 +1,260 @@
+//! The keyboards and pointers of the host, from `/dev/input`: found, judged, held alone
+//! (`EVIOCGRAB`) and read. They are opened for reading only, so nothing, least of all a guest, can
+//! write a light or a rumble to them.
+
+mod decoder;
+mod device;
+
+use crate::SourceId;
+use crate::device::{Device, DeviceClass, DeviceRules, HostEvent, Refusal};
+use crossbeam_channel::Sender;
+use device::{OpenError, Opened};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Where the kernel lists input devices.
+pub const FOLDER: &str = "/dev/input";
+/// Devices that are held at once; what is plugged in beyond is left alone.
+const MAX_DEVICES: usize = 64;
+/// Reads of one device before the others are looked at.
+const READS_IN_A_ROW: usize = 16;
+
+/// Why there is no input. Each message names the device and says what to do.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// The folder of devices cannot be watched.
+    #[error("Cannot watch {}: {source}. Check that it is there and that you may read it", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A device that may be a keyboard cannot be opened.
+    #[error(
+        "Cannot open {}: {source}. Start as root (the unit tabard@.service does), or let your \
+         group read it", .path.display()
+    )]
+    Open {
+        /// The device.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another program has a keyboard or pointer for itself.
+    #[error(
+        "Cannot have {} ({name}) alone: another program holds it. End other display servers and \
+         key remappers", .path.display()
+    )]
+    Held {
+        /// The device.
+        path: PathBuf,
+        /// What it calls itself.
+        name: String,
+    },
+    /// There is nothing to type with.
+    #[error("There is no keyboard in {}. Plug one in; a desk cannot be left without it", .0.display())]
+    NoKeyboard(PathBuf),
+}
+
+/// The devices of the host, held.
+pub struct Inputs {
+    folder: PathBuf,
+    watch: OwnedFd,
+    rules: DeviceRules,
+    /// By the name of the node.
+    open: BTreeMap<String, Held>,
+    next: u16,
+    /// What was found before anyone listened.
+    events: Vec<HostEvent>,
+}
+
+struct Held {
+    source: SourceId,
+    device: Opened,
+    /// Refused devices are held so that nobody else hears them either, and never read.
+    heard: bool,
+}
+
+impl Inputs {
+    /// Finds and takes every keyboard and pointer. On an error nothing stays taken.
+    ///
+    /// # Errors
+    /// [`InputError`]: at the start, whatever is not as it should be is an error.
+    pub fn open(folder: &Path) -> Result<Self, InputError> {
+        let fault = |source: rustix::io::Errno| InputError::Folder {
+            path: folder.to_path_buf(),
+            source: source.into(),
+        };
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(fault)?;
+        // Watched before it is read, or what appears between would be missed. Attributes: a
+        // device manager may give the right to read a moment after the device appears.
+        let interest = WatchFlags::CREATE | WatchFlags::ATTRIB | WatchFlags::DELETE;
+        inotify::add_watch(&watch, folder, interest).map_err(fault)?;
+        let mut inputs = Self {
+            folder: folder.to_path_buf(),
+            watch,
+            rules: DeviceRules::default(),
+            open: BTreeMap::new(),
+            next: SourceId::FIRST_DEVICE,
+            events: Vec::new(),
+        };
+        let nodes = inputs
+            .nodes()
+            .map_err(|source| InputError::Folder { path: folder.to_path_buf(), source })?;
+        for node in nodes {
+            inputs.add(&node)?;
+        }
+        let types = |event: &HostEvent| matches!(event, HostEvent::Appeared { device, .. } if device.class == DeviceClass::Keyboard);
+        if inputs.events.iter().any(types) {
+            Ok(inputs)
+        } else {
+            Err(InputError::NoKeyboard(folder.to_path_buf()))
+        }
+    }
+
+    /// Tells everything that happens until nobody listens. A listener that is slow makes the
+    /// kernel's own buffers fill, which loses movement and no key (see [`decoder`]).
+    pub fn run(mut self, listener: &Sender<HostEvent>) {
+        loop {
+            for event in self.events.drain(..) {
+                if listener.send(event).is_err() {
+                    return;
+                }
+            }
+            self.wait();
+        }
+    }
+
+    /// Sleeps until something happens, and takes it.
+    fn wait(&mut self) {
+        let mut polled = vec![PollFd::new(&self.watch, PollFlags::IN)];
+        for held in self.open.values() {
+            // Of a refused one only its end is of interest, which is always told.
+            let interest = if held.heard { PollFlags::IN } else { PollFlags::empty() };
+            polled.push(PollFd::from_borrowed_fd(held.device.as_fd(), interest));
+        }
+        // Interrupted or out of memory: look at everything.
+        let failed = poll(&mut polled, None).is_err();
+        let ready: Vec<bool> =
+            polled.iter().map(|one| failed || !one.revents().is_empty()).collect();
+        let names: Vec<String> = self.open.keys().cloned().collect();
+        for (name, _) in names.iter().zip(ready.iter().skip(1)).filter(|(_, ready)| **ready) {
+            let Some(held) = self.open.get_mut(name) else { continue };
+            let alive = if held.heard {
+                held.device.read(READS_IN_A_ROW, &mut self.events)
+            } else {
+                held.device.is_there()
+            };
+            if !alive {
+                self.remove(name);
+            }
+        }
+        if ready.first() == Some(&true) {
+            self.folder_changed();
+        }
+    }
+
+    /// Something came, went, or may be read now.
+    fn folder_changed(&mut self) {
+        let mut came = BTreeSet::new();
+        let mut overflowed = false;
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(self.watch.as_fd(), &mut buffer);
+        while let Ok(event) = reader.next() {
+            overflowed |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+            if let Some(name) = event.file_name().and_then(|name| name.to_str().ok()) {
+                came.insert(name.to_owned());
+            }
+        }
+        if overflowed {
+            came.extend(self.nodes().unwrap_or_default());
+        }
+        for name in came {
+            if !self.folder.join(&name).exists() {
+                self.remove(&name);
+            } else if self.open.contains_key(&name)
+                && !self.open.get(&name).is_some_and(|held| held.device.is_there())
+            {
+                // The name is another device's already.
+                self.remove(&name);
+                self.add_later(&name);
+            } else {
+                self.add_later(&name);
+            }
+        }
+    }
+
+    /// Adds a device that was plugged in: it may be gone again already, or not yet be readable.
+    fn add_later(&mut self, name: &str) {
+        let path = self.folder.join(name);
+        match self.add(name) {
+            Ok(()) => {}
+            Err(InputError::Held { name: called, .. }) => {
+                let device = Device {
+                    class: DeviceClass::Refused(Refusal::NotAlone),
+                    name: crate::DeviceName::new(&called),
+                };
+                if let Some(source) = self.number() {
+                    self.events.push(HostEvent::Appeared { source, device });
+                    self.events.push(HostEvent::Gone(source));
+                }
+            }
+            Err(_) if !path.exists() => {}
+            // Its rights may follow, which tells us again.
+            Err(_) => {}
+        }
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), InputError> {
+        if !name.starts_with("event") || self.open.contains_key(name) {
+            return Ok(());
+        }
+        let path = self.folder.join(name);
+        if self.open.len() >= MAX_DEVICES {
+            return Ok(());
+        }
+        let Some(source) = self.number() else { return Ok(()) };
+        let mut rules = self.rules.clone();
+        match Opened::new(&path, source, &mut rules) {
+            Ok(Some((device, opened))) => {
+                self.rules = rules;
+                let heard = !matches!(device.class, DeviceClass::Refused(_));
+                self.events.push(HostEvent::Appeared { source, device });
+                self.open.insert(name.to_owned(), Held { source, device: opened, heard });
+                Ok(())
+            }
+            // Neither keyboard nor pointer.
+            Ok(None) => Ok(()),
+            Err(OpenError::Open(source)) => Err(InputError::Open { path, source }),
+            Err(OpenError::Held(name)) => Err(InputError::Held { path, name }),
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(held) = self.open.remove(name) {
+            self.events.push(HostEvent::Gone(held.source));
+        }
+    }
+
+    /// A number for a device; none is used twice, and after 65,519 there are no more.
+    fn number(&mut self) -> Option<SourceId> {
+        let source = SourceId(self.next);
+        self.next = self.next.checked_add(1)?;
+        Some(source)
+    }
+
+    fn nodes(&self) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.folder)?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut nodes: Vec<String> = names.collect();
+        nodes.sort_unstable();
+        Ok(nodes)
+    }
+}

@@ -1,0 +1,378 @@
+//! The keyboards and pointers of the host: which are there, and which keyboards the user accepted.
+//! A new keyboard types nothing until somebody says on the trusted screen that it is theirs; what
+//! it sends meanwhile reaches nobody, but the chord works on it, because it works everywhere.
+
+use crate::{Effect, Monitor, focus::Focus, trusted_screen::TrustedScreen};
+use tabard_input::{Device, DeviceClass, Refusal, SourceId};
+use tabard_view::Hint;
+
+/// Devices that are remembered at once.
+const MAX_DEVICES: usize = 64;
+/// Refused devices that are still listed when they are gone, so that the user learns of them.
+const MAX_REFUSED: usize = 8;
+
+/// A device that is plugged in, or a refused one that was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Known {
+    pub(crate) source: SourceId,
+    pub(crate) device: Device,
+    accepted: bool,
+    gone: bool,
+}
+
+/// All devices, in the order in which they appeared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Devices(Vec<Known>);
+
+impl Devices {
+    /// A device is there. A pointer needs no question: it can only choose what is on the glass.
+    /// A keyboard needs none if it is the only one and `proven`: the user has shown that the
+    /// session has a keyboard, so that no device can be first by waiting for the start.
+    fn add(&mut self, source: SourceId, device: Device, proven: bool) {
+        let old = self.0.iter().position(|known| known.gone);
+        let refused = self.0.iter().filter(|known| known.gone).count();
+        if (self.0.len() >= MAX_DEVICES || refused > MAX_REFUSED)
+            && let Some(old) = old
+        {
+            self.0.remove(old);
+        }
+        if self.0.len() >= MAX_DEVICES || self.0.iter().any(|known| known.source == source) {
+            return;
+        }
+        let accepted = match device.class {
+            DeviceClass::Keyboard => proven && self.keyboards().next().is_none(),
+            DeviceClass::Pointer => true,
+            DeviceClass::Refused(_) => false,
+        };
+        self.0.push(Known { source, device, accepted, gone: false });
+    }
+
+    fn remove(&mut self, source: SourceId) {
+        for known in &mut self.0 {
+            known.gone |= known.source == source;
+        }
+        self.0.retain(|known| !known.gone || matches!(known.device.class, DeviceClass::Refused(_)));
+    }
+
+    /// Whether what this source sends may reach anybody. What is no device of the host, such as
+    /// the window, is the session's own.
+    pub(crate) fn heeds(&self, source: SourceId) -> bool {
+        source.0 < SourceId::FIRST_DEVICE
+            || self.0.iter().any(|known| known.source == source && known.accepted)
+    }
+
+    /// The oldest keyboard that waits for the user's word.
+    pub(crate) fn waiting(&self) -> Option<&Known> {
+        self.0.iter().find(|known| known.waits())
+    }
+
+    /// The user accepted this keyboard.
+    fn accept(&mut self, source: SourceId) {
+        for known in &mut self.0 {
+            known.accepted |= known.source == source && known.waits();
+        }
+    }
+
+    pub(crate) fn get(&self, source: SourceId) -> Option<&Known> {
+        self.0.iter().find(|known| known.source == source)
+    }
+
+    fn keyboards(&self) -> impl Iterator<Item = &Known> {
+        self.0.iter().filter(|known| known.device.class == DeviceClass::Keyboard)
+    }
+}
+
+impl Known {
+    fn waits(&self) -> bool {
+        self.device.class == DeviceClass::Keyboard && !self.accepted
+    }
+}
+
+impl Monitor {
+    /// The same monitor for a seat: it begins on the trusted screen and waits for the chord, so
+    /// that the user has learnt it, and Tabard knows which keyboard is the user's.
+    #[must_use]
+    pub fn awaiting_chord(mut self) -> Self {
+        let previous = match self.focus {
+            Focus::Guest(guest) => Some(guest),
+            Focus::Trusted(ref screen) => screen.previous,
+        };
+        let unproven = true;
+        self.focus = Focus::Trusted(TrustedScreen { unproven, ..TrustedScreen::new(previous) });
+        self.view.recipient = self.recipient();
+        self
+    }
+
+    pub(crate) fn device_appeared(&mut self, source: SourceId, device: Device) {
+        let proven = !matches!(&self.focus, Focus::Trusted(screen) if screen.unproven);
+        self.devices.add(source, device, proven);
+    }
+
+    pub(crate) fn device_gone(&mut self, source: SourceId) -> Vec<Effect> {
+        let effects = self.source_lost(source);
+        self.devices.remove(source);
+        effects
+    }
+
+    /// The chord was completed on this keyboard. If no other is accepted, it is the user's: there
+    /// is no other way to accept one then.
+    pub(crate) fn chord_on(&mut self, source: SourceId) {
+        if !self.devices.keyboards().any(|known| known.accepted) {
+            self.devices.accept(source);
+        }
+    }
+
+    pub(crate) fn accept_keyboard(&mut self, source: SourceId) {
+        self.devices.accept(source);
+    }
+
+    /// One line for the bar while a keyboard waits.
+    pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
+        let trusted = matches!(self.focus, Focus::Trusted(_));
+        self.devices.waiting().map(|_| match trusted {
+            true => "A new keyboard waits: press K to accept it".to_owned(),
+            false => format!("A new keyboard waits: {chord}, then K"),
+        })
+    }
+
+    /// Every device and every screen, for the trusted screen.
+    pub(crate) fn device_lines(&self) -> Vec<Hint> {
+        let line = |known: &Known| {
+            let (key, state) = words(known);
+            Hint { key: key.to_owned(), text: format!("{}: {state}", known.device.name.as_str()) }
+        };
+        let screen = |(index, output): (usize, &crate::outputs::Output)| {
+            let number = index.saturating_add(1);
+            let (width, height) = (output.size.width, output.size.height);
+            Hint { key: "Screen".to_owned(), text: format!("{number}: {width} x {height}") }
+        };
+        // The newest first: what was refused or waits must not fall off the end of the screen.
+        let screens = self.outputs.iter().enumerate().map(screen);
+        screens.chain(self.devices.0.iter().rev().map(line)).collect()
+    }
+}
+
+/// The kind of a device, and what became of it.
+fn words(known: &Known) -> (&'static str, &'static str) {
+    match known.device.class {
+        DeviceClass::Keyboard if known.accepted => ("Keyboard", "accepted"),
+        DeviceClass::Keyboard => ("Keyboard", "waits; it types nothing until you accept it"),
+        DeviceClass::Pointer => ("Pointer", "in use"),
+        DeviceClass::Refused(why) => (
+            "Refused",
+            match why {
+                Refusal::Composite => "offers keys and a pointer in one",
+                Refusal::Changed => "was another kind of device before",
+                Refusal::Unsupported => "is a kind of pointer that is not supported",
+                Refusal::NotAlone => "is held by another program",
+            },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rig::{ONE, Rig, TWO};
+    use crate::{Effect, Event, GuestInput};
+    use tabard_input::{Device, DeviceClass, DeviceName, KeyCode, Refusal, SourceId};
+    use tabard_view::{Content, GuestId, Recipient, TrustedBody};
+
+    const FIRST: SourceId = SourceId(16);
+    const SECOND: SourceId = SourceId(17);
+
+    fn device(class: DeviceClass, name: &str) -> Device {
+        Device { class, name: DeviceName::new(name) }
+    }
+
+    /// A seat with one screen and running guests, before the chord.
+    fn seat() -> Rig {
+        let mut rig = Rig::awaiting_chord();
+        plug(&mut rig, FIRST, DeviceClass::Keyboard);
+        rig.confirm();
+        rig
+    }
+
+    /// The same after the chord and the way back to the first guest.
+    fn typing() -> Rig {
+        let mut rig = seat();
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::ESC);
+        rig.confirm();
+        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
+        rig
+    }
+
+    fn plug(rig: &mut Rig, source: SourceId, class: DeviceClass) {
+        rig.step(Event::DeviceAppeared { source, device: device(class, "a device") });
+    }
+
+    fn key(rig: &mut Rig, source: SourceId, code: KeyCode, pressed: bool) -> Vec<Effect> {
+        rig.step(Event::Key { source, code, pressed })
+    }
+
+    fn press(rig: &mut Rig, source: SourceId, code: KeyCode) -> Vec<Effect> {
+        let mut effects = key(rig, source, code, true);
+        effects.extend(key(rig, source, code, false));
+        effects
+    }
+
+    fn chord(rig: &mut Rig, source: SourceId) {
+        key(rig, source, KeyCode::LEFT_CTRL, true);
+        key(rig, source, KeyCode::LEFT_ALT, true);
+        press(rig, source, KeyCode::ESC);
+        key(rig, source, KeyCode::LEFT_CTRL, false);
+        key(rig, source, KeyCode::LEFT_ALT, false);
+    }
+
+    fn delivered(effects: &[Effect]) -> usize {
+        effects.iter().filter(|effect| matches!(effect, Effect::Deliver { .. })).count()
+    }
+
+    fn lines(rig: &Rig) -> Vec<String> {
+        let Content::Trusted(screen) = &rig.monitor.view().outputs[0].content else {
+            return vec![];
+        };
+        let TrustedBody::Help(lines) = &screen.body else { return vec![] };
+        lines.iter().map(|line| format!("{} {}", line.key, line.text)).collect()
+    }
+
+    #[test]
+    fn a_seat_obeys_nothing_before_the_chord() {
+        let mut rig = seat();
+        for code in [KeyCode::DIGIT_1, KeyCode::ENTER, KeyCode::ESC, KeyCode::Q, KeyCode::Q] {
+            assert_eq!(delivered(&press(&mut rig, FIRST, code)), 0);
+            rig.confirm();
+            assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+        }
+        assert!(lines(&rig).iter().any(|line| line.starts_with("Keyboard a device: waits")));
+        assert!(lines(&rig).iter().any(|line| line.starts_with("Screen 1:")));
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::DIGIT_1);
+        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
+    }
+
+    #[test]
+    fn the_keyboard_with_the_first_chord_is_accepted_and_no_other() {
+        let mut rig = seat();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        chord(&mut rig, SECOND);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::DIGIT_1);
+        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+        press(&mut rig, SECOND, KeyCode::DIGIT_1);
+        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
+    }
+
+    #[test]
+    fn an_unaccepted_second_keyboard_types_nothing_but_the_chord() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 0);
+        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::A)), 2);
+        chord(&mut rig, SECOND);
+        rig.confirm();
+        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+        for _ in 0..2 {
+            press(&mut rig, SECOND, KeyCode::K);
+            rig.confirm();
+        }
+        press(&mut rig, SECOND, KeyCode::DIGIT_1);
+        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+    }
+
+    #[test]
+    fn a_second_keyboard_types_once_it_is_accepted() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        rig.confirm();
+        let notice = rig.monitor.view().outputs[0].bar.notice.clone();
+        assert!(notice.contains("new keyboard waits"), "{notice}");
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::K);
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::B)), 0);
+        press(&mut rig, FIRST, KeyCode::K);
+        press(&mut rig, FIRST, KeyCode::ESC);
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::B)), 2);
+    }
+
+    #[test]
+    fn an_answer_for_a_keyboard_that_is_gone_accepts_no_other() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::K);
+        rig.confirm();
+        rig.step(Event::DeviceGone(SECOND));
+        plug(&mut rig, SourceId(18), DeviceClass::Keyboard);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::K);
+        assert!(!rig.monitor.devices.heeds(SourceId(18)));
+    }
+
+    #[test]
+    fn a_keyboard_that_is_the_only_one_needs_no_question() {
+        let mut rig = typing();
+        rig.step(Event::DeviceGone(FIRST));
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 2);
+    }
+
+    #[test]
+    fn unplugged_with_keys_down_leaves_none_down() {
+        let mut rig = typing();
+        assert_eq!(delivered(&key(&mut rig, FIRST, KeyCode::A, true)), 1);
+        let effects = rig.step(Event::DeviceGone(FIRST));
+        let input = GuestInput::Key { code: KeyCode::A.0, pressed: false };
+        assert!(effects.contains(&Effect::Deliver { guest: GuestId(0), input }));
+    }
+
+    #[test]
+    fn a_refused_device_is_listed_even_when_it_is_gone_and_types_nothing() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Refused(Refusal::Composite));
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 0);
+        rig.step(Event::DeviceGone(SECOND));
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::I);
+        let lines = lines(&rig);
+        assert!(lines.iter().any(|line| line.starts_with("Refused a device:")), "{lines:?}");
+    }
+
+    #[test]
+    fn an_unannounced_device_is_nobody() {
+        let mut rig = typing();
+        assert_eq!(delivered(&press(&mut rig, SourceId(99), KeyCode::A)), 0);
+        let moved = rig.step(Event::PointerMoved { source: SourceId(99), dx: 9, dy: 9 });
+        assert_eq!(delivered(&moved), 0);
+        assert_eq!(rig.monitor.pointer, None);
+    }
+
+    #[test]
+    fn a_mouse_moves_over_all_screens_and_stops_at_their_ends() {
+        let mut rig = typing();
+        rig.add_output(TWO);
+        rig.confirm();
+        plug(&mut rig, SECOND, DeviceClass::Pointer);
+        let mut places = Vec::new();
+        for dx in [0, 1_000, 1_000, 100_000, -100_000] {
+            rig.step(Event::PointerMoved { source: SECOND, dx, dy: 0 });
+            let place = rig.monitor.pointer.unwrap();
+            places.push((place.output, place.x));
+        }
+        let width = rig.monitor.view().outputs[0].size.width;
+        let (middle, last) = (width / 2, width - 1);
+        let expected =
+            [(ONE, middle), (TWO, middle + 1_000 - width), (TWO, last), (TWO, last), (ONE, 0)];
+        assert_eq!(places, expected);
+    }
+}
