@@ -3,6 +3,7 @@
 //! The trusted session is in [`session`]; the other modules are commands for a person at a
 //! prompt.
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod doctor;

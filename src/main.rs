@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{check, demo, doctor, image, run, script};
+use tabard::{audit, check, demo, doctor, image, run, script};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Test(script::TestArgs),
     /// Read a desk file, try every kernel, say all that is wrong; start nothing.
     Check(check::CheckArgs),
+    /// Look at the log of what happened, and find out whether it is whole.
+    Audit(audit::AuditArgs),
     /// Build the kernel and initrd of a Debian guest.
     Image(image::ImageArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::command(&args),
         Command::Test(args) => script::command(&args),
         Command::Check(args) => check::command(&args),
+        Command::Audit(args) => audit::command(&args),
         Command::Image(args) => image::command(&args),
         Command::Doctor => doctor::command(),
         Command::Completions { shell } => {

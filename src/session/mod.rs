@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+pub mod audit;
 mod channel;
 pub mod confirm;
 pub mod desk;

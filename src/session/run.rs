@@ -13,6 +13,7 @@ use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::ToVmm;
 
 use super::agent::Said;
+use super::audit::{Audit, Entry};
 use super::channel::Incoming;
 use super::confirm::Confirmer;
 use super::exchange::Exchange;
@@ -72,6 +73,9 @@ pub struct Session {
     log_left: u32,
     /// The keyboards and pointers of a seat.
     devices: Receiver<HostEvent>,
+    audit: Audit,
+    /// Why the session must end at once: nothing takes effect any more.
+    broken: Option<Outcome>,
 }
 
 impl Session {
@@ -81,11 +85,20 @@ impl Session {
         program: PathBuf,
         kvm: OwnedFd,
         confirmer: Confirmer,
+        audit: Audit,
     ) -> Self {
-        let log_left = LOG_LINES_PER_MINUTE;
-        let exchange = Exchange::new(confirmer);
-        let devices = crossbeam_channel::never();
-        Self { monitor, guests, program, kvm, exchange, minute_of_day: None, log_left, devices }
+        Self {
+            monitor,
+            guests,
+            program,
+            kvm,
+            exchange: Exchange::new(confirmer),
+            minute_of_day: None,
+            log_left: LOG_LINES_PER_MINUTE,
+            devices: crossbeam_channel::never(),
+            audit,
+            broken: None,
+        }
     }
 
     /// The same session for a seat: these devices are its hands, and it begins with the chord.
@@ -99,6 +112,22 @@ impl Session {
     /// Runs until the user quits or the presenter ends. Every guest is gone when it returns.
     pub fn run(
         mut self,
+        frames: FrameSender,
+        presenter: &Receiver<PresenterEvent>,
+        control: &Receiver<Control>,
+    ) -> Outcome {
+        let outcome = self.turns(frames, presenter, control);
+        let why = match &outcome {
+            Outcome::Closed => "closed by the user",
+            Outcome::Failed(why) => why,
+        };
+        // It is ending: the thread of the log says what is not in it.
+        let _ = self.audit.write(vec![Entry::new("stop").text("why", why)]);
+        outcome
+    }
+
+    fn turns(
+        &mut self,
         frames: FrameSender,
         presenter: &Receiver<PresenterEvent>,
         control: &Receiver<Control>,
@@ -154,6 +183,9 @@ impl Session {
                 }
             }
             self.take_from_guests(&mut frames);
+            if let Some(outcome) = self.broken.take() {
+                return outcome;
+            }
             let guests = &self.guests;
             let frame_due = frames.flush(|| pictures(guests));
             self.wait(presenter, control, frame_due);
@@ -324,6 +356,14 @@ impl Session {
         if let Some(left) = self.log_left.checked_sub(1) {
             self.log_left = left;
             eprintln!("tabard: {line}");
+            self.record(vec![Entry::new("note").text("text", line)]);
+        }
+    }
+
+    /// Writes down what is about to take effect. If that fails, nothing may.
+    fn record(&mut self, entries: Vec<Entry>) {
+        if let Err(error) = self.audit.write(entries) {
+            self.broken = Some(Outcome::Failed(error.to_string()));
         }
     }
 
@@ -332,8 +372,14 @@ impl Session {
         let mut events = vec![event];
         let mut outcome = None;
         while let Some(event) = events.pop() {
-            for effect in self.monitor.step(event) {
+            let effects = self.monitor.step(event);
+            self.record(self.audit.names.entries(&effects));
+            if self.broken.is_some() {
+                return self.broken.clone();
+            }
+            for effect in effects {
                 match effect {
+                    Effect::Audit(_) => {}
                     Effect::Deliver { guest, input } => {
                         let lost = self.guest(guest).is_some_and(|guest| !guest.deliver(input));
                         if lost {

@@ -10,6 +10,7 @@ use tabard_labels::AccessClass;
 use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
 
 use super::confirm::{Confirmer, KeyError};
+use super::audit::{Audit, Entry, LogError, Names, Unwritten};
 use super::desk::{Desk, GuestSpec};
 use super::guest::Guest;
 use super::image::Images;
@@ -55,6 +56,10 @@ pub enum StartError {
     Config(ConfigError),
     /// The key that answers to guests are signed with.
     ConfirmKey(KeyError),
+    /// The audit log.
+    Audit(LogError),
+    /// The audit log is full.
+    Unwritten(Unwritten),
     /// The program `tabard-vmm` is not beside `tabard`.
     NoProgram(PathBuf),
 }
@@ -79,6 +84,8 @@ impl fmt::Display for StartError {
             ),
             Self::Config(error) => error.fmt(f),
             Self::ConfirmKey(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
+            Self::Unwritten(error) => error.fmt(f),
             Self::NoProgram(path) => write!(
                 f,
                 "Cannot find {}. Build it with `cargo build --workspace`, or install it beside `tabard`",
@@ -89,6 +96,12 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+impl From<LogError> for StartError {
+    fn from(error: LogError) -> Self {
+        Self::Audit(error)
+    }
+}
 
 impl From<ProcessError> for StartError {
     fn from(error: ProcessError) -> Self {
@@ -144,6 +157,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         policy: desk.policy,
     })
     .map_err(StartError::Config)?;
+    let audit = begin_audit(desk, options)?;
     let guests = specs.into_iter().map(Guest::new).collect();
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
@@ -152,7 +166,30 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let names = desk.guests.iter().map(marking).collect();
     let confirmer =
         Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
-    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer))
+    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit))
+}
+
+/// Opens the audit log, and writes down what is about to run.
+fn begin_audit(desk: &Desk, options: &Options) -> Result<Audit, StartError> {
+    let beside_logs = || options.logs.join("audit.jsonl");
+    let file = desk.audit.file.as_ref().map_or_else(beside_logs, |file| desk.base.join(file));
+    let names = Names { guests: desk.guests.iter().map(|guest| guest.name.clone()).collect() };
+    let mut audit = Audit::open(&file, desk.audit.on_full, names)?;
+    let mut entries = vec![
+        Entry::new("start")
+            .text("desk", desk.name.as_str())
+            .text("version", env!("CARGO_PKG_VERSION")),
+        Entry::new("policy")
+            .text("file", desk.file.to_string_lossy())
+            .text("sha256", desk.sha256.as_str()),
+    ];
+    for guest in &desk.guests {
+        let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
+        let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
+        entries.push(entry);
+    }
+    audit.write(entries).map_err(StartError::Unwritten)?;
+    Ok(audit)
 }
 
 /// Guests append to their logs; what an earlier session left would grow for ever.

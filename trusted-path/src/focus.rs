@@ -2,7 +2,7 @@
 //! only ones that make a delivery.
 
 use crate::trusted_screen::{Action, TrustedScreen};
-use crate::{Effect, GuestCommand, GuestInput, GuestState, LayoutMode, Monitor};
+use crate::{Effect, GuestCommand, GuestInput, GuestState, LayoutMode, Monitor, Record};
 use tabard_input::{Capacity, Fate, KeyCode, SourceId};
 use tabard_view::{GuestId, Recipient};
 
@@ -65,7 +65,8 @@ impl Monitor {
             self.exchange.news.clear();
             self.focus = Focus::Trusted(TrustedScreen::new(previous));
             self.chord_on(source);
-            return left;
+            let record = Effect::Audit(Record::Attention);
+            return [record].into_iter().chain(left).collect();
         }
         if !self.devices.heeds(source) {
             // Remembered, because it may be a key of the chord.

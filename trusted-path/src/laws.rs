@@ -328,6 +328,9 @@ impl Judge {
                     prop_assert_eq!(self.monitor.guest_size(guest), Some(size));
                 }
                 Effect::Command { guest, command } => {
+                    // Invariant 10: recorded before it is given.
+                    let record = Effect::Audit(Record::Command(guest, command));
+                    prop_assert!(effects.contains(&record), "{command:?} without a record");
                     if matches!(command, GuestCommand::Start | GuestCommand::Reset) {
                         prop_assert!(self.sized.contains(&guest), "{command:?} before a size");
                         self.running.remove(&guest);
@@ -356,7 +359,7 @@ impl Judge {
                     prop_assert_eq!(fresh, Some(key.0));
                     prop_assert!(self.offers.contains_key(&guest), "nobody hears the answer");
                 }
-                Effect::Timer { .. } | Effect::Redraw | Effect::Quit => {}
+                Effect::Timer { .. } | Effect::Redraw | Effect::Quit | Effect::Audit(_) => {}
             }
         }
         Ok(())

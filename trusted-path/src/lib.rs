@@ -12,6 +12,7 @@
     )
 )]
 
+mod audit;
 mod config;
 mod devices;
 mod exchange;
@@ -41,6 +42,7 @@ mod laws;
 #[cfg(test)]
 mod rig;
 
+pub use audit::Record;
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
 pub use exchange::ShownText;
 pub use guests::GuestState;

@@ -2,6 +2,7 @@
 
 use crate::{
     Authority, ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    audit::audited,
     devices::Devices,
     exchange::Exchange,
     focus::Focus,
@@ -73,6 +74,7 @@ impl Monitor {
     /// Takes one event and says what must be done, in order.
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         let target = self.target();
+        let before = self.watched(&event);
         let mut done = Vec::new();
         match event {
             Event::Key { source, code, pressed } => done = self.key(source, code, pressed),
@@ -119,7 +121,10 @@ impl Monitor {
             }
             Event::Clock { .. } => {}
         }
-        self.settle(target, done)
+        let records = self.records(before, &event);
+        let effects = self.settle(target, done);
+        let records = records.into_iter().map(Effect::Audit);
+        records.chain(effects.into_iter().flat_map(audited)).collect()
     }
 
     /// What the screens should show now.

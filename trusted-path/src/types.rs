@@ -1,5 +1,6 @@
 //! What goes into the monitor and what comes out of it, as plain values.
 
+use crate::Record;
 use tabard_input::{Device, KeyCode, SourceId};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
 
@@ -208,6 +209,8 @@ pub enum Ending {
 /// What the session must do, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
+    /// Write this down, and flush it, before carrying out any effect of the same step.
+    Audit(Record),
     /// Hand input to a guest.
     Deliver {
         /// The guest.

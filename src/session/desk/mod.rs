@@ -1,6 +1,7 @@
 //! The desk file: one TOML file for a whole desktop, the signed-off source of every label
 //! (invariant 7). Reading it starts nothing, and a desk with any fault is no desk.
 
+mod audit;
 mod guest;
 mod label;
 mod policy;
@@ -20,10 +21,12 @@ use tabard_trusted_path::{LayoutMode, Policy};
 use tabard_view::Scale;
 use toml::de::DeTable;
 
+use super::audit::sha256_hex;
 use report::Report;
 pub(crate) use report::chain;
 use table::Table;
 
+pub use audit::AuditSpec;
 pub use guest::GuestSpec;
 pub use report::{DeskFaults, Fault};
 pub use volume::{Access, Attachment, VolumeSpec};
@@ -42,6 +45,8 @@ pub struct Desk {
     pub file: PathBuf,
     /// The folder that relative paths start from.
     pub base: PathBuf,
+    /// The SHA-256 of its file, in hexadecimal digits.
+    pub sha256: String,
     /// Its name, 1..=40 printable ASCII characters.
     pub name: String,
     /// How guests share the screen at first.
@@ -58,6 +63,8 @@ pub struct Desk {
     pub guests: Vec<GuestSpec>,
     /// What may flow, beyond what the classes of the labels say.
     pub policy: Policy,
+    /// Where what happens is written down.
+    pub audit: AuditSpec,
 }
 
 impl Desk {
@@ -102,7 +109,8 @@ impl Desk {
             return Err(report.finish(file));
         }
         let mut top = Table::new("", 0, document.get_ref());
-        let desk = read_desk(&mut top, file, &mut report);
+        let desk = read_desk(&mut top, file, &mut report)
+            .map(|desk| Desk { sha256: sha256_hex(text.as_bytes()), ..desk });
         top.finish(&mut report);
         match desk {
             Some(desk) if report.is_clean() => Ok(desk),
@@ -129,6 +137,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     let attach = volume::Attach { volumes: &volumes, policy: &policy };
     let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
     volume::refuse_two_writers(&guests, &volumes, report);
+    let audit = audit::read_audit(top, report);
     if guests.len() > MAX_GUESTS {
         report.fault(
             0,
@@ -139,6 +148,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     Some(Desk {
         file: file.to_path_buf(),
         base,
+        sha256: String::new(),
         name: name?,
         layout: layout?,
         sak: sak?,
@@ -147,6 +157,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         volumes,
         guests,
         policy,
+        audit,
     })
 }
 

@@ -1,0 +1,177 @@
+//! The log file: opened where it ended, appended to, flushed. One process has it at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use rustix::fs::{FlockOperation, flock};
+
+use super::chain::{Entry, Hash, Line, hex, line, sha256_hex};
+use super::key::{Head, open_key, sign};
+
+/// Records between two signed checkpoints, at most: what a forger without the key could rewrite.
+pub const CHECKPOINT_EVERY: u64 = 64;
+/// The last record is looked for in so many bytes at the end; none is longer.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// Why a log cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file system.
+    #[error("Cannot write the audit log {0:?}: {1}. Make room, or name another file under [audit]")]
+    File(PathBuf, #[source] io::Error),
+    /// The key or the head file.
+    #[error("Cannot use the files beside the audit log {0:?}: {1}")]
+    Beside(PathBuf, #[source] io::Error),
+    /// Two sessions would break each other's chain.
+    #[error("The audit log {0:?} is in use by another session. End that one first")]
+    InUse(PathBuf),
+    /// Somebody else wrote here. Going on would bury it.
+    #[error("The audit log {0:?} {1}. Look at it with `tabard audit verify`, and move it away")]
+    Damaged(PathBuf, &'static str),
+}
+
+/// An open log.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    key: SigningKey,
+    /// Bytes that are known to be whole records on the disk.
+    length_bytes: u64,
+    n: u64,
+    hash: Hash,
+    since_checkpoint: u64,
+}
+
+impl Log {
+    /// Opens a log, or begins one. A line that a cut left unfinished is taken off, and a record
+    /// says so; a log that was tampered with at its end is not continued.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn open(path: &Path) -> Result<Self, LogError> {
+        let failed = |error| LogError::File(path.to_path_buf(), error);
+        let aside = |error| LogError::Beside(path.to_path_buf(), error);
+        let damaged = |what| Err(LogError::Damaged(path.to_path_buf(), what));
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(LogError::InUse(path.to_path_buf()));
+        }
+        let key = open_key(path).map_err(aside)?;
+        let length_bytes = file.metadata().map_err(failed)?.len();
+        let tail = read_tail(&mut file, length_bytes).map_err(failed)?;
+        let whole =
+            tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
+        let (whole, torn) = tail.split_at_checked(whole).unwrap_or((&tail, &[]));
+        if whole.is_empty() && length_bytes > TAIL_BYTES {
+            return damaged("ends in something that is no record");
+        }
+        let last = whole.strip_suffix(b"\n").unwrap_or(whole);
+        let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or(last);
+        let (n, hash) = match std::str::from_utf8(last).ok().and_then(Line::parse) {
+            Some(line) if line.is_whole() => (line.n, line.hash),
+            _ if whole.is_empty() => (0, [0; 32]),
+            _ => return damaged("ends in something that is no record"),
+        };
+        if Head::read(path).map_err(aside)?.is_some_and(|head| head.n > n) {
+            return damaged("was rolled back: it ends before what its head file says");
+        }
+        let torn_bytes = u64::try_from(torn.len()).unwrap_or(u64::MAX);
+        let length_bytes = length_bytes.saturating_sub(torn_bytes);
+        let mut log = Self {
+            path: path.to_path_buf(),
+            file,
+            key,
+            length_bytes,
+            n,
+            hash,
+            // Where the last checkpoint is, is not known: the next record is followed by one.
+            since_checkpoint: CHECKPOINT_EVERY,
+        };
+        if torn_bytes > 0 {
+            log.file.set_len(length_bytes).map_err(failed)?;
+            let entry = Entry::new("recovered")
+                .number("torn_bytes", torn_bytes)
+                .text("torn_sha256", sha256_hex(torn));
+            log.append(&[entry])?;
+        }
+        Ok(log)
+    }
+
+    /// Appends records and flushes them. On an error nothing of them is in the log.
+    ///
+    /// # Errors
+    /// [`LogError::File`].
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
+        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let sign_now = self.since_checkpoint.saturating_add(count) >= CHECKPOINT_EVERY;
+        let (mut n, mut hash, mut text) = (self.n, self.hash, String::new());
+        let checkpoint = |n: u64, hash: &Hash| {
+            Entry::new("checkpoint")
+                .text("key", hex(self.key.verifying_key().as_bytes()))
+                .text("signature", sign(&self.key, "checkpoint", n, hash))
+        };
+        for entry in entries.iter().map(Some).chain(sign_now.then_some(None)) {
+            let signed = entry.is_none().then(|| checkpoint(n, &hash));
+            let Some(entry) = entry.or(signed.as_ref()) else { continue };
+            n = n.saturating_add(1);
+            let (line, next) = line(n, now_ms(), entry, &hash);
+            text.push_str(&line);
+            hash = next;
+        }
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a record must not stay: the next one would be glued to it.
+            let _ = self.file.set_len(self.length_bytes);
+            return Err(LogError::File(self.path.clone(), error));
+        }
+        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        self.length_bytes = self.length_bytes.saturating_add(bytes);
+        (self.n, self.hash) = (n, hash);
+        self.since_checkpoint =
+            if sign_now { 0 } else { self.since_checkpoint.saturating_add(count) };
+        if sign_now {
+            // The records are in the log: a head that lags behind loses nothing, and is written
+            // with the next record.
+            if Head::write(&self.path, &self.key, n, &hash).is_err() {
+                self.since_checkpoint = CHECKPOINT_EVERY;
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs what there is, as the last act of a session.
+    ///
+    /// # Errors
+    /// [`LogError::File`].
+    pub fn finish(mut self) -> Result<(), LogError> {
+        self.since_checkpoint = CHECKPOINT_EVERY;
+        self.append(&[])
+    }
+}
+
+/// The end of the file, long enough for the last record and an unfinished one behind it.
+fn read_tail(file: &mut File, length_bytes: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(length_bytes.saturating_sub(TAIL_BYTES)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,82 @@
+//! Records of the monitor in words. Names come from the desk file only.
+
+use tabard_trusted_path::{Effect, Ending, GuestCommand, GuestReport, LayoutMode, Record};
+use tabard_view::GuestId;
+
+use super::chain::Entry;
+
+/// The names that records use.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    /// Of guests, in the order of the desk file.
+    pub(crate) guests: Vec<String>,
+}
+
+impl Names {
+    /// The entries of all records among these effects.
+    pub(crate) fn entries(&self, effects: &[Effect]) -> Vec<Entry> {
+        let one = |effect: &Effect| match effect {
+            Effect::Audit(record) => Some(self.entry(*record)),
+            _ => None,
+        };
+        effects.iter().filter_map(one).collect()
+    }
+
+    /// The entry of a record.
+    fn entry(&self, record: Record) -> Entry {
+        match record {
+            Record::Attention => Entry::new("attention"),
+            Record::Switch(guest) => self.of("switch", guest),
+            Record::Layout(layout) => Entry::new("layout").text(
+                "layout",
+                match layout {
+                    LayoutMode::Solo => "solo",
+                    LayoutMode::Desk => "desk",
+                },
+            ),
+            Record::Command(guest, command) => self.of(
+                match command {
+                    GuestCommand::Start => "guest-start",
+                    GuestCommand::Stop => "guest-stop",
+                    GuestCommand::Reset => "guest-reset",
+                    GuestCommand::Pause => "guest-pause",
+                    GuestCommand::Resume => "guest-resume",
+                    GuestCommand::Resize(_) => "guest-resize",
+                },
+                guest,
+            ),
+            Record::Guest(guest, report) => self.report(guest, report),
+            Record::OutputAdded(output) => Entry::new("screen-added").number("screen", output.0),
+            Record::OutputRemoved(output) => {
+                Entry::new("screen-removed").number("screen", output.0)
+            }
+            Record::SourceLost(source) => Entry::new("input-removed").number("device", source.0),
+            Record::Quit => Entry::new("quit"),
+        }
+    }
+
+    /// An entry about a guest.
+    pub(crate) fn of(&self, kind: &'static str, guest: GuestId) -> Entry {
+        let name = self.guests.get(usize::from(guest.0)).map_or("", String::as_str);
+        Entry::new(kind).text("guest", name)
+    }
+
+    fn report(&self, guest: GuestId, report: GuestReport) -> Entry {
+        match report {
+            GuestReport::Running => self.of("guest-running", guest),
+            GuestReport::Paused => self.of("guest-paused", guest),
+            GuestReport::Stopped(ending) => {
+                let (kind, why) = match ending {
+                    Ending::ByUser => ("guest-stopped", "by the user"),
+                    Ending::PowerOff => ("guest-stopped", "it switched itself off"),
+                    Ending::TripleFault => ("guest-failed", "triple fault"),
+                    Ending::Machine => ("guest-failed", "its machine"),
+                    Ending::ProcessDied => ("process-failed", "it died"),
+                    Ending::ProtocolViolation => ("process-failed", "it broke the rules"),
+                    Ending::LoadFailed => ("guest-failed", "it could not be loaded"),
+                };
+                self.of(kind, guest).text("why", why)
+            }
+        }
+    }
+}

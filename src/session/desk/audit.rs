@@ -1,0 +1,36 @@
+//! `[audit]` of a desk file: where the log is, and what happens when it cannot be written.
+
+use std::path::PathBuf;
+
+use super::report::Report;
+use super::table::Table;
+use crate::session::audit::OnFull;
+
+/// The audit log of a desk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditSpec {
+    /// The file, relative to the desk file; `None`: `audit.jsonl` beside the serial logs.
+    pub file: Option<PathBuf>,
+    /// What happens when it cannot be written.
+    pub on_full: OnFull,
+}
+
+/// Reads `[audit]`.
+pub(super) fn read_audit(top: &mut Table<'_, '_>, report: &mut Report<'_>) -> AuditSpec {
+    let mut spec = AuditSpec::default();
+    let Some(mut table) = top.table(report, "audit") else { return spec };
+    spec.file = table.string(report, "file", "\"audit.jsonl\"").map(|file| file.value.into());
+    if let Some(on_full) = table.string(report, "on_full", "\"stop\" or \"slow\"") {
+        match on_full.value.as_str() {
+            "stop" => spec.on_full = OnFull::Stop,
+            "slow" => spec.on_full = OnFull::Slow,
+            other => report.fault(
+                on_full.at,
+                format!("There is no on_full {other:?}"),
+                "Write on_full = \"stop\" (end the session) or \"slow\" (go on slowly)",
+            ),
+        }
+    }
+    table.finish(report);
+    spec
+}

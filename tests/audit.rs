@@ -1,0 +1,267 @@
+//! The audit log: damaged in many ways, each found and placed; cut off by SIGKILL at any moment,
+//! and gone on with.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
+use tabard::audit::{Damage, Report, Verifier, verify};
+use tabard::session::audit::{Entry, Log, LogError, beside, hex};
+
+/// The environment variable that makes this program write a log until it is killed.
+const WRITE_INTO: &str = "TABARD_TEST_AUDIT_LOG";
+
+/// A log of 200 records, closed; its lines without their line feeds.
+fn log(folder: &Path) -> (PathBuf, Vec<String>) {
+    let path = folder.join("audit.jsonl");
+    let mut log = Log::open(&path).unwrap();
+    for number in 1..=200u64 {
+        log.append(&[Entry::new("switch").text("guest", "mail").number("count", number)]).unwrap();
+    }
+    log.finish().unwrap();
+    let lines = std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    (path, lines)
+}
+
+fn found(path: &Path) -> Report {
+    let key = std::fs::read_to_string(beside(path, ".pub")).unwrap();
+    let mut verifier = Verifier::new(key.trim()).unwrap();
+    verifier.head_file(path).unwrap();
+    verify(&std::fs::read(path).unwrap(), &verifier)
+}
+
+/// Line and damage that are found in a log of these lines.
+fn damage(path: &Path, lines: &[String]) -> Option<(u64, Damage)> {
+    std::fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    found(path).fault.map(|fault| (fault.line, fault.damage))
+}
+
+/// Hashes every line from this index on anew, as somebody without the key can.
+fn rechain(lines: &mut [String], from: usize) {
+    for index in from..lines.len() {
+        let before = if index == 0 { "0".repeat(64) } else { tail(&lines[index - 1]).to_owned() };
+        let body = lines[index].split(",\"prev\":\"").next().unwrap().to_owned();
+        let number = body.split_once(',').unwrap().1.to_owned();
+        let body = format!("{{\"n\":{},{number},\"prev\":\"{before}\"", index + 1);
+        let hash = Sha256::digest(format!("tabard audit record 1\n{body}"));
+        lines[index] = format!("{body},\"hash\":\"{}\"}}", hex(&hash));
+    }
+}
+
+/// The hash at the end of a line.
+fn tail(line: &str) -> &str {
+    &line[line.len() - 66..line.len() - 2]
+}
+
+fn checkpoints(lines: &[String]) -> Vec<usize> {
+    (0..lines.len()).filter(|at| lines[*at].contains("\"kind\":\"checkpoint\"")).collect()
+}
+
+#[test]
+fn a_log_damaged_in_fourteen_ways_is_found_out_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, good) = log(folder.path());
+    let last = good.len() as u64;
+    assert_eq!(damage(&path, &good), None);
+    assert!(checkpoints(&good).len() >= 4, "{:?}", checkpoints(&good));
+    let with = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines = good.clone();
+        change(&mut lines);
+        damage(&path, &lines)
+    };
+
+    // 1, 2: records cut out of the middle and off the front.
+    assert_eq!(with(&|l| drop(l.drain(99..101))), Some((100, Damage::Cut(2))));
+    assert_eq!(with(&|l| drop(l.remove(0))), Some((1, Damage::Cut(1))));
+    // 3, 4: the end cut off, and everything: rolled back to an earlier log.
+    assert_eq!(with(&|l| l.truncate(150)), Some((151, Damage::RolledBack(last))));
+    assert_eq!(with(&Vec::clear), Some((1, Damage::RolledBack(last))));
+    // 5, 6: two records swapped, and one doubled.
+    assert_eq!(with(&|l| l.swap(49, 50)), Some((50, Damage::Cut(1))));
+    assert_eq!(with(&|l| l.insert(50, l[49].clone())), Some((51, Damage::Moved(50, 51))));
+    // 7, 8: a word altered, and a line that is no record slipped in.
+    let mail_to_mall = |l: &mut Vec<String>| l[30] = l[30].replace("mail", "mall");
+    assert_eq!(with(&mail_to_mall), Some((31, Damage::Altered)));
+    assert_eq!(with(&|l| l.insert(70, "# nothing".into())), Some((71, Damage::NoRecord)));
+    // 9: altered with a hash of its own that fits.
+    let one_rehashed = |l: &mut Vec<String>| {
+        mail_to_mall(l);
+        rechain(&mut l[..31], 30);
+    };
+    assert_eq!(with(&one_rehashed), Some((32, Damage::Unchained)));
+    // 10: altered, and all after it hashed anew: the next checkpoint's signature does not fit.
+    let next = *checkpoints(&good).iter().find(|at| **at > 30).unwrap();
+    let all_rehashed = |l: &mut Vec<String>| {
+        mail_to_mall(l);
+        rechain(l, 30);
+    };
+    assert_eq!(with(&all_rehashed), Some((next as u64 + 1, Damage::Forged)));
+    // 11: the same, and every checkpoint left out: the head does not fit either.
+    let stripped = |l: &mut Vec<String>| {
+        mail_to_mall(l);
+        l.retain(|line| !line.contains("checkpoint"));
+        rechain(l, 0);
+    };
+    assert_eq!(
+        with(&stripped),
+        Some((last - checkpoints(&good).len() as u64 + 1, Damage::RolledBack(last)))
+    );
+    // 12: the same, filled up again to the length of the head.
+    let filled = |l: &mut Vec<String>| {
+        stripped(l);
+        while l.len() < good.len() {
+            l.push(l[1].clone());
+        }
+        rechain(l, 0);
+    };
+    assert_eq!(with(&filled), Some((last, Damage::Replaced(last))));
+    // 13: a checkpoint signed by a key of the forger's.
+    let own_key = |l: &mut Vec<String>| {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let statement = format!("tabard audit checkpoint 1\n{next}\n{}", tail(&l[next - 1]));
+        let signature = hex(&key.sign(statement.as_bytes()).to_bytes());
+        let public = hex(key.verifying_key().as_bytes());
+        l[next] = format!(
+            "{{\"n\":1,\"time_ms\":1,\"kind\":\"checkpoint\",\"key\":\"{public}\",\"signature\":\"{signature}\",\"prev\":\"x\""
+        );
+        rechain(l, next);
+    };
+    assert_eq!(with(&own_key), Some((next as u64 + 1, Damage::WrongKey)));
+    // 14: rolled back together with a head file that is made up to fit.
+    let head = std::fs::read(beside(&path, ".head")).unwrap();
+    let words = format!("150 {} {}\n", tail(&good[149]), "00".repeat(64));
+    std::fs::write(beside(&path, ".head"), words).unwrap();
+    assert_eq!(with(&|l| l.truncate(150)), Some((151, Damage::ForgedHead)));
+    std::fs::write(beside(&path, ".head"), head).unwrap();
+    assert_eq!(damage(&path, &good), None);
+}
+
+#[test]
+fn a_long_run_without_a_checkpoint_is_a_forgery() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, good) = log(folder.path());
+    std::fs::remove_file(beside(&path, ".head")).unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    while lines.len() < 1000 {
+        lines.push(good[0].clone());
+    }
+    rechain(&mut lines, 0);
+    assert!(matches!(damage(&path, &lines), Some((_, Damage::NoCheckpoint))));
+}
+
+#[test]
+fn an_unfinished_record_is_a_torn_tail_and_is_gone_on_from_wherever_it_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = log(folder.path());
+    let whole = std::fs::read(&path).unwrap();
+    let mut log = Log::open(&path).unwrap();
+    log.append(&[Entry::new("switch").text("guest", "mail")]).unwrap();
+    drop(log);
+    // The head would say that the checkpoint after it had been written.
+    let first_end = whole.len()
+        + std::fs::read(&path).unwrap()[whole.len()..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap();
+    let longer = std::fs::read(&path).unwrap();
+    for cut in whole.len() + 1..=first_end {
+        let (fresh, log_path) = (tempfile::tempdir().unwrap(), "audit.jsonl");
+        let path_now = fresh.path().join(log_path);
+        for ending in [".key", ".pub"] {
+            std::fs::copy(beside(&path, ending), beside(&path_now, ending)).unwrap();
+        }
+        std::fs::write(&path_now, &longer[..cut]).unwrap();
+        let report = found(&path_now);
+        assert_eq!((report.fault, report.torn_bytes), (None, cut - whole.len()));
+
+        drop(Log::open(&path_now).unwrap());
+
+        let report = found(&path_now);
+        assert_eq!((report.fault, report.torn_bytes), (None, 0), "cut at {cut}");
+        let text = std::fs::read_to_string(&path_now).unwrap();
+        assert!(text.contains(&format!("\"torn_bytes\":{}", cut - whole.len())), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_session_does_not_go_on_with_a_log_that_was_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut lines) = log(folder.path());
+    lines.truncate(150);
+    damage(&path, &lines);
+    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+    lines.push("{}".to_owned());
+    damage(&path, &lines);
+    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+}
+
+#[test]
+fn one_session_has_the_log_at_a_time_and_its_key_is_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = log(folder.path());
+    let mode = |ending| std::fs::metadata(beside(&path, ending)).unwrap().permissions().mode();
+    assert_eq!(mode(".key") & 0o777, 0o600);
+    let held = Log::open(&path).unwrap();
+    assert!(matches!(Log::open(&path), Err(LogError::InUse(_))));
+    drop(held);
+    std::fs::set_permissions(beside(&path, ".key"), std::fs::Permissions::from_mode(0o644))
+        .unwrap();
+    assert!(matches!(Log::open(&path), Err(LogError::Beside(..))));
+}
+
+/// Not a test of its own: what the next one starts, and kills.
+#[test]
+fn writer_that_is_killed() {
+    let Some(path) = std::env::var_os(WRITE_INTO) else { return };
+    let mut log = Log::open(Path::new(&path)).unwrap();
+    let mut out = std::io::stdout();
+    for number in 0u64.. {
+        log.append(&[Entry::new("switch").text("guest", "mail").number("count", number)]).unwrap();
+        // Only now may the effect take place.
+        writeln!(out, "flushed {number}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn killed_at_a_hundred_random_points_the_log_holds_all_that_was_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let program = std::env::current_exe().unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut before = 0;
+    for round in 0..100 {
+        let mut child = Command::new(&program)
+            .args(["writer_that_is_killed", "--exact", "--nocapture", "--test-threads=1"])
+            .env(WRITE_INTO, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let reader = BufReader::new(child.stdout.take().unwrap());
+        let lines = std::thread::spawn(move || {
+            reader.lines().map_while(Result::ok).filter(|line| line.contains("flushed")).count()
+        });
+        // xorshift64: a moment from 1 to 50 ms, and now and then before anything was written.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        std::thread::sleep(Duration::from_micros(1000 + state % 49_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let flushed = lines.join().unwrap() as u64;
+
+        if !beside(&path, ".pub").exists() {
+            assert_eq!(flushed, 0, "nothing is written before there is a key");
+            continue;
+        }
+        let report = found(&path);
+        assert_eq!(report.fault, None, "round {round}");
+        assert!(report.records >= before + flushed, "round {round}: {report:?}, {flushed} flushed");
+        before = report.records;
+    }
+    assert!(before > 100, "only {before} records were written in all");
+}
