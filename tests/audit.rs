@@ -1,6 +1,8 @@
 //! The audit log: damaged in many ways, each found and placed; cut off by SIGKILL at any moment,
 //! and gone on with.
 
+mod common;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -264,4 +266,39 @@ fn killed_at_a_hundred_random_points_the_log_holds_all_that_was_flushed() {
         before = report.records;
     }
     assert!(before > 100, "only {before} records were written in all");
+}
+
+#[test]
+fn invariant_10_a_session_leaves_a_log_that_is_whole_and_says_what_happened() {
+    let stage = common::Stage::ready(common::DESK);
+    stage.switch(1);
+    let pid = stage.status().guests[0].1.unwrap();
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    stage.until("its end is noticed", |stage| stage.status().guests[0].1.is_none());
+
+    let common::Stage { harness, logs, .. } = stage;
+    harness.stop();
+
+    let path = logs.path().join("audit.jsonl");
+    let report = found(&path);
+    assert_eq!((report.fault, report.signed), (None, report.records));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words} in {text}"));
+    let order = [
+        at("\"kind\":\"start\""),
+        at("\"kind\":\"policy\""),
+        at("\"kind\":\"label\",\"guest\":\"alpha\",\"label\":\"SECRET//ALPHA\""),
+        at("\"kind\":\"guest-start\",\"guest\":\"alpha\""),
+        at("\"kind\":\"attention\""),
+        at("\"kind\":\"switch\",\"guest\":\"bravo\""),
+        at("\"kind\":\"process-failed\",\"guest\":\"alpha\""),
+        at("\"kind\":\"stop\""),
+    ];
+    assert!(order.is_sorted(), "{text}");
+    let shown = Command::new(common::tabard()).args(["audit", "show"]).arg(&path).output().unwrap();
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("switch            guest=bravo"));
+    let verified =
+        Command::new(common::tabard()).args(["audit", "verify"]).arg(&path).output().unwrap();
+    assert_eq!(verified.status.code(), Some(0));
 }
