@@ -19,6 +19,7 @@ mod device;
 pub mod evdev;
 mod held;
 mod key;
+mod text;
 
 pub use chord::{Chord, ChordError};
 pub use device::{

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use tabard_labels::AccessClass;
 use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
 
-use super::confirm::{Confirmer, KeyError};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
+use super::confirm::{Confirmer, KeyError};
 use super::desk::{Desk, GuestSpec};
 use super::guest::Guest;
 use super::image::Images;

@@ -6,7 +6,7 @@ use tabard_input::SourceId;
 use tabard_view::{GuestId, OutputId};
 
 use crate::focus::Focus;
-use crate::{Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, Monitor};
+use crate::{Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, Monitor};
 
 /// Something to be written down before it takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,28 @@ pub enum Record {
     OutputRemoved(OutputId),
     /// An input device went away.
     SourceLost(SourceId),
+    /// The user takes the text that a guest offers.
+    Take(GuestId, Clip),
+    /// A text that was taken is handed to a guest.
+    Give {
+        /// The guest that it was taken from.
+        from: GuestId,
+        /// The guest that gets it.
+        to: GuestId,
+        /// The text.
+        clip: Clip,
+    },
+    /// The policy refuses to hand a text over.
+    Refused {
+        /// The guest that it was taken from.
+        from: GuestId,
+        /// The guest that would have got it.
+        to: GuestId,
+        /// The text.
+        clip: Clip,
+    },
+    /// The user answers a guest's question.
+    Answer(GuestId, bool),
     /// The user ends the desk.
     Quit,
 }
@@ -89,6 +111,10 @@ pub(crate) fn audited(effect: Effect) -> impl Iterator<Item = Effect> {
     let record = match effect {
         Effect::Command { command: GuestCommand::Resize(_), .. } => None,
         Effect::Command { guest, command } => Some(Record::Command(guest, command)),
+        Effect::Take { guest, clip } => Some(Record::Take(guest, clip)),
+        Effect::Give { from, to, clip } => Some(Record::Give { from, to, clip }),
+        Effect::Refused { from, to, clip } => Some(Record::Refused { from, to, clip }),
+        Effect::Answer { guest, yes, .. } => Some(Record::Answer(guest, yes)),
         Effect::Quit => Some(Record::Quit),
         _ => None,
     };

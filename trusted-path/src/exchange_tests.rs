@@ -249,7 +249,8 @@ fn a_question_is_answered_after_it_was_seen_for_a_second() {
     assert!(!rig.tap(KeyCode::Y).iter().any(|effect| matches!(effect, Effect::Answer { .. })));
     rig.step(Event::Elapsed(timer));
     let effects = press(&mut rig, KeyCode::N);
-    assert_eq!(effects[0], Effect::Answer { guest: SKETCH, number: 7, yes: false });
+    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, false)));
+    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 7, yes: false });
     assert_eq!(page(&rig), None);
     assert!(!bar(&rig).contains("waits"));
 }
@@ -283,7 +284,8 @@ fn a_flood_of_questions_is_one_badge_and_the_first_stays() {
     let timer = dead_time(&mut rig).unwrap();
     rig.step(Event::Elapsed(timer));
     let effects = press(&mut rig, KeyCode::Y);
-    assert_eq!(effects[0], Effect::Answer { guest: SKETCH, number: 1, yes: true });
+    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, true)));
+    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 1, yes: true });
 }
 
 #[test]

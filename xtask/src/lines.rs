@@ -28,7 +28,6 @@ pub const SIDES: [Side; 2] = [
         name: "trusted side",
         folders: &["labels", "input", "trusted-path", "display", "vmm/wire", "src/session"],
         budget: 9_050,
-        budget: 8_400,
     },
     Side { name: "tabard-vmm", folders: &["vmm/src"], budget: 8_000 },
 ];

@@ -1,9 +1,9 @@
 //! Records of the monitor in words. Names come from the desk file only.
 
-use tabard_trusted_path::{Effect, Ending, GuestCommand, GuestReport, LayoutMode, Record};
+use tabard_trusted_path::{Clip, Effect, Ending, GuestCommand, GuestReport, LayoutMode, Record};
 use tabard_view::GuestId;
 
-use super::chain::Entry;
+use super::chain::{Entry, hex};
 
 /// The names that records use.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,14 @@ impl Names {
                 Entry::new("screen-removed").number("screen", output.0)
             }
             Record::SourceLost(source) => Entry::new("input-removed").number("device", source.0),
+            Record::Take(guest, clip) => clip_of(self.of("text-taken", guest), clip),
+            Record::Give { from, to, clip } => clip_of(self.between("text-given", from, to), clip),
+            Record::Refused { from, to, clip } => {
+                clip_of(self.between("text-refused", from, to), clip)
+            }
+            Record::Answer(guest, yes) => {
+                self.of("question-answered", guest).text("answer", if yes { "yes" } else { "no" })
+            }
             Record::Quit => Entry::new("quit"),
         }
     }
@@ -59,6 +67,11 @@ impl Names {
     pub(crate) fn of(&self, kind: &'static str, guest: GuestId) -> Entry {
         let name = self.guests.get(usize::from(guest.0)).map_or("", String::as_str);
         Entry::new(kind).text("guest", name)
+    }
+
+    fn between(&self, kind: &'static str, from: GuestId, to: GuestId) -> Entry {
+        let name = self.guests.get(usize::from(to.0)).map_or("", String::as_str);
+        self.of(kind, from).text("to", name)
     }
 
     fn report(&self, guest: GuestId, report: GuestReport) -> Entry {
@@ -79,4 +92,8 @@ impl Names {
             }
         }
     }
+}
+
+fn clip_of(entry: Entry, clip: Clip) -> Entry {
+    entry.text("sha256", hex(&clip.digest.0)).number("bytes", clip.bytes)
 }
