@@ -2,7 +2,7 @@
 //! are about, in the very step, and the session writes them before it carries those out
 //! (invariant 10). No record holds anything that a guest can choose.
 
-use tabard_input::SourceId;
+use tabard_input::{Device, SourceId};
 use tabard_view::{GuestId, OutputId};
 
 use crate::focus::Focus;
@@ -25,6 +25,10 @@ pub enum Record {
     OutputAdded(OutputId),
     /// A screen went away.
     OutputRemoved(OutputId),
+    /// An input device appeared; its name is its own word.
+    DeviceAdded(SourceId, Device),
+    /// An input device may type or point from now on.
+    DeviceAccepted(SourceId),
     /// An input device went away.
     SourceLost(SourceId),
     /// The user takes the text that a guest offers.
@@ -54,7 +58,7 @@ pub enum Record {
 }
 
 /// What is compared before and after a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watched {
     /// The chosen guest; nothing while the trusted screen is open.
     chosen: Option<GuestId>,
@@ -63,6 +67,8 @@ pub(crate) struct Watched {
     guest: Option<GuestState>,
     /// Whether the screen that the event is about is there.
     output: bool,
+    /// What may type or point.
+    accepted: Vec<SourceId>,
 }
 
 impl Monitor {
@@ -81,7 +87,8 @@ impl Monitor {
             | Event::OutputRemoved(output) => self.outputs.get(*output).is_some(),
             _ => false,
         };
-        Watched { chosen, layout: self.layout, guest, output }
+        let accepted = self.devices.accepted();
+        Watched { chosen, layout: self.layout, guest, output, accepted }
     }
 
     /// What this step did that is to be written down, but for what its effects say themselves.
@@ -99,10 +106,15 @@ impl Monitor {
                 Some(Record::OutputAdded(output))
             }
             Event::OutputRemoved(output) if before.output => Some(Record::OutputRemoved(output)),
-            Event::SourceLost(source) => Some(Record::SourceLost(source)),
+            Event::DeviceAppeared { source, device } => Some(Record::DeviceAdded(source, device)),
+            Event::SourceLost(source) | Event::DeviceGone(source) => {
+                Some(Record::SourceLost(source))
+            }
             _ => None,
         };
-        about.into_iter().chain(layout).chain(chosen).collect()
+        let accepted = after.accepted.into_iter().filter(|it| !before.accepted.contains(it));
+        let accepted = accepted.map(Record::DeviceAccepted);
+        about.into_iter().chain(accepted).chain(layout).chain(chosen).collect()
     }
 }
 

@@ -73,6 +73,11 @@ impl Devices {
         }
     }
 
+    /// What may type or point.
+    pub(crate) fn accepted(&self) -> Vec<SourceId> {
+        self.0.iter().filter(|known| known.accepted).map(|known| known.source).collect()
+    }
+
     pub(crate) fn get(&self, source: SourceId) -> Option<&Known> {
         self.0.iter().find(|known| known.source == source)
     }

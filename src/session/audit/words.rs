@@ -38,6 +38,7 @@ impl Names {
                 match command {
                     GuestCommand::Start => "guest-start",
                     GuestCommand::Stop => "guest-stop",
+                    GuestCommand::PowerButton => "guest-power-button",
                     GuestCommand::Reset => "guest-reset",
                     GuestCommand::Pause => "guest-pause",
                     GuestCommand::Resume => "guest-resume",
@@ -49,6 +50,13 @@ impl Names {
             Record::OutputAdded(output) => Entry::new("screen-added").number("screen", output.0),
             Record::OutputRemoved(output) => {
                 Entry::new("screen-removed").number("screen", output.0)
+            }
+            Record::DeviceAdded(source, device) => Entry::new("input-added")
+                .number("device", source.0)
+                .text("name", device.name.as_str())
+                .text("class", format!("{:?}", device.class)),
+            Record::DeviceAccepted(source) => {
+                Entry::new("input-accepted").number("device", source.0)
             }
             Record::SourceLost(source) => Entry::new("input-removed").number("device", source.0),
             Record::Take(guest, clip) => clip_of(self.of("text-taken", guest), clip),
