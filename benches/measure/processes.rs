@@ -24,8 +24,9 @@ pub fn measure() -> Result<(), Fault> {
     // What starting left behind, such as the last frames, is not idling.
     sleep(Duration::from_secs(2));
 
+    let (keepers, machines) = children.split_at(GUESTS.len());
     let overheads: Result<Vec<f64>, Fault> =
-        children.iter().map(|pid| overhead_mib(*pid)).collect();
+        keepers.iter().zip(machines).map(|(one, other)| overhead_mib(*one, *other)).collect();
     Figure {
         name: "vmm_overhead",
         value: overheads?.into_iter().fold(0.0, f64::max),
@@ -74,7 +75,7 @@ impl Running {
                 .filter(|log| log.contains("\"ready\""))
                 .count();
             if ready == GUESTS.len() {
-                return children(self.0.id());
+                return processes(self.0.id());
             }
             sleep(Duration::from_millis(20));
         }
@@ -90,7 +91,20 @@ impl Drop for Running {
     }
 }
 
-/// The `tabard-vmm` processes of a `tabard`.
+/// The processes of a `tabard` for its guests: first each keeper, then each machine's own.
+fn processes(parent: u32) -> Result<Vec<u32>, Fault> {
+    let mut found = children(parent)?;
+    for keeper in found.clone() {
+        found.extend(children(keeper)?);
+    }
+    if found.len() == 2 * GUESTS.len() {
+        Ok(found)
+    } else {
+        Err(format!("There are {} processes of {} guests", found.len(), GUESTS.len()).into())
+    }
+}
+
+/// The processes whose parent is this one.
 fn children(parent: u32) -> Result<Vec<u32>, Fault> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -104,15 +118,21 @@ fn children(parent: u32) -> Result<Vec<u32>, Fault> {
             found.push(pid);
         }
     }
-    if found.len() == GUESTS.len() {
-        Ok(found)
-    } else {
-        Err(format!("There are {} guests' processes", found.len()).into())
-    }
+    Ok(found)
 }
 
-/// Private memory of a `tabard-vmm` in MiB, without the guest's memory and the surface.
-fn overhead_mib(pid: u32) -> Result<f64, Fault> {
+/// Private memory of a guest's two processes in MiB, without the guest's memory and the surface.
+fn overhead_mib(keeper: u32, machine: u32) -> Result<f64, Fault> {
+    let (kept, guest_seen) = private_mib(machine)?;
+    if !guest_seen {
+        return Err(format!("{machine} has no mapping of {MEMORY_MIB} MiB for the guest").into());
+    }
+    Ok(kept + private_mib(keeper)?.0)
+}
+
+/// Private memory of a process in MiB without surfaces and guest memory; whether there is any of
+/// the latter.
+fn private_mib(pid: u32) -> Result<(f64, bool), Fault> {
     let path = format!("/proc/{pid}/smaps");
     // The process is not dumpable, so only root may look.
     let smaps = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -135,10 +155,7 @@ fn overhead_mib(pid: u32) -> Result<f64, Fault> {
             _ => {}
         }
     }
-    if !guest_seen {
-        return Err(format!("{path} has no mapping of {MEMORY_MIB} MiB for the guest").into());
-    }
-    Ok(private_kib as f64 / 1024.0)
+    Ok((private_kib as f64 / 1024.0, guest_seen))
 }
 
 /// Processor time of these processes, in ticks.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tabard_display::{CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
 use tabard_trusted_path::{Ending, GuestInput, GuestReport};
 use tabard_view::{Rect, Size};
-use tabard_wire::{DecodeError, FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
+use tabard_wire::{DecodeError, FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVmm};
 
 use super::agent::{Agent, OutOfTurn, Said, sealed};
 use super::channel::{Incoming, NotReading};
@@ -62,6 +62,8 @@ pub(crate) struct Guest {
     generation: u32,
     /// Surfaces of all runs: a new one is never taken for an old one on the glass.
     surfaces: u32,
+    /// The layers of its process's jail, as the process said at its start.
+    jail: Option<Layers>,
     picture_px: Size,
     cursor: Option<CursorImage>,
     /// Its agent.
@@ -76,6 +78,7 @@ impl Guest {
             shared: None,
             generation: 0,
             surfaces: 0,
+            jail: None,
             picture_px: Size::default(),
             cursor: None,
             agent: Agent::default(),
@@ -141,6 +144,7 @@ impl Guest {
         // A surface of its own for each run: nothing of the last one is left in it.
         let geometry = self.shared.as_ref().ok_or(GuestError::NoSize)?.geometry;
         self.process = None;
+        self.jail = None;
         self.generation = 0;
         self.resize(Size { width: geometry.width_px(), height: geometry.height_px() })?;
         self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
@@ -213,6 +217,10 @@ impl Guest {
 
     fn message(&mut self, message: FromVmm, question: u32) -> Changed {
         match message {
+            FromVmm::Jailed { layers } => {
+                self.jail = Some(layers);
+                Changed::default()
+            }
             FromVmm::Loaded => match self.send(ToVmm::Boot) {
                 Ok(()) => Changed::default(),
                 Err(error) => self.ended(Ending::ProtocolViolation, error.to_string()),

@@ -28,7 +28,7 @@ mod start;
 mod volume;
 
 pub use image::{BUILTIN_PREFIX, ImageError};
-pub use process::{ProcessError, open_kvm};
+pub use process::{ProcessError, open_kvm, probe_jail};
 pub use run::{Control, Outcome, Session, Status};
 pub use start::{Options, StartError, check_guests, file_name, prepare, vmm_program};
 pub use volume::VolumeError;

@@ -33,7 +33,11 @@ pub(crate) fn load(program: &Path, spec: &MachineSpec, kvm: &OwnedFd) -> Result<
     .map_err(|error| error.to_string())?;
     process.surface(1, geometry, memory).map_err(|error| error.to_string())?;
     process.channel.send(ToVmm::Load).map_err(|error| error.to_string())?;
-    match process.channel.incoming.recv_timeout(LOAD_LIMIT) {
+    let mut answer = process.channel.incoming.recv_timeout(LOAD_LIMIT);
+    if let Ok(Incoming::Message(FromVmm::Jailed { .. })) = answer {
+        answer = process.channel.incoming.recv_timeout(LOAD_LIMIT);
+    }
+    match answer {
         Ok(Incoming::Message(FromVmm::Loaded)) => Ok(()),
         Ok(Incoming::Message(FromVmm::Failed { reason, detail })) => {
             Err(fail_words(reason, detail))

@@ -6,12 +6,16 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use tabard_wire::{SurfaceGeometry, ToVmm};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use tabard_wire::{FromVmm, Layers, SurfaceGeometry, ToVmm};
 
-use super::channel::{Channel, NotReading};
+use super::channel::{Channel, Incoming, NotReading};
 use super::desk::Access;
+use super::guest::fail_words;
 use super::image::Images;
 use super::volume::Volume;
 
@@ -65,6 +69,11 @@ pub fn open_kvm() -> Result<OwnedFd, ProcessError> {
         .map_err(ProcessError::Kvm)
 }
 
+/// How long a process may take to enter its jail.
+const JAIL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a process that is asked to end may take; a large guest's memory takes its time.
+const OBEY_LIMIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// What a guest's machine is made of.
 #[derive(Debug)]
 pub(crate) struct MachineSpec {
@@ -92,20 +101,12 @@ pub(crate) struct GuestProcess {
 }
 
 impl GuestProcess {
-    /// Starts the process and tells it everything up to, but without, the surface.
-    ///
-    /// # Errors
-    /// Any [`ProcessError`]; nothing is left running then.
-    pub(crate) fn start(
-        program: &Path,
-        spec: &MachineSpec,
-        kvm: &OwnedFd,
-    ) -> Result<Self, ProcessError> {
+    /// Starts the process; the first that it says is how it is jailed.
+    fn spawn(program: &Path, name: &str) -> Result<Self, ProcessError> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
-        let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .env_clear()
             .current_dir("/")
             // The wire is descriptor 0: the one place that needs no unsafe code to fill.
@@ -115,14 +116,27 @@ impl GuestProcess {
             .spawn()
             .map_err(|source| ProcessError::Spawn { path: program.to_path_buf(), source })?;
         // From here on dropping `child` through `Self` cleans up.
-        let channel = match Channel::new(&spec.name, ours) {
+        let channel = match Channel::new(name, ours) {
             Ok(channel) => channel,
             Err(error) => {
-                end(child);
+                end(&mut child);
                 return Err(error.into());
             }
         };
-        let process = Self { child, channel };
+        Ok(Self { child, channel })
+    }
+
+    /// Starts the process and tells it everything up to, but without, the surface.
+    ///
+    /// # Errors
+    /// Any [`ProcessError`]; nothing is left running then.
+    pub(crate) fn start(
+        program: &Path,
+        spec: &MachineSpec,
+        kvm: &OwnedFd,
+    ) -> Result<Self, ProcessError> {
+        let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
+        let process = Self::spawn(program, &spec.name)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
         wire.send_with(ToVmm::Kvm, kvm.as_fd().try_clone_to_owned()?)?;
@@ -161,24 +175,50 @@ impl GuestProcess {
         self.channel.send_with(ToVmm::Surface { generation, geometry }, memory)
     }
 
-    /// The process id, for those who watch or kill it in tests.
+    /// The process id, for those who watch or kill it in tests: that of the process with the
+    /// machine, which is the keeper's only child, or the one that was started if it has none.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        children.ok().and_then(|list| list.trim().parse().ok()).unwrap_or(id)
     }
 }
 
 impl Drop for GuestProcess {
     fn drop(&mut self) {
-        // Killed rather than asked: whatever it does, it is gone when this returns.
-        kill_and_reap(&mut self.child);
+        // Whatever it does, it is gone when this returns.
+        end(&mut self.child);
     }
 }
 
-fn end(mut child: Child) {
-    kill_and_reap(&mut child);
+/// The layers of the jail that a `tabard-vmm` has on this host, as a running one says.
+///
+/// # Errors
+/// In words: why there is none, and what to do.
+pub fn probe_jail(program: &Path) -> Result<Layers, String> {
+    let process = GuestProcess::spawn(program, "probe").map_err(|error| error.to_string())?;
+    match process.channel.incoming.recv_timeout(JAIL_LIMIT) {
+        Ok(Incoming::Message(FromVmm::Jailed { layers })) => Ok(layers),
+        Ok(Incoming::Message(FromVmm::Failed { reason, detail })) => {
+            Err(fail_words(reason, detail))
+        }
+        _ => Err("tabard-vmm did not say how it is jailed; its messages are above".to_owned()),
+    }
 }
 
-fn kill_and_reap(child: &mut Child) {
+/// Ends a process and whoever it keeps, and waits until they are gone. A keeper that is asked
+/// takes the machine's process with it; whoever does not obey is killed.
+fn end(child: &mut Child) {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some((id, handle)) =
+        id.and_then(|id| Some((id, pidfd_open(id, PidfdFlags::empty()).ok()?)))
+    {
+        // It is not reaped yet, so the number is still its own. One that is stopped must go on to
+        // hear it.
+        let _gone = kill_process(id, Signal::TERM);
+        let _gone = kill_process(id, Signal::CONT);
+        let _late = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&OBEY_LIMIT));
+    }
     // Both fail only if the process is already reaped.
     let _ = child.kill();
     let _ = child.wait();

@@ -12,6 +12,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::devices::Trigger;
 use crate::devices::block::{Block, Job};
 use crate::devices::transport::{Slot, Transport};
+use crate::jail;
 use crate::machine::{Shared, lock};
 
 /// It holds no data of a request on its stack.
@@ -39,7 +40,11 @@ impl Disks {
             watch(notifier.as_raw_fd(), token)?;
         }
         let thread = std::thread::Builder::new().name("disks".to_owned()).stack_size(STACK_BYTES);
-        let thread = thread.spawn(move || serve(&epoll, &volumes))?;
+        let thread = thread.spawn(move || match jail::confine(jail::Role::Disks) {
+            Ok(()) => serve(&epoll, &volumes),
+            // The guest's requests stay unanswered.
+            Err(error) => eprintln!("The thread of the disks cannot be confined: {error}"),
+        })?;
         Ok(Self { end, thread: Some(thread) })
     }
 }

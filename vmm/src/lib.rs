@@ -67,14 +67,18 @@ pub fn main() -> ExitCode {
             return ExitCode::from(STATUS_NO_WIRE);
         }
     };
-    let jailed = jail::enter()
-        .map_err(|error| error.raw_os_error())
-        .and_then(|()| kick::install().map_err(|error| error.errno()));
-    if let Err(errno) = jailed {
-        let detail = u64::try_from(errno).unwrap_or(0);
-        wire.send(FromVmm::Failed { reason: FailReason::Jail, detail });
-        return ExitCode::FAILURE;
-    }
+    // The handler of a kick first: the jail lets no handler be changed.
+    let jailed = kick::install()
+        .map_err(|error| error.errno())
+        .and_then(|()| jail::enter(&wire).map_err(|error| error.errno.raw_os_error()));
+    match jailed {
+        Ok(layers) => wire.send(FromVmm::Jailed { layers }),
+        Err(errno) => {
+            let detail = u64::try_from(errno).unwrap_or(0);
+            wire.send(FromVmm::Failed { reason: FailReason::Jail, detail });
+            return ExitCode::FAILURE;
+        }
+    };
     match session::run(wire) {
         End::Done => ExitCode::SUCCESS,
         End::Failed => ExitCode::FAILURE,

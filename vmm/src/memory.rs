@@ -1,6 +1,10 @@
 //! Guest memory: private anonymous pages with a hole below 4 GiB for devices. `tabard` never
 //! maps it.
 
+use std::fs::File;
+use std::io;
+
+use rustix::fs::fstat;
 use rustix::mm::{Advice, madvise};
 use vm_memory::{
     GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
@@ -15,7 +19,8 @@ pub const HOLE_START: u64 = 0xc000_0000;
 /// Where the hole ends and memory goes on.
 pub const HOLE_END: u64 = 0x1_0000_0000;
 
-const MIB: u64 = 1 << 20;
+/// Bytes of a MiB.
+pub const MIB: u64 = 1 << 20;
 
 /// Why guest memory cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,15 @@ fn prefer_huge_pages(region: &impl GuestMemoryRegion) {
         // about page size changes none of its bytes.
         let _ignored = unsafe { madvise(base.cast(), length, Advice::LinuxHugepage) };
     }
+}
+
+/// The length of a file that came over the wire, in bytes. `File::metadata` would do for tests
+/// only: its system call names a path too, which the jail does not allow.
+///
+/// # Errors
+/// The errno of `fstat`.
+pub fn file_bytes(file: &File) -> io::Result<u64> {
+    Ok(u64::try_from(fstat(file)?.st_size).unwrap_or(0))
 }
 
 /// Where memory below the hole ends.

@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Stat, fstat};
+
+use crate::memory::file_bytes;
 
 /// The line that ends a log which reached its limit.
 pub const LIMIT_LINE: &[u8] =
@@ -31,7 +34,8 @@ impl SerialLog {
     /// A log into `file` of at most `limit_bytes`, then [`LIMIT_LINE`] once.
     #[must_use]
     pub fn new(file: File, limit_bytes: u64) -> Self {
-        let may_block = file.metadata().map_or(true, |metadata| !metadata.is_file());
+        let regular = |stat: Stat| FileType::from_raw_mode(stat.st_mode).is_file();
+        let may_block = !fstat(&file).is_ok_and(regular);
         let limit = Limit { left_bytes: limit_bytes, closed: false };
         Self { file, may_block, limit: Arc::new(Mutex::new(limit)) }
     }
@@ -46,6 +50,15 @@ impl SerialLog {
             may_block: self.may_block,
             limit: Arc::clone(&self.limit),
         })
+    }
+
+    /// How long the file may become, in bytes.
+    #[must_use]
+    pub fn longest_bytes(&self) -> u64 {
+        let limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_line = u64::try_from(LIMIT_LINE.len()).unwrap_or(0);
+        let now = file_bytes(&self.file).unwrap_or(0);
+        now.saturating_add(limit.left_bytes).saturating_add(last_line)
     }
 
     /// Writes if nobody has to be waited for; a reader that is slow loses bytes.

@@ -402,6 +402,7 @@ impl Session {
             return Err(protocol());
         };
         let parts = setup.finish()?;
+        parts.limit()?;
         let descriptors = |_| BootError::new(FailReason::Device, 0);
         let notifiers: Result<_, _> = self.notifiers.iter().map(EventFd::try_clone).collect();
         let blueprint = Box::new(Blueprint {

@@ -8,7 +8,9 @@ use kvm_ioctls::Kvm;
 use tabard_wire::{FailReason, ToVmm};
 
 use crate::boot::{BootError, Image, MAX_COMMAND_LINE_BYTES};
+use crate::jail;
 use crate::machine::MAX_VOLUMES;
+use crate::memory::{MIB, file_bytes};
 use crate::serial_log::SerialLog;
 
 /// The KVM API that has been stable since Linux 2.6.22.
@@ -66,6 +68,24 @@ pub struct Parts {
     pub log: SerialLog,
     /// The disks.
     pub volumes: Vec<Volume>,
+}
+
+impl Parts {
+    /// Bounds what this process can use up to what this machine needs: before anything of the
+    /// guest's is read, so that a crafted kernel is bound too.
+    ///
+    /// # Errors
+    /// `Jail` if a limit is refused.
+    pub fn limit(&self) -> Result<(), BootError> {
+        let files = self.volumes.iter().flat_map(|one| [Some(&one.file), one.overlay.as_ref()]);
+        let longest = files.flatten().map(|file| file_bytes(file).unwrap_or(0));
+        let longest = longest.fold(self.log.longest_bytes(), u64::max);
+        let refused = |errno: rustix::io::Errno| {
+            BootError::new(FailReason::Jail, u64::try_from(errno.raw_os_error()).unwrap_or(0))
+        };
+        jail::limit_files(longest).map_err(refused)?;
+        jail::limit_memory(u64::from(self.memory_mib).saturating_mul(MIB)).map_err(refused)
+    }
 }
 
 fn out_of_order() -> BootError {

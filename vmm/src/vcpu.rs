@@ -10,6 +10,7 @@ use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::signal::Killable;
 
 use crate::bus::Bus;
+use crate::jail;
 use crate::kick::{self, Kickable};
 use crate::ports::power::Request;
 
@@ -174,6 +175,10 @@ impl Drop for Processors {
 
 fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
     let mut vcpu = Kickable::bind(vcpu);
+    if let Err(error) = jail::confine(jail::Role::Vcpu) {
+        eprintln!("A processor's thread cannot be confined: {error}");
+        return Some(Event::Stopped(StopReason::Unexpected));
+    }
     loop {
         vcpu.forget_kicks();
         if !control.may_run() {

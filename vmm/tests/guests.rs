@@ -152,8 +152,8 @@ fn a_reader_that_does_not_read_makes_damage_merge() {
     // Nothing is read while the guest flushes for a second of processor time: far more often
     // than the socket has room for.
     let end = Instant::now() + common::PATIENCE;
-    let worked = common::cpu_ticks(vmm.child.id()) + 100;
-    while common::cpu_ticks(vmm.child.id()) < worked {
+    let worked = common::cpu_ticks(vmm.machine()) + 100;
+    while common::cpu_ticks(vmm.machine()) < worked {
         assert!(Instant::now() < end, "the guest stands still");
         std::thread::park_timeout(Duration::from_millis(10));
     }

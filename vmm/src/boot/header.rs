@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use tabard_wire::FailReason;
 
 use super::{BootError, HIGH_MEMORY_START, MIB};
+use crate::memory::file_bytes;
 
 /// What a kernel file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Source<'_> {
 /// Says what the file is and that all of it is there and fits below `memory_end`.
 pub(super) fn judge(file: &File, memory_end: u64) -> Result<Kind, BootError> {
     let format = |detail| BootError::new(FailReason::KernelFormat, detail);
-    let length = file.metadata().map_err(|_| format(0))?.len();
+    let length = file_bytes(file).map_err(|_| format(0))?;
     let source = Source { file, length };
     let magic: [u8; 4] = if length < 4 { [0; 4] } else { source.bytes(0)? };
     if magic == ELF_MAGIC {
@@ -148,7 +149,7 @@ fn fits(kernel_end: u64, memory_end: u64) -> Result<(), BootError> {
 /// Where the memory ends that a kernel uses before it reads its memory map, as far as its header
 /// says.
 pub(super) fn memory_end(kind: Kind, file: &File) -> u64 {
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let length = file_bytes(file).unwrap_or(0);
     let source = Source { file, length };
     let end = |start: u64, bytes: u64| Ok::<u64, BootError>(start.saturating_add(bytes));
     match kind {

@@ -14,7 +14,7 @@ use tabard_wire::FailReason;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use self::header::Kind;
-use crate::memory::{GuestRam, low_end};
+use crate::memory::{GuestRam, file_bytes, low_end};
 
 /// Where kernels may start; below are the tables of this module.
 pub const HIGH_MEMORY_START: u64 = 0x10_0000;
@@ -156,7 +156,7 @@ fn load_initrd(
         let raw = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
         BootError::new(FailReason::Initrd, raw.unwrap_or(0))
     };
-    let bytes = file.metadata().map_err(unreadable)?.len();
+    let bytes = file_bytes(file).map_err(unreadable)?;
     let top = low_end(ram).min(highest.saturating_add(1));
     let address = top.checked_sub(bytes).map(|address| address & !(PAGE - 1));
     let address = address.filter(|address| *address >= kernel_end).ok_or_else(|| {

@@ -82,6 +82,13 @@ impl Vmm {
         sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).unwrap();
     }
 
+    /// The process with the machine: the keeper's only child.
+    pub fn machine(&self) -> u32 {
+        let id = self.child.id();
+        let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        list.trim().parse().unwrap_or(id)
+    }
+
     /// Everything up to `Load`, with this kernel.
     pub fn set_up(&mut self, kernel: &[u8], memory_mib: u32, vcpus: u8) {
         self.send(ToVmm::Machine { memory_mib, vcpus });
@@ -228,7 +235,9 @@ impl Vmm {
 
 impl Drop for Vmm {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Asked, so that the keeper takes the machine's process with it.
+        let keeper = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(keeper, rustix::process::Signal::TERM);
         let _ = self.child.wait();
     }
 }

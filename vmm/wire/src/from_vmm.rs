@@ -3,7 +3,7 @@
 
 use crate::cursor::{Reader, Writer};
 use crate::layout::agent_bytes;
-use crate::{CURSOR_SIDE_PX, DecodeError, MAX_SIDE_PX, MESSAGE_BYTES, Rect};
+use crate::{CURSOR_SIDE_PX, DecodeError, Layers, MAX_SIDE_PX, MESSAGE_BYTES, Rect};
 
 /// Why a guest stopped by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +52,11 @@ pub enum FailReason {
 /// A message from `tabard-vmm`; none carries a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FromVmm {
+    /// The process is in its jail; the first message, before anything is asked of it.
+    Jailed {
+        /// The layers that hold.
+        layers: Layers,
+    },
     /// The kernel is in memory.
     Loaded,
     /// The virtual processors run.
@@ -109,6 +114,7 @@ impl FromVmm {
     #[must_use]
     pub fn encode(&self) -> [u8; MESSAGE_BYTES] {
         match *self {
+            Self::Jailed { layers } => Writer::new(40).u16(layers.bits()),
             Self::Loaded => Writer::new(1),
             Self::Running => Writer::new(2),
             Self::Paused => Writer::new(3),
@@ -166,6 +172,7 @@ impl FromVmm {
                 }
                 Self::Cursor { generation, visible, hot_x, hot_y }
             }
+            40 => Self::Jailed { layers: Layers::from_bits(reader.u16()?)? },
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;

@@ -8,10 +8,12 @@
 
 mod cursor;
 mod from_vmm;
+mod jail;
 mod layout;
 mod to_vmm;
 
 pub use from_vmm::{FailReason, FromVmm, StopReason};
+pub use jail::{Layer, Layers};
 pub use layout::{
     AGENT_BUFFER_BYTES, CURSOR_BYTES, CURSOR_SIDE_PX, MAX_SIDE_PX, MIN_SIDE_PX, Rect,
     SurfaceGeometry,

@@ -8,6 +8,8 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::memory::file_bytes;
+
 /// What an overlay keeps together: the block of the file systems that guests use, so that most
 /// writes need nothing of the image.
 const CLUSTER_BYTES: u64 = 4096;
@@ -93,7 +95,7 @@ struct Overlay {
 
 impl Overlay {
     fn new(file: File) -> io::Result<Self> {
-        let bytes = file.metadata()?.len();
+        let bytes = file_bytes(&file)?;
         if bytes > 0 {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             fallocate(&file, hole, 0, bytes)?;
@@ -173,7 +175,7 @@ impl Overlay {
             let mut old = vec![0; usize::try_from(CLUSTER_BYTES).unwrap_or(0)];
             let from = cluster.saturating_mul(CLUSTER_BYTES);
             // The image's last cluster may be a part of one.
-            let there = image.metadata()?.len().saturating_sub(from).min(CLUSTER_BYTES);
+            let there = file_bytes(image)?.saturating_sub(from).min(CLUSTER_BYTES);
             let there = usize::try_from(there).unwrap_or(0);
             image.read_exact_at(old.get_mut(..there).unwrap_or_default(), from)?;
             self.file.write_all_at(&old, place)?;

@@ -1,0 +1,118 @@
+//! What the process gives up before it reads its first message. Each file is one wall; the order
+//! in which they go up is here. Afterwards the process has its descriptors and nothing else.
+//!
+//! Some hosts forbid some walls (no user namespaces, no Landlock). What could not be had is left
+//! out of the [`Layers`] that are told to `tabard`, which decides whether to go on.
+
+mod alone;
+mod calls;
+mod filter;
+mod keeper;
+mod kvm_calls;
+mod limits;
+mod root;
+mod user;
+
+use std::os::fd::AsFd;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Signal, getppid, set_parent_process_death_signal};
+use tabard_wire::{Layer, Layers};
+
+pub use filter::{Role, confine};
+pub use limits::{limit_files, limit_memory};
+
+/// A wall that must stand on every host and did not go up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("The jail cannot be entered: {step} failed")]
+pub struct JailError {
+    /// What was tried.
+    pub step: &'static str,
+    /// What the kernel said.
+    #[source]
+    pub errno: Errno,
+}
+
+/// Names the step that gave an errno.
+fn at(step: &'static str) -> impl FnOnce(Errno) -> JailError {
+    move |errno| JailError { step, errno }
+}
+
+/// Enters the jail; the layers that hold. Call it while the process has one thread, with the wire
+/// as `wire`.
+///
+/// With a process namespace of its own the caller becomes the first process in it and its parent
+/// stays outside, as its keeper; that one does not return.
+///
+/// # Errors
+/// [`JailError`] for what every supported kernel has. What a host may forbid is no error.
+pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
+    let parent = getppid();
+    alone::close_all_others().map_err(at("close_range"))?;
+    // Asked while the root of the host can still be seen.
+    let no_siblings = std::fs::read("/sys/devices/system/cpu/smt/active")
+        .is_ok_and(|text| text.starts_with(b"0"));
+
+    let (mut layers, identity) = user::leave_the_host();
+    // A change of identity takes the death with the parent back; so it is asked for anew, and the
+    // parent may have died before.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(at("prctl(PR_SET_PDEATHSIG)"))?;
+    if getppid() != parent {
+        return Err(JailError { step: "looking for the parent", errno: Errno::SRCH });
+    }
+    if layers.has(Layer::Pid) {
+        keeper::go_inside(wire.as_fd(), identity)?;
+    }
+    if layers.has(Layer::Mount) && root::empty().is_err() {
+        layers = layers.lacking_in(Layers::default().with(Layer::Mount));
+    }
+    let own_user = identity.take()?;
+    if own_user {
+        layers = layers.with(Layer::User);
+    }
+    if no_siblings || alone::share_no_core() {
+        layers = layers.with(Layer::Cores);
+    }
+    limits::enter(own_user).map_err(at("setrlimit"))?;
+    give_up_privileges().map_err(at("giving up privileges"))?;
+    layers = layers.with(Layer::Limits).with(Layer::Privileges);
+    if close_files_and_network()? {
+        layers = layers.with(Layer::Landlock);
+    }
+    confine(Role::Devices).map_err(at("seccomp"))?;
+    Ok(layers.with(Layer::Seccomp))
+}
+
+/// No capability, no privilege by `exec`, no core with guest memory, no tracing by others of the
+/// same user, no life after the keeper's.
+fn give_up_privileges() -> rustix::io::Result<()> {
+    let none = rustix::thread::CapabilitySets {
+        effective: rustix::thread::CapabilitySet::empty(),
+        permitted: rustix::thread::CapabilitySet::empty(),
+        inheritable: rustix::thread::CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none)?;
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+}
+
+/// Landlock with every right that the kernel knows and no rule that grants one. `false` where the
+/// kernel has no Landlock; where it has, it must hold.
+fn close_files_and_network() -> Result<bool, JailError> {
+    let abi = ABI::V6;
+    let refused = |_| JailError { step: "Landlock", errno: Errno::PERM };
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(abi)))
+        .and_then(|rules| rules.scope(Scope::from_all(abi)))
+        .and_then(|rules| rules.create())
+        .and_then(|rules| rules.restrict_self())
+        .map_err(refused)?;
+    Ok(status.ruleset != RulesetStatus::NotEnforced)
+}

@@ -1,0 +1,162 @@
+//! The layers of a `tabard-vmm`'s jail, as the running process reports them.
+
+use crate::DecodeError;
+
+/// One layer of the jail. A layer holds or it does not; there is no half of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Layer {
+    /// No new privileges, no capabilities, no core dumps, no tracing, death with its parent.
+    Privileges = 0,
+    /// A user namespace of its own; where `tabard` runs as root, an unused user as well.
+    User = 1,
+    /// A mount namespace whose root is empty and read-only.
+    Mount = 2,
+    /// A process namespace with nobody else in it.
+    Pid = 3,
+    /// A network namespace without any network.
+    Net = 4,
+    /// A namespace of its own for System V and POSIX message queues and shared memory.
+    Ipc = 5,
+    /// A host name of its own.
+    Uts = 6,
+    /// Landlock with nothing allowed.
+    Landlock = 7,
+    /// A seccomp filter for each kind of thread, which kills on a violation.
+    Seccomp = 8,
+    /// Limits of descriptors, threads, memory, file size, locked memory and priority.
+    Limits = 9,
+    /// No processor core is shared with another guest: core scheduling, or no sibling threads.
+    Cores = 10,
+}
+
+impl Layer {
+    /// Every layer, from the least to the highest bit.
+    pub const ALL: [Self; 11] = [
+        Self::Privileges,
+        Self::User,
+        Self::Mount,
+        Self::Pid,
+        Self::Net,
+        Self::Ipc,
+        Self::Uts,
+        Self::Landlock,
+        Self::Seccomp,
+        Self::Limits,
+        Self::Cores,
+    ];
+
+    /// Its name in desk files, scripts and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Privileges => "privileges",
+            Self::User => "user",
+            Self::Mount => "mount",
+            Self::Pid => "pid",
+            Self::Net => "net",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+            Self::Limits => "limits",
+            Self::Cores => "cores",
+        }
+    }
+}
+
+/// A set of layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Layers(u16);
+
+impl Layers {
+    /// What `jail = "strict"` demands: all that a current kernel gives without further set-up.
+    /// Core scheduling is no part of it, many kernels are built without.
+    pub const STRICT: Self = Self((1 << Layer::Cores as u8) - 1);
+
+    /// The set with this layer too.
+    #[must_use]
+    pub fn with(self, layer: Layer) -> Self {
+        Self(self.0 | 1 << layer as u8)
+    }
+
+    /// Whether this layer is in the set.
+    #[must_use]
+    pub fn has(self, layer: Layer) -> bool {
+        self.0 & 1 << layer as u8 != 0
+    }
+
+    /// The layers of this set that `other` lacks.
+    #[must_use]
+    pub fn lacking_in(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The layers of either set.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether no layer is in the set.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The layers in the set.
+    pub fn iter(self) -> impl Iterator<Item = Layer> {
+        Layer::ALL.into_iter().filter(move |layer| self.has(*layer))
+    }
+
+    /// The set as the wire has it.
+    pub(crate) fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// Reads a set; a bit that names no layer is a fault.
+    pub(crate) fn from_bits(bits: u16) -> Result<Self, DecodeError> {
+        let known = Layer::ALL.into_iter().fold(Self::default(), Self::with);
+        let unknown = bits & !known.0;
+        if unknown == 0 { Ok(Self(bits)) } else { Err(DecodeError::Range("layers")) }
+    }
+}
+
+impl std::fmt::Display for Layers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, layer) in self.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            f.write_str(layer.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_is_every_layer_but_the_cores() {
+        for layer in Layer::ALL {
+            assert_eq!(Layers::STRICT.has(layer), layer != Layer::Cores);
+        }
+    }
+
+    #[test]
+    fn a_bit_without_a_layer_is_refused() {
+        assert_eq!(Layers::from_bits(1 << 11), Err(DecodeError::Range("layers")));
+        assert_eq!(Layers::from_bits(0x7ff).map(|all| all.iter().count()), Ok(11));
+    }
+
+    #[test]
+    fn what_is_lacking_is_named() {
+        let held = Layers::default().with(Layer::Net).with(Layer::Seccomp);
+        let wanted = held.with(Layer::Landlock);
+        assert_eq!(wanted.lacking_in(held).to_string(), "landlock");
+        assert_eq!(held.lacking_in(wanted).to_string(), "none");
+    }
+}
