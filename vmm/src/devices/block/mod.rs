@@ -17,7 +17,7 @@ use self::disk::Disk;
 pub use self::job::Job;
 use self::job::{Status, Work};
 use super::{Device, DeviceError, MAX_QUEUE_SIZE, Progress, read_bytes, requests};
-use crate::memory::GuestRam;
+use crate::memory::{GuestRam, file_bytes};
 
 /// Bytes of a sector, whatever the image.
 pub const SECTOR_BYTES: u64 = 512;
@@ -82,7 +82,7 @@ impl Block {
         read_only: bool,
         index: u8,
     ) -> std::io::Result<Self> {
-        let sectors = image.metadata()?.len() / SECTOR_BYTES;
+        let sectors = file_bytes(&image)? / SECTOR_BYTES;
         let mut identifier = [0; IDENTIFIER_BYTES];
         for (slot, byte) in identifier.iter_mut().zip(format!("tabard-{index}").bytes()) {
             *slot = byte;
