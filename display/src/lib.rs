@@ -35,6 +35,7 @@ mod surface;
 mod text_page;
 mod theme;
 mod trusted;
+mod verifier;
 #[cfg(feature = "window")]
 pub mod window;
 
@@ -48,3 +49,4 @@ pub use presenter::{
 };
 pub use region::Damage;
 pub use surface::{CURSOR_BYTES, CURSOR_SIDE, Surface, SurfaceError, SurfaceShape};
+pub use verifier::{Mismatch, Verifier};

@@ -1,0 +1,146 @@
+//! What a piece of the screen must look like: for each pixel the darkest and the brightest value
+//! that each channel may have. Flat colour leaves no room, soft edges leave some.
+
+use tabard_view::{Rect, Size};
+
+use crate::font::Glyph;
+
+/// How far a mixed channel may be from what this code computes: two roundings and a table.
+const ROUNDING: u8 = 3;
+/// What lies nearer than this to an edge may have any colour between the two.
+const EDGE_PX: f32 = 0.75;
+/// The exponent of the mixing of text with its ground, as the specification has it.
+const GAMMA: f32 = 1.5;
+
+/// The colours that a pixel may have, channel by channel, red first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    low: [u8; 3],
+    high: [u8; 3],
+}
+
+impl Bounds {
+    /// This colour and no other.
+    pub(super) fn flat(color: u32) -> Self {
+        let [_, red, green, blue] = color.to_be_bytes();
+        Self { low: [red, green, blue], high: [red, green, blue] }
+    }
+
+    /// Whether this pixel is one of the colours; its highest byte is no colour.
+    pub(super) fn allow(self, pixel: u32) -> bool {
+        let [_, pixel @ ..] = pixel.to_be_bytes();
+        let pairs = self.low.into_iter().zip(self.high).zip(pixel);
+        pairs.fold(true, |all, ((low, high), value)| all & (low <= value) & (value <= high))
+    }
+
+    /// With every colour between these and that one.
+    fn or_between(self, color: u32) -> Self {
+        let other = Self::flat(color);
+        let (mut low, mut high) = (self.low, self.high);
+        low.iter_mut().zip(other.low).for_each(|(low, other)| *low = other.min(*low));
+        high.iter_mut().zip(other.high).for_each(|(high, other)| *high = other.max(*high));
+        Self { low, high }
+    }
+
+    /// Each channel put through `mix`, with room for rounding.
+    pub(super) fn mixed(self, mix: impl Fn(usize, u8) -> f32) -> Self {
+        let mut next = self;
+        for (channel, (low, high)) in next.low.iter_mut().zip(&mut next.high).enumerate() {
+            *low = (mix(channel, *low).round() as u8).saturating_sub(ROUNDING);
+            *high = (mix(channel, *high).round() as u8).saturating_add(ROUNDING);
+        }
+        next
+    }
+}
+
+/// A rectangle of bounds.
+#[derive(Debug, Clone)]
+pub(super) struct Sheet {
+    pub(super) size: Size,
+    bounds: Vec<Bounds>,
+}
+
+impl Sheet {
+    /// A sheet of one colour.
+    pub(super) fn new(size: Size, color: u32) -> Self {
+        let count = (size.width as usize).saturating_mul(size.height as usize);
+        Self { size, bounds: vec![Bounds::flat(color); count] }
+    }
+
+    pub(super) fn whole(&self) -> Rect {
+        Rect::new(0, 0, self.size.width, self.size.height)
+    }
+
+    /// So many bounds of row `y` from column `x` on; fewer where the sheet ends.
+    pub(super) fn row(&self, y: u32, x: u32, width: u32) -> &[Bounds] {
+        let start =
+            (y as usize).saturating_mul(self.size.width as usize).saturating_add(x as usize);
+        let width = width.min(self.size.width.saturating_sub(x)) as usize;
+        self.bounds.get(start..start.saturating_add(width)).unwrap_or_default()
+    }
+
+    fn at(&mut self, x: u32, y: u32) -> Option<&mut Bounds> {
+        if x >= self.size.width {
+            return None;
+        }
+        let row = (y as usize).saturating_mul(self.size.width as usize);
+        self.bounds.get_mut(row.saturating_add(x as usize))
+    }
+
+    /// Where `edge`, of places relative to `rect`, is negative, everything has this colour; near
+    /// where it is nothing, that colour may be mixed with what was there.
+    pub(super) fn figure(&mut self, rect: Rect, color: u32, edge: impl Fn(f32, f32) -> f32) {
+        for y in 0..rect.height {
+            for x in 0..rect.width {
+                let place = (rect.x.saturating_add(x), rect.y.saturating_add(y));
+                let Some(pixel) = self.at(place.0, place.1) else { break };
+                let edge = edge(x as f32 + 0.5, y as f32 + 0.5);
+                if edge <= -EDGE_PX {
+                    *pixel = Bounds::flat(color);
+                } else if edge < EDGE_PX {
+                    *pixel = pixel.or_between(color);
+                }
+            }
+        }
+    }
+
+    /// A glyph with its corner here.
+    pub(super) fn glyph(&mut self, (left, top): (i64, i64), glyph: &Glyph, color: u32) {
+        let [_, ink @ ..] = color.to_be_bytes();
+        let light = |value: u8| (f32::from(value) / 255.0).powf(GAMMA);
+        let ink = ink.map(light);
+        for (y, line) in (top..).zip(glyph.coverage.chunks(glyph.width.max(1))) {
+            for (x, coverage) in (left..).zip(line).filter(|(_, coverage)| **coverage > 0) {
+                let place = (u32::try_from(x), u32::try_from(y));
+                let (Ok(x), Ok(y)) = place else { continue };
+                let Some(pixel) = self.at(x, y) else { continue };
+                let part = f32::from(*coverage) / 255.0;
+                *pixel = pixel.mixed(|channel, under| {
+                    let ink = ink.get(channel).copied().unwrap_or_default();
+                    (ink * part + light(under) * (1.0 - part)).powf(1.0 / GAMMA) * 255.0
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_color_leaves_no_room_and_an_edge_leaves_what_is_between() {
+        let mut sheet = Sheet::new(Size { width: 8, height: 1 }, 0);
+        sheet.figure(sheet.whole(), 0x00ff_0000, |x, _| x - 4.0);
+        let allows = |x: u32, pixel| sheet.row(0, x, 1)[0].allow(pixel);
+        assert!(allows(0, 0xaaff_0000) && !allows(0, 0x00fe_0000) && !allows(0, 0x00ff_0001));
+        assert!(allows(3, 0x0080_0000) && allows(4, 0x0080_0000) && !allows(4, 0x0080_0100));
+        assert!(allows(5, 0) && !allows(5, 0x0001_0000));
+    }
+
+    #[test]
+    fn rows_end_where_the_sheet_ends() {
+        let sheet = Sheet::new(Size { width: 4, height: 2 }, 0);
+        assert_eq!((sheet.row(1, 2, 9).len(), sheet.row(2, 0, 1).len()), (2, 0));
+    }
+}
