@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tabard_display::headless::{Headless, HeadlessError, HeadlessHandle, Inspector};
-use tabard_display::{FrameSender, RawInput};
+use tabard_display::{CheckedCompositor, Compose, FontError, FrameSender, RawInput};
 use tabard_view::{FrameSerial, OutputId, Recipient, Scale, Size};
 
 pub use tabard_display::headless::Snapshot;
@@ -77,12 +77,27 @@ impl Harness {
         options: Options,
         inspector: Option<Inspector>,
     ) -> Result<Self, HarnessError> {
+        let labels = desk.labels.clone();
+        let compositor = || CheckedCompositor::new(labels);
+        Self::start_with(desk, outputs, options, inspector, compositor)
+    }
+
+    /// As [`Harness::start_inspected`], drawn by a compositor of one's own.
+    ///
+    /// # Errors
+    /// As [`Harness::start`].
+    pub fn start_with<C: Compose + 'static>(
+        desk: &Desk,
+        outputs: &[(Size, Scale)],
+        options: Options,
+        inspector: Option<Inspector>,
+        compositor: impl FnOnce() -> Result<CheckedCompositor<C>, FontError> + Send + 'static,
+    ) -> Result<Self, HarnessError> {
         let session = prepare(desk, &options)?;
         let (events, presenter_events) = bounded(PRESENTER_QUEUE);
         let (frames, requests) = FrameSender::channel(None);
-        let labels = desk.labels.clone();
         let (screen, presenter) =
-            Headless::spawn_inspected(outputs, labels, requests, events, inspector)?;
+            Headless::spawn_with(outputs, compositor, requests, events, inspector)?;
         let watch = screen.watch()?;
         let (control, orders) = bounded(CONTROL_QUEUE);
         // Should this fail, both ends of the presenter are dropped here, and it ends.

@@ -17,6 +17,9 @@ pub(crate) const PRESENTER_QUEUE: usize = 256;
 /// Said on the glass at all times: the desktop around a window sees and draws what it likes.
 pub const WINDOW_NOTICE: &str = "A window is not a trusted path";
 
+/// The status when the verifier refused a frame.
+pub const REFUSED_STATUS: u8 = 3;
+
 /// Arguments of `tabard run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -79,11 +82,24 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
     } else {
         run_windowed(session, desk, args.size)
     };
+    status(&outcome)
+}
+
+/// Says how a session ended, and the status that stands for it.
+#[must_use]
+pub fn status(outcome: &Outcome) -> ExitCode {
     match outcome {
         Outcome::Closed => ExitCode::SUCCESS,
         Outcome::Failed(why) => {
             eprintln!("tabard: the session ended: {why}");
             ExitCode::FAILURE
+        }
+        Outcome::Refused(why) => {
+            eprintln!(
+                "tabard: the session ended with blank screens: {why}. This is a fault of the \
+                 program or of its memory; do not go on with this desk before it is understood"
+            );
+            ExitCode::from(REFUSED_STATUS)
         }
     }
 }

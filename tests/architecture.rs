@@ -209,3 +209,59 @@ fn unsafe_code_has_few_rooms() {
         assert!(!allows || file.ends_with(UNSAFE_ROOM), "{} allows unsafe", file.display());
     }
 }
+
+#[test]
+fn every_presenter_shows_verified_frames_only() {
+    // Who draws for a glass draws through `checked.rs`; the drawing itself is in these.
+    let may_draw = ["lib.rs", "compositor.rs", "checked.rs"];
+    for file in sources(&root().join("display/src")) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let unchecked = text.replace("CheckedCompositor", "").contains("Compositor::new");
+        assert!(!unchecked || may_draw.contains(&name.as_str()), "{name} draws unverified frames");
+    }
+    // The oracle draws to compare, for no glass.
+    for file in sources(&root().join("src")).iter().filter(|file| !file.ends_with("oracle.rs")) {
+        let text = fs::read_to_string(file).unwrap().replace("CheckedCompositor", "");
+        assert!(!text.contains("Compositor::new"), "{} draws unverified frames", file.display());
+    }
+}
+
+#[test]
+fn the_verifier_shares_the_font_atlas_with_the_compositor_and_nothing_else() {
+    let shared = ["font::", "Frame", "Pictures", "region"];
+    let drawing = ["art", "bar", "compositor", "paint", "pointer", "scene", "theme", "trusted"];
+    for file in sources(&root().join("display/src/verifier")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for module in drawing {
+            assert!(
+                !text.contains(&format!("crate::{module}")),
+                "{} uses {module}",
+                file.display()
+            );
+        }
+        assert!(!text.contains("layout::"), "{} uses the layout it checks", file.display());
+        let uses = text.lines().filter_map(|line| line.strip_prefix("use crate::"));
+        for line in uses {
+            assert!(
+                shared.iter().any(|shared| line.contains(shared)),
+                "{}: {line}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn faults_are_made_in_tests_only() {
+    for manifest in ["Cargo.toml", "display/Cargo.toml", "trusted-path/Cargo.toml"] {
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        assert!(!text.contains("faults"), "{manifest} has a way to build faults in");
+    }
+    for room in ["display/src", "src/session", "trusted-path/src"] {
+        for file in sources(&root().join(room)) {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("feature = \"fault"), "{} has a fault hook", file.display());
+        }
+    }
+}

@@ -10,7 +10,10 @@ use tabard_view::{FrameSerial, OutputId, OutputView, Scale, Size, View};
 use thiserror::Error;
 
 use crate::presenter::at_least_one;
-use crate::{Compositor, DrawnText, Frame, FrameRequest, Pictures, PresenterEvent};
+use crate::{
+    CheckedCompositor, Compose, Compositor, DrawnText, FontError, Frame, FrameRequest, Pictures,
+    PresenterEvent,
+};
 
 /// Why the headless presenter did not start or answer.
 #[derive(Debug, Error)]
@@ -147,8 +150,8 @@ impl HeadlessHandle {
 }
 
 /// Screens in memory, drawn and confirmed at once by a thread of their own.
-pub struct Headless {
-    compositor: Compositor,
+pub struct Headless<C = Compositor> {
+    compositor: CheckedCompositor<C>,
     outputs: BTreeMap<OutputId, Output>,
     watchers: Vec<Sender<FrameSerial>>,
     events: Sender<PresenterEvent>,
@@ -212,6 +215,24 @@ impl Headless {
         events: Sender<PresenterEvent>,
         inspector: Option<Inspector>,
     ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
+        let compositor = || CheckedCompositor::new(labels);
+        Self::spawn_with(outputs, compositor, requests, events, inspector)
+    }
+}
+
+impl<C: Compose + 'static> Headless<C> {
+    /// As [`Headless::spawn_inspected`], with a compositor of one's own, made on the new thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Headless::spawn`].
+    pub fn spawn_with(
+        outputs: &[(Size, Scale)],
+        compositor: impl FnOnce() -> Result<CheckedCompositor<C>, FontError> + Send + 'static,
+        requests: Receiver<FrameRequest>,
+        events: Sender<PresenterEvent>,
+        inspector: Option<Inspector>,
+    ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
         let (commands, receiver) = bounded(16);
         let outputs: Vec<_> = (0..=u8::MAX).map(OutputId).zip(outputs.to_vec()).collect();
         let run = move || {
@@ -223,7 +244,7 @@ impl Headless {
                 return;
             }
             // Guests start meanwhile: reading the fonts takes as long as half of a start.
-            let compositor = match Compositor::new(labels) {
+            let compositor = match compositor() {
                 Ok(compositor) => compositor,
                 Err(error) => {
                     let _ends = tell(&events, PresenterEvent::Failed(error.to_string()));
@@ -275,7 +296,13 @@ impl Headless {
             else {
                 continue;
             };
-            self.compositor.compose(view, &request.pictures, &request.damage, &mut output.frame);
+            if let Err(mismatch) = self.compositor.compose(request, view, &mut output.frame) {
+                for output in self.outputs.values_mut() {
+                    output.frame = Frame::new(output.size);
+                    (output.view, output.unconfirmed) = (None, None);
+                }
+                return tell(&self.events, PresenterEvent::FrameRefused(mismatch));
+            }
             output.view = Some(Arc::clone(&request.view));
             if let Some(inspector) = &mut self.inspector {
                 inspector(&Inspected {

@@ -20,6 +20,7 @@
 
 mod art;
 mod bar;
+mod checked;
 mod compositor;
 mod font;
 mod frame;
@@ -39,6 +40,7 @@ mod verifier;
 #[cfg(feature = "window")]
 pub mod window;
 
+pub use checked::{CheckedCompositor, Compose};
 pub use compositor::Compositor;
 pub use font::FontError;
 pub use frame::{DrawnText, Frame};

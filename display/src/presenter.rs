@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tabard_view::{FrameSerial, OutputId, OutputView, Scale, Size, View};
 use thiserror::Error;
 
-use crate::{Damage, Frame, GuestDamage, Pictures};
+use crate::{Damage, Frame, GuestDamage, Mismatch, Pictures};
 
 /// A new view to put up, or new pixels in the same one.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub enum PresenterEvent {
         /// The view.
         serial: FrameSerial,
     },
+    /// A frame was not what it must be and is on no screen: all of them are blank, and stay so.
+    FrameRefused(Mismatch),
     /// A key, a button or the pointer.
     Input(RawInput),
     /// The user asked to close the window.

@@ -20,8 +20,8 @@ use winit::window::{Window, WindowId};
 
 use crate::presenter::at_least_one;
 use crate::{
-    Compositor, Damage, FontError, Frame, FrameRequest, FrameSender, PresentError, Presenter,
-    PresenterEvent, RawInput,
+    CheckedCompositor, Damage, FontError, Frame, FrameRequest, FrameSender, PresentError,
+    Presenter, PresenterEvent, RawInput,
 };
 
 /// The one screen that a window is.
@@ -76,7 +76,7 @@ pub enum WindowError {
 pub struct WindowPresenter {
     event_loop: EventLoop<()>,
     options: WindowOptions,
-    compositor: Compositor,
+    compositor: CheckedCompositor,
     requests: Receiver<FrameRequest>,
 }
 
@@ -110,7 +110,7 @@ impl WindowPresenter {
             let _ = proxy.send_event(());
         });
         let (sender, requests) = FrameSender::channel(Some(wake));
-        let compositor = Compositor::new(options.labels.clone())?;
+        let compositor = CheckedCompositor::new(options.labels.clone())?;
         Ok((Self { event_loop, options, compositor, requests }, sender))
     }
 
@@ -249,7 +249,7 @@ fn size_of(size: PhysicalSize<u32>) -> Size {
 
 struct App {
     options: WindowOptions,
-    compositor: Compositor,
+    compositor: CheckedCompositor,
     requests: Receiver<FrameRequest>,
     events: Sender<PresenterEvent>,
     glass: Option<Glass>,
@@ -297,8 +297,13 @@ impl App {
         if output.size != glass.size || output.scale != self.scale {
             return;
         }
-        let (pictures, damage) = (&request.pictures, &request.damage);
-        let changed = self.compositor.compose(output, pictures, damage, &mut self.frame);
+        let changed = match self.compositor.compose(&request, output, &mut self.frame) {
+            Ok(changed) => changed,
+            Err(mismatch) => {
+                self.redraw(event_loop);
+                return self.tell(event_loop, PresenterEvent::FrameRefused(mismatch));
+            }
+        };
         let serial = request.view.serial;
         match glass.present(output, serial, &self.frame, &changed) {
             Ok(()) => self.tell(event_loop, PresenterEvent::Presented { output: OUTPUT, serial }),

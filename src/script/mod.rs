@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
+use crate::run::status;
 use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Options, Outcome, StartError, vmm_program};
 use fault::{Fault, Faults};
@@ -71,12 +72,14 @@ pub enum ScriptError {
     Refused(String),
     /// It was run, but its results cannot be written.
     Results(String),
+    /// The verifier refused a frame.
+    FrameRefused(String),
 }
 
 impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(why) | Self::Results(why) => f.write_str(why),
+            Self::Refused(why) | Self::Results(why) | Self::FrameRefused(why) => f.write_str(why),
         }
     }
 }
@@ -107,7 +110,8 @@ impl From<StartError> for ScriptError {
     }
 }
 
-/// Runs the command: 0 if every step passed, 1 if one failed, 2 if nothing could be started.
+/// Runs the command: 0 if every step passed, 1 if one failed, 2 if nothing could be started, 3 if
+/// the verifier refused a frame.
 #[must_use]
 pub fn command(args: &TestArgs) -> ExitCode {
     match test(args) {
@@ -117,6 +121,7 @@ pub fn command(args: &TestArgs) -> ExitCode {
             eprintln!("tabard: {error}");
             ExitCode::FAILURE
         }
+        Err(ScriptError::FrameRefused(why)) => status(&Outcome::Refused(why)),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -181,6 +186,7 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
             eprintln!("tabard: the session ended: {why}");
             false
         }
+        Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
     Ok(Played { results, took: begin.elapsed(), passed })
 }

@@ -60,6 +60,8 @@ pub enum Outcome {
     Closed,
     /// The presenter failed; why, in words.
     Failed(String),
+    /// The verifier refused a frame: all screens are blank. Why, in words.
+    Refused(String),
 }
 
 /// A session that is ready to run.
@@ -119,10 +121,13 @@ impl Session {
         let outcome = self.turns(frames, presenter, control);
         let why = match &outcome {
             Outcome::Closed => "closed by the user",
-            Outcome::Failed(why) => why,
+            Outcome::Failed(why) | Outcome::Refused(why) => why,
         };
+        let refused = matches!(outcome, Outcome::Refused(_))
+            .then(|| Entry::new("frame-refused").text("why", why));
+        let stop = Entry::new("stop").text("why", why);
         // It is ending: the thread of the log says what is not in it.
-        let _ = self.audit.write(vec![Entry::new("stop").text("why", why)]);
+        let _ = self.audit.write(refused.into_iter().chain([stop]).collect());
         outcome
     }
 
@@ -244,6 +249,7 @@ impl Session {
             PresenterEvent::Input(input) => host_event(WINDOW, input),
             PresenterEvent::CloseRequested => return Some(Outcome::Closed),
             PresenterEvent::Failed(why) => return Some(Outcome::Failed(why)),
+            PresenterEvent::FrameRefused(why) => return Some(Outcome::Refused(why.to_string())),
         };
         self.step(event, frames)
     }

@@ -11,7 +11,7 @@ use tabard_display::{
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{Appearance, Label, LabelId, LabelSet, Pattern, Rgb, Shape, preset};
 use tabard_trusted_path::{
-    Ending, Event, GuestConfig, GuestReport, LayoutMode, Monitor, MonitorConfig,
+    Ending, Event, GuestConfig, GuestReport, LayoutMode, Monitor, MonitorConfig, Policy,
 };
 use tabard_view::{GuestId, OutputId, Rect, Scale, Size};
 
@@ -191,11 +191,13 @@ proptest! {
         let guests = names.into_iter().zip(which).map(|(name, label)| GuestConfig {
             name,
             label: LabelId(label),
+            class: tabard_labels::AccessClass::default(),
             autostart: label % 4 != 0,
         });
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
         let guests = guests.collect();
-        let config = MonitorConfig { guests, layout, chord: Chord::default(), notice, footer };
+        let (chord, policy) = (Chord::default(), Policy::default());
+        let config = MonitorConfig { guests, layout, chord, notice, footer, policy };
         let mut monitor = Monitor::new(config).unwrap();
         let mut compositor = Compositor::new(labels.clone()).unwrap();
         let mut verifier = Verifier::new(labels).unwrap();

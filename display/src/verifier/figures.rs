@@ -136,7 +136,7 @@ mod tests {
         }
         for one in PATTERNS {
             let places = (0..100u8).map(|at| f32::from(at) / 4.0);
-            let inside = places.filter(|at| pattern(one, 1.0, 24.0, (*at, at / 3.0)) < 0.0);
+            let inside = places.filter(|at| pattern(one, 1.0, 24.0, (*at, at / 6.0)) < 0.0);
             assert!((1..100).contains(&inside.count()));
         }
     }

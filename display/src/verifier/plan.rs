@@ -76,7 +76,10 @@ pub(super) fn pieces<'v>(view: &'v View, output: &'v OutputView) -> Result<Vec<P
         }
         Content::Trusted(screen) => {
             // What is listed stands in one column, and on either side of it is nothing.
-            if matches!(screen.body, TrustedBody::Guests(_) | TrustedBody::Help(_)) {
+            if matches!(
+                screen.body,
+                TrustedBody::Guests(_) | TrustedBody::Help(_) | TrustedBody::Text(_)
+            ) {
                 let width = px(scale, MARGIN).min(size.width / 14);
                 for x in [0, size.width.saturating_sub(width)] {
                     let rect = Rect { x, width, ..below };
