@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each room and the rooms that it may know about.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("tabard-labels", &[]),
     ("tabard-input", &[]),
     ("tabard-wire", &[]),
@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "tabard-guests",
         ],
     ),
+    ("tabard-fuzz", &["tabard", "tabard-labels", "tabard-wire", "tabard-agent-wire", "tabard-vmm"]),
     ("xtask", &[]),
 ];
 

@@ -25,24 +25,25 @@ const SAK_LIMIT: Duration = Duration::from_secs(2);
 /// What is asked for on the command line. Words of the ordinary test harness are taken too.
 struct Args {
     list: bool,
-    only: Option<String>,
+    /// Parts of the names of those to run; all if there is none.
+    only: Vec<String>,
     seed: u64,
 }
 
 fn args() -> Args {
-    let mut args = Args { list: false, only: None, seed: 1 };
+    let mut args = Args { list: false, only: Vec::new(), seed: 1 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--list" => args.list = true,
-            "--only" => args.only = words.next(),
+            "--only" => args.only.extend(words.next()),
             "--seed" => {
                 let seed = words.next().and_then(|seed| seed.parse().ok());
                 args.seed = seed.expect("--seed needs a number");
             }
             "--test-threads" | "--format" | "--color" | "--skip" => drop(words.next()),
             flag if flag.starts_with('-') => {}
-            filter => args.only = Some(filter.to_owned()),
+            filter => args.only.push(filter.to_owned()),
         }
     }
     args
@@ -62,8 +63,11 @@ fn main() -> ExitCode {
     }
     let args = args();
     let mut chosen = catalogue::all(args.seed);
-    if let Some(only) = &args.only {
-        chosen.retain(|one| one.name.contains(only.as_str()) || "hostile".contains(only.as_str()));
+    if !args.only.is_empty() {
+        chosen.retain(|one| {
+            let path = format!("hostile::{}", one.name);
+            args.only.iter().any(|only| path.contains(only.as_str()))
+        });
     }
     if args.list {
         chosen.iter().for_each(|one| println!("hostile::{}: test", one.name));

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod conformance;
 mod demo;
+mod fuzz;
 mod lines;
 mod measure;
 mod packages;
@@ -21,6 +23,8 @@ Usage: cargo xtask TASK
   measure         print every promised figure as a line of JSON, write docs/specification.md
   test-host [--timeout SECONDS] [--programs FOLDER] -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM
+  conformance     run the tests that stand for each requirement, write docs/conformance.md
+  fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget
 
 `cargo verify`, `cargo demo`, `cargo measure`, `cargo test-host` and
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
             Ok(status) => return status,
             Err(why) => Err(why),
         },
+        ("conformance", []) => conformance::run(),
+        ("fuzz", rest) => fuzz::run(rest),
         ("lines", []) => print_lines(false),
         ("lines", [flag]) if flag == "--check" => print_lines(true),
         ("" | "help" | "--help" | "-h", _) => {

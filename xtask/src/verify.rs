@@ -18,7 +18,7 @@ const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 pub fn run() -> Result<(), String> {
     let started = Instant::now();
     let target = build::target_dir()?;
-    let mut steps = Steps { total: 7, done: 0, advice: Vec::new() };
+    let mut steps = Steps { total: 8, done: 0, advice: Vec::new() };
 
     steps.packages()?;
     steps.run(
@@ -48,6 +48,13 @@ pub fn run() -> Result<(), String> {
             bare(&target).args(["test", "--locked", "--lib", "--no-default-features"]),
             build::cargo().args(["test", "--workspace"]),
         ],
+    )?;
+    // The same inputs each time; `cargo fuzz-long` looks for new ones.
+    steps.run(
+        "fuzz",
+        &mut [build::cargo()
+            .args(["run", "--quiet", "--package", "tabard-fuzz", "--"])
+            .args(["--executions", "3000"])],
     )?;
     steps.run(
         "proof",

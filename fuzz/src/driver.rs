@@ -1,0 +1,228 @@
+//! Runs one target: corpus first, then changed inputs; keeps what is new, writes down what fails.
+
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::coverage::Map;
+use crate::mutate::{Random, mutate};
+use crate::targets::Target;
+
+/// Inputs of one target that are held; a newer one then takes the place of an older.
+const MOST_INPUTS: usize = 2048;
+/// Outcomes that are told apart; beyond that only branches count as new.
+const MOST_OUTCOMES: usize = 1 << 16;
+/// An input that takes longer has found something, even if it ends.
+const SLOW: Duration = Duration::from_secs(2);
+/// So many findings of one target are written down before it is left.
+const MOST_FINDINGS: u64 = 5;
+
+/// What to do.
+pub struct Plan {
+    /// How many executions of each target.
+    pub executions: u64,
+    /// Of the randomness.
+    pub seed: u64,
+    /// A folder of inputs for each target.
+    pub corpus: PathBuf,
+    /// Where findings are written.
+    pub findings: PathBuf,
+    /// Whether new inputs are written into the corpus.
+    pub keep: bool,
+}
+
+/// What was done.
+pub struct Run {
+    pub target: &'static str,
+    pub executions: u64,
+    pub kept: usize,
+    /// Branches by class, or without counters outcomes.
+    pub features: u64,
+    pub findings: u64,
+    pub took: Duration,
+}
+
+impl Run {
+    /// Executions in a second.
+    pub fn per_second(&self) -> u64 {
+        (self.executions as f64 / self.took.as_secs_f64().max(0.001)) as u64
+    }
+}
+
+struct Fuzzer<'a> {
+    target: &'a mut dyn Target,
+    plan: &'a Plan,
+    random: Random,
+    inputs: Vec<Vec<u8>>,
+    outcomes: HashSet<u64>,
+    map: Map,
+    executions: u64,
+    findings: u64,
+}
+
+/// Runs a target.
+///
+/// # Errors
+/// In words, when corpus or findings cannot be read or written.
+pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
+    let begin = Instant::now();
+    let name = target.name();
+    let mut corpus = read(&plan.corpus.join(name))?;
+    corpus.extend(target.seeds());
+    let mut fuzzer = Fuzzer {
+        target,
+        plan,
+        random: Random::new(plan.seed),
+        inputs: Vec::new(),
+        outcomes: HashSet::new(),
+        map: Map::new(),
+        executions: 0,
+        findings: 0,
+    };
+    for input in corpus {
+        fuzzer.execute(input, false)?;
+    }
+    while fuzzer.executions < plan.executions && fuzzer.findings < MOST_FINDINGS {
+        let input = fuzzer.next_input();
+        fuzzer.execute(input, plan.keep)?;
+    }
+    let features = match fuzzer.map.features() {
+        0 => fuzzer.outcomes.len() as u64,
+        features => features.into(),
+    };
+    Ok(Run {
+        target: name,
+        executions: fuzzer.executions,
+        kept: fuzzer.inputs.len(),
+        features,
+        findings: fuzzer.findings,
+        took: begin.elapsed(),
+    })
+}
+
+impl Fuzzer<'_> {
+    fn next_input(&mut self) -> Vec<u8> {
+        let count = self.inputs.len();
+        // The newest inputs are the least explored.
+        let index = match self.random.below(3) {
+            0 => count - 1 - self.random.below(count.clamp(1, 16)),
+            _ => self.random.below(count),
+        };
+        let other = self.random.below(count);
+        let empty: &[u8] = &[];
+        let (input, other) = (
+            self.inputs.get(index).map_or(empty, Vec::as_slice),
+            self.inputs.get(other).map_or(empty, Vec::as_slice),
+        );
+        mutate(&mut self.random, input, other, self.target.tokens(), self.target.most_bytes())
+    }
+
+    fn execute(&mut self, input: Vec<u8>, keep: bool) -> Result<(), String> {
+        self.map.clear();
+        let begin = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.target.run(&input)));
+        let slow = begin.elapsed() > SLOW;
+        let branches = self.map.take();
+        self.executions += 1;
+        let Ok(outcome) = outcome else { return self.found(&input, "panic") };
+        if slow {
+            return self.found(&input, "slow");
+        }
+        let room = self.outcomes.len() < MOST_OUTCOMES;
+        let new = (room && self.outcomes.insert(outcome)) || branches > 0;
+        if new || self.inputs.is_empty() {
+            if keep {
+                // Of outcomes alone there are too many to keep in a folder.
+                let worth = branches > 0;
+                if worth {
+                    write(&self.plan.corpus.join(self.target.name()), "", &input)?;
+                }
+            }
+            if self.inputs.len() < MOST_INPUTS {
+                self.inputs.push(input);
+            } else {
+                let place = self.random.below(MOST_INPUTS);
+                self.inputs[place] = input;
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, input: &[u8], what: &str) -> Result<(), String> {
+        self.findings += 1;
+        let name = self.target.name();
+        let file = write(&self.plan.findings, &format!("{name}-{what}-"), input)?;
+        eprintln!(
+            "fuzz {name}: {what} with {} bytes; replay it with --target {name} --replay {}",
+            input.len(),
+            file.display()
+        );
+        self.target.renew();
+        Ok(())
+    }
+}
+
+/// The inputs in a folder, in the order of their names; none if there is no folder.
+fn read(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files
+        .iter()
+        .map(|file| fs::read(file).map_err(|why| format!("Cannot read {}: {why}", file.display())))
+        .collect()
+}
+
+fn write(folder: &Path, prefix: &str, input: &[u8]) -> Result<PathBuf, String> {
+    let mut hasher = DefaultHasher::new();
+    input.hash(&mut hasher);
+    let file = folder.join(format!("{prefix}{:016x}", hasher.finish()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&file, input))
+        .map_err(|why| format!("Cannot write {}: {why}", file.display()))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails for inputs that start with `bad`; each right letter is another outcome.
+    struct Planted;
+
+    impl Target for Planted {
+        fn name(&self) -> &'static str {
+            "planted"
+        }
+
+        fn seeds(&self) -> Vec<Vec<u8>> {
+            vec![b"good".to_vec()]
+        }
+
+        fn run(&mut self, input: &[u8]) -> u64 {
+            let right = input.iter().zip(b"bad").take_while(|(got, bad)| got == bad).count();
+            assert!(right < 3, "planted");
+            right as u64
+        }
+    }
+
+    #[test]
+    fn a_fault_that_takes_three_steps_is_found_and_written_down() {
+        let folder = std::env::temp_dir().join(format!("tabard-fuzz-{}", std::process::id()));
+        let plan = Plan {
+            executions: 200_000,
+            seed: 1,
+            corpus: folder.join("corpus"),
+            findings: folder.join("findings"),
+            keep: false,
+        };
+        let run = run(&mut Planted, &plan).unwrap();
+        let written = read(&plan.findings).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(run.findings > 0);
+        assert!(written.iter().all(|input| input.starts_with(b"bad")) && !written.is_empty());
+    }
+}
