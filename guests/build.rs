@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in ["src", "assets", "build.rs", "link.ld", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed=bare/{path}");
     }
+    println!("cargo::rerun-if-changed=../vmm/wire/agent/src");
     println!("cargo::rerun-if-changed=build.rs");
     let bare = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("bare");
     let out = env::var("OUT_DIR")?;

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod confirm;
 pub mod demo;
 pub mod doctor;
 pub mod flows;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, demo, doctor, image, run, script};
+use tabard::{audit, check, confirm, demo, doctor, image, run, script};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Look at the log of what happened, and find out whether it is whole.
     Audit(audit::AuditArgs),
+    /// Check an answer that a guest says the user gave it.
+    Confirm(confirm::ConfirmArgs),
     /// Build the kernel and initrd of a Debian guest.
     Image(image::ImageArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test(args) => script::command(&args),
         Command::Check(args) => check::command(&args),
         Command::Audit(args) => audit::command(&args),
+        Command::Confirm(args) => confirm::command(&args),
         Command::Image(args) => image::command(&args),
         Command::Doctor => doctor::command(),
         Command::Completions { shell } => {

@@ -93,9 +93,13 @@ fn text(painter: &mut Painter, panel: Rect, lines: &[TextLine]) {
                 let place = Rect::new(x, y, cell, height);
                 // A space must be as easy to count as a letter.
                 let dot = letter == ' ' && run.kind == TextKind::Plain;
-                let (shown, ink) = if dot { ('·', theme::HATCH) } else { (letter, ink) };
+                let (shown, ink, align) = if dot {
+                    ('·', theme::HATCH, Align::Centre)
+                } else {
+                    (letter, ink, Align::Left)
+                };
                 let mut bytes = [0; 4];
-                painter.draw_line(place, Align::Left, shown.encode_utf8(&mut bytes), style, ink);
+                painter.draw_line(place, align, shown.encode_utf8(&mut bytes), style, ink);
                 x = x.saturating_add(cell);
             }
             all.push_str(&run.shown);

@@ -43,7 +43,10 @@ fn names(action: &Action) -> (Vec<&String>, Option<&Path>) {
     let guests = match action {
         Action::Move(place) | Action::Click(place, _) => of_place(place).into_iter().collect(),
         Action::Drag(from, to) => of_place(from).into_iter().chain(of_place(to)).collect(),
-        Action::Switch(name) | Action::Manage(_, name) | Action::Kill(name) => vec![name],
+        Action::Switch(name)
+        | Action::Manage(_, name)
+        | Action::Kill(name)
+        | Action::Exchange(_, name) => vec![name],
         Action::Shot(_, name) => name.iter().collect(),
         Action::WaitFor(condition) | Action::Expect(condition) => return of_condition(condition),
         _ => Vec::new(),

@@ -235,7 +235,7 @@ impl Hands<'_> {
     }
 
     /// Waits until input is open, unless in a hurry: what is typed before goes nowhere.
-    fn open(&self) -> Done {
+    pub(super) fn open(&self) -> Done {
         if self.now || self.harness.status().input_open {
             return Ok(());
         }
@@ -252,7 +252,7 @@ impl Hands<'_> {
         }
     }
 
-    fn tap(&self, key: KeyCode) {
+    pub(super) fn tap(&self, key: KeyCode) {
         self.key(key, true);
         self.key(key, false);
     }
@@ -295,7 +295,7 @@ impl Hands<'_> {
         Ok(())
     }
 
-    fn select(&self, guest: usize) -> Done {
+    pub(super) fn select(&self, guest: usize) -> Done {
         self.tap(KeyCode::HOME);
         for _ in 0..guest {
             self.tap(KeyCode::DOWN);
@@ -325,13 +325,13 @@ impl Hands<'_> {
         self.trusted_hint("Esc").is_some_and(|hint| hint == "leave it as it is")
     }
 
-    fn trusted_hint(&self, key: &str) -> Option<String> {
+    pub(super) fn trusted_hint(&self, key: &str) -> Option<String> {
         self.trusted(|screen| {
             screen.hints.iter().find(|hint| hint.key == key).map(|hint| hint.text.clone())
         })?
     }
 
-    fn rows(&self) -> Option<Vec<TrustedRow>> {
+    pub(super) fn rows(&self) -> Option<Vec<TrustedRow>> {
         self.trusted(|screen| match &screen.body {
             TrustedBody::Guests(rows) => Some(rows.clone()),
             TrustedBody::Help(_) | TrustedBody::Text(_) => None,

@@ -20,6 +20,7 @@ mod args;
 mod check;
 mod condition;
 mod diff;
+mod exchange;
 mod fault;
 mod hands;
 mod junit;

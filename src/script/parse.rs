@@ -6,6 +6,7 @@ use std::time::Duration;
 use tabard_trusted_path::LayoutMode;
 
 use super::args::{Args, duration};
+use super::exchange::Exchange;
 use super::fault::{Fault, Faults};
 use super::keys;
 use super::step::{Action, Condition, Focus, Manage, Script, Step};
@@ -17,7 +18,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
 const COMMANDS: &str = "desk, size, section, timeout, key, press, release, type, move, click, \
-    drag, wheel, sak, switch, layout, start, stop, reset, pause, resume, wait-for, expect, shot, \
+    drag, wheel, sak, take, give, release-text, question, answer, switch, layout, start, stop, reset, pause, resume, wait-for, expect, shot, \
     mark, kill, hold, unhold, screen, echo, now";
 /// What can be waited for or expected.
 const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, serial, \
@@ -150,6 +151,15 @@ fn action(command: &str, args: &mut Args) -> Result<Action, String> {
             let vertical = args.number("notches, such as 3 or -3")?;
             Action::Wheel(vertical, args.optional_number()?.unwrap_or(0))
         }
+        "take" => Action::Exchange(Exchange::Take, args.guest()?),
+        "give" => Action::Exchange(Exchange::Give, args.guest()?),
+        "release-text" => Action::ReleaseText,
+        "question" => Action::Question,
+        "answer" => Action::Answer(match args.word("yes or no")?.text.as_str() {
+            "yes" => true,
+            "no" => false,
+            other => return Err(format!("An answer is yes or no, not {other:?}")),
+        }),
         "sak" => Action::Sak,
         "switch" => Action::Switch(args.guest()?),
         "layout" => Action::Layout(match args.word("desk or solo")?.text.as_str() {

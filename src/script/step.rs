@@ -7,6 +7,7 @@ use tabard_input::KeyCode;
 use tabard_trusted_path::LayoutMode;
 use tabard_view::{Rect, Scale, Size};
 
+use super::exchange::Exchange;
 use super::keys::Stroke;
 
 /// A script, parsed.
@@ -56,6 +57,14 @@ pub(crate) enum Action {
     Drag(Place, Place),
     /// Turns the wheel, in notches: vertical, horizontal.
     Wheel(i16, i16),
+    /// Takes a guest's text, or gives it the one that was taken.
+    Exchange(Exchange, String),
+    /// Reads all of a text under review and types its challenge.
+    ReleaseText,
+    /// Opens the question that waits longest.
+    Question,
+    /// Answers the open question.
+    Answer(bool),
     /// Presses the secure-attention key.
     Sak,
     /// Goes to a guest by way of the trusted screen.

@@ -15,6 +15,9 @@ use crate::{
 /// How long a text that was taken can be given.
 const HELD_MS: u32 = 60_000;
 
+/// The least width and height of a screen for a page of text, in units.
+const MIN_PAGE_UNITS: (u32, u32) = (800, 600);
+
 /// A text that was taken from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Held {
@@ -254,7 +257,30 @@ impl Monitor {
         }
     }
 
+    /// Whether every screen is large enough for a whole page in letters that can be read.
+    fn pages_fit(&self) -> bool {
+        self.outputs.iter().all(|output| {
+            let (width, height) = MIN_PAGE_UNITS;
+            output.size.width >= output.scale.px(width)
+                && output.size.height >= output.scale.px(height)
+        })
+    }
+
+    /// Closes an open text when a screen came, or became, too small to show all of it.
+    pub(crate) fn close_unfit_sheet(&mut self) -> Vec<Effect> {
+        if self.pages_fit() || self.shown_text().is_none() {
+            return Vec::new();
+        }
+        let left = self.leave_sheet();
+        self.say(words::too_small());
+        left
+    }
+
     fn open_sheet(&mut self, sheet: Sheet) {
+        if !self.pages_fit() {
+            self.say(words::too_small());
+            return;
+        }
         if let Focus::Trusted(screen) = &mut self.focus {
             screen.sheet = Some(sheet);
             // What is typed before it is on the glass answers nothing.

@@ -308,3 +308,25 @@ fn invariant_2_sak_leaves_an_open_text() {
     assert_eq!(page(&rig), None);
     assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
 }
+
+#[test]
+fn a_page_that_a_screen_cannot_show_whole_is_not_opened() {
+    let mut rig = desk(true);
+    offer(&mut rig, NOTES, NOTE);
+    let size = Size { width: 640, height: 480 };
+    rig.step(Event::OutputAdded { output: TWO, size, scale: Scale::ONE });
+    take_and_give(&mut rig, NOTES, SKETCH);
+    assert_eq!(page(&rig), None);
+    assert_eq!(bar(&rig), "a screen is too small to show a whole page of text");
+}
+
+#[test]
+fn a_screen_that_becomes_too_small_ends_a_review() {
+    let mut rig = desk(true);
+    offer(&mut rig, NOTES, NOTE);
+    take_and_give(&mut rig, NOTES, SKETCH);
+    let size = Size { width: 640, height: 480 };
+    let effects = rig.step(Event::OutputResized { output: ONE, size, scale: Scale::ONE });
+    assert!(effects.contains(&Effect::Forget));
+    assert_eq!(page(&rig), None);
+}

@@ -2,7 +2,7 @@
 
 use tabard_view::Hint;
 
-use crate::sheet::{About, Sheet};
+use crate::sheet::{About, Sheet, Wait};
 use crate::words::hint;
 use crate::{Clip, Reason};
 
@@ -37,6 +37,10 @@ pub(crate) fn given(count: u32, from: &str, to: &str) -> String {
 
 pub(crate) fn no_question() -> String {
     "no guest asks anything".to_owned()
+}
+
+pub(crate) fn too_small() -> String {
+    "a screen is too small to show a whole page of text".to_owned()
 }
 
 pub(crate) fn question_gone() -> String {
@@ -110,10 +114,11 @@ pub(crate) fn sheet_hints(sheet: &Sheet) -> Vec<Hint> {
     }
     match &sheet.about {
         About::Review { .. } => hints.push(hint("Esc", "do not release it")),
-        About::Question { .. } => {
-            if sheet.on_last_page() {
-                hints.push(hint("Y", "yes"));
-                hints.push(hint("N", "no"));
+        About::Question { wait, .. } => {
+            // What is not yet obeyed is not yet offered.
+            if sheet.on_last_page() && *wait == Wait::Over {
+                hints.push(hint("Y", "answer yes"));
+                hints.push(hint("N", "answer no"));
             }
             hints.push(hint("Esc", "later"));
         }

@@ -99,6 +99,7 @@ impl Monitor {
             | Event::OutputResized { output, size, scale } => {
                 self.outputs.set(output, size, scale, self.next_serial());
                 self.keep_pointer_on_screen();
+                done = self.close_unfit_sheet();
             }
             Event::OutputRemoved(output) => {
                 self.outputs.remove(output);

@@ -127,7 +127,12 @@ impl Editor {
                 self.caret = self.last();
             }
             Key::Control('l') => self.select_line(),
-            Key::Control('c') => self.copy(),
+            Key::Control('c') => {
+                if self.selection().is_none() {
+                    self.copy_line();
+                }
+                self.copy();
+            }
             Key::Control('x') => {
                 self.copy();
                 self.insert(&[]);
@@ -178,6 +183,23 @@ impl Editor {
         if let Some((start, end)) = self.selection() {
             self.clipboard = self.between(start, end);
         }
+    }
+
+    /// Without a selection the whole line is copied, its end included.
+    fn copy_line(&mut self) {
+        self.clipboard = self.line(self.caret.line).to_vec();
+        self.clipboard.push('\n');
+    }
+
+    /// What was copied or cut last, or given.
+    pub fn clipboard(&self) -> &[char] {
+        &self.clipboard
+    }
+
+    /// Puts a text where [`Key::Control`]`('v')` finds it. One longer than the editor takes at
+    /// once stays out.
+    pub fn set_clipboard(&mut self, text: &str) {
+        self.clipboard = text.chars().filter(|&letter| letter != '\r').take(MAX_LETTERS).collect();
     }
 
     fn type_letter(&mut self, letter: char) {

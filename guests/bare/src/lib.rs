@@ -12,6 +12,7 @@ pub mod drawing;
 pub mod editor;
 pub mod font;
 pub mod forgery;
+pub mod json;
 pub mod keys;
 pub mod options;
 pub mod pointer;

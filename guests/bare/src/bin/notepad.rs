@@ -10,13 +10,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::Dimensions;
+use tabard_agent_wire::{FromGuest, MAX_TEXT_BYTES, ToGuest};
 use tabard_bare::canvas::{rect, rgb};
 use tabard_bare::cursor::BEAM;
 use tabard_bare::editor::{Editor, Place};
 use tabard_bare::font::{BODY, SMALL};
 use tabard_bare::guest;
-use tabard_bare::keys::Keyboard;
-use tabard_bare::machine::{Device, InputEvent, Machine, Wake};
+use tabard_bare::keys::{Key, Keyboard};
+use tabard_bare::machine::{Device, InputEvent, Machine, Wake, serial};
 use tabard_bare::pointer::Pointer;
 use tabard_bare::screen::Screen;
 
@@ -60,6 +61,8 @@ struct Notepad {
     rows: usize,
     columns: usize,
     status: String,
+    /// What came of the last copy or gift, until the next key.
+    news: &'static str,
 }
 
 fn run(machine: Machine) -> ! {
@@ -77,9 +80,11 @@ fn run(machine: Machine) -> ! {
         rows: 0,
         columns: 0,
         status: String::new(),
+        news: "",
     };
     notepad.paint();
     notepad.screen.present_first(&mut machine);
+    machine.open_agent();
     notepad.screen.set_cursor(&BEAM);
     loop {
         match machine.wait() {
@@ -89,20 +94,43 @@ fn run(machine: Machine) -> ! {
                     notepad.screen.present();
                 }
             }
-            Wake::Input(events) => notepad.input(&events),
+            Wake::Input(events) => {
+                for frame in machine.take_frames() {
+                    notepad.heard(&frame);
+                }
+                let copied = notepad.input(&events);
+                if let Some(text) = copied {
+                    machine.send_frame(&FromGuest::Offer(&text).encode());
+                }
+            }
         }
     }
 }
 
 impl Notepad {
-    fn input(&mut self, events: &[InputEvent]) {
+    /// Takes a text that the user gives; Ctrl+V puts it where the caret is.
+    fn heard(&mut self, frame: &[u8]) {
+        if let Ok(ToGuest::Give(text)) = ToGuest::decode(frame) {
+            self.editor.set_clipboard(text);
+            self.news = "A text was given: Ctrl+V pastes it   ";
+            serial::line(&format!("{{\"given\":{}}}", text.len()));
+        }
+    }
+
+    /// Acts on events; a text to offer, if one was copied.
+    fn input(&mut self, events: &[InputEvent]) -> Option<String> {
+        let mut offer = None;
         let before = self.pointer;
         let caret = self.editor.caret();
         for event in events {
             match event.device {
                 Device::Keyboard if event.kind == 1 => {
                     if let Some(press) = self.keyboard.event(event.code, event.value) {
+                        self.news = "";
                         self.editor.press(press, self.rows.saturating_sub(1).max(1));
+                        if matches!(press.key, Key::Control('c' | 'x')) {
+                            offer = self.offer();
+                        }
                         self.follow_caret();
                     }
                 }
@@ -124,6 +152,18 @@ impl Notepad {
         if (self.pointer.x, self.pointer.y) != (before.x, before.y) {
             self.screen.move_cursor(self.pointer.x, self.pointer.y);
         }
+        offer
+    }
+
+    /// What was copied, unless it is longer than an agent may offer.
+    fn offer(&mut self) -> Option<String> {
+        let text: String = self.editor.clipboard().iter().collect();
+        if text.len() > MAX_TEXT_BYTES {
+            self.news = "Too long for the trusted screen: 64 KiB at most   ";
+            return None;
+        }
+        self.news = "Copied   ";
+        Some(text)
     }
 
     fn point(&mut self, event: &InputEvent, max: (u32, u32)) {
@@ -203,7 +243,7 @@ impl Notepad {
     /// Draws the status line where it changed: title, keys, line and column.
     fn draw_status(&mut self, all: bool) {
         let Place { line, column } = self.editor.caret();
-        let status = format!("Ln {}, Col {}", line + 1, column + 1);
+        let status = format!("{}Ln {}, Col {}", self.news, line + 1, column + 1);
         if status == self.status && !all {
             return;
         }

@@ -1,4 +1,9 @@
 //! Says every input event that it receives, on the serial port and on its screen. For tests.
+//!
+//! With `agent=1` on its command line it is also an agent: F2 offers `offer=`, then `pad=` spaces
+//! and `tail=`; F3 offers `other=`, and so does
+//! another size of the screen; F4 asks `ask=`; F5 asks that a hundred times. It says what it is
+//! given and answered.
 #![no_std]
 #![no_main]
 
@@ -8,12 +13,14 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use embedded_graphics::prelude::Dimensions;
+use tabard_agent_wire::{FromGuest, ToGuest};
 use tabard_bare::canvas::{rect, rgb};
 use tabard_bare::cursor::ARROW;
 use tabard_bare::font::{BODY, HEADING, SMALL};
 use tabard_bare::guest;
+use tabard_bare::json;
 use tabard_bare::keys::EV_SYN;
-use tabard_bare::machine::{Device, Machine, Wake, serial};
+use tabard_bare::machine::{Device, InputEvent, Machine, Wake, serial};
 use tabard_bare::pointer::Pointer;
 use tabard_bare::screen::Screen;
 
@@ -36,17 +43,31 @@ fn run(machine: Machine) -> ! {
     paint(&mut screen, &last);
     screen.present_first(&mut machine);
     screen.set_cursor(&ARROW);
+    if machine.options.get("agent").is_some() {
+        machine.open_agent();
+        serial::line("{\"agent\":\"open\"}");
+    }
+    let mut asked = 0;
     loop {
         match machine.wait() {
             Wake::Display => {
                 if screen.resize() {
                     paint(&mut screen, &last);
                     screen.present();
+                    // The one thing that reaches a guest while the trusted screen is open.
+                    let other = machine.options.get("other").map(String::from);
+                    if let Some(text) = other {
+                        machine.send_frame(&FromGuest::Offer(&text).encode());
+                    }
                 }
             }
             Wake::Input(events) => {
                 let before = pointer;
+                for frame in machine.take_frames() {
+                    heard(&frame);
+                }
                 for event in events {
+                    act(&mut machine, &event, &mut asked);
                     let size = (screen.canvas.width(), screen.canvas.height());
                     let device = match event.device {
                         Device::Keyboard => "keyboard",
@@ -73,6 +94,62 @@ fn run(machine: Machine) -> ! {
             }
         }
     }
+}
+
+/// Does what a function key stands for.
+fn act(machine: &mut Machine, event: &InputEvent, asked: &mut u32) {
+    /// Key codes of F2 to F5.
+    const KEYS: [u16; 4] = [60, 61, 62, 63];
+    if event.device != Device::Keyboard || (event.kind, event.value) != (1, 1) {
+        return;
+    }
+    let option = |machine: &Machine, key| String::from(machine.options.get(key).unwrap_or(""));
+    let mut ask = |machine: &mut Machine| {
+        *asked += 1;
+        let text = option(machine, "ask");
+        machine.send_frame(&FromGuest::Ask { id: *asked, nonce: [7; 16], text: &text }.encode());
+    };
+    match KEYS.iter().position(|code| *code == event.code) {
+        Some(0) => {
+            let pad = option(machine, "pad").parse().unwrap_or(0);
+            let text = option(machine, "offer") + &" ".repeat(pad) + &option(machine, "tail");
+            machine.send_frame(&FromGuest::Offer(&text).encode());
+        }
+        Some(1) => {
+            let text = option(machine, "other");
+            machine.send_frame(&FromGuest::Offer(&text).encode());
+        }
+        Some(2) => ask(machine),
+        Some(3) => (0..100).for_each(|_| ask(machine)),
+        _ => {}
+    }
+}
+
+/// Says what came from `tabard`. Of a text: its length, both ends and a checksum (FNV-1a).
+fn heard(frame: &[u8]) {
+    let line = match ToGuest::decode(frame) {
+        Ok(ToGuest::Give(text)) => {
+            let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| {
+                (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            });
+            let head: String = text.chars().take(40).collect();
+            let tail = text.chars().rev().take(40).collect::<alloc::vec::Vec<_>>();
+            let tail: String = tail.into_iter().rev().collect();
+            format!(
+                "{{\"given\":{},\"head\":\"{}\",\"tail\":\"{}\",\"sum\":\"{sum:016x}\"}}",
+                text.len(),
+                json::escape(&head),
+                json::escape(&tail)
+            )
+        }
+        Ok(ToGuest::Answer { id, answer, statement }) => format!(
+            "{{\"answered\":{id},\"answer\":\"{answer:?}\",\"statement\":\"{}\"}}",
+            json::escape(statement)
+        ),
+        Ok(ToGuest::Refused { id, why }) => format!("{{\"refused\":{id},\"why\":\"{why:?}\"}}"),
+        Err(error) => format!("{{\"error\":\"frame: {error}\"}}"),
+    };
+    serial::line(&line);
 }
 
 fn paint(screen: &mut Screen, last: &VecDeque<String>) {

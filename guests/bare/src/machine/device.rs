@@ -12,6 +12,7 @@ pub(super) enum Opened {
     Gpu(MmioTransport<'static>),
     Input(MmioTransport<'static>),
     Disk(MmioTransport<'static>),
+    Console(MmioTransport<'static>),
 }
 
 /// Opens the slot at `base`; `None` if it is empty or holds something else.
@@ -23,6 +24,7 @@ pub(super) fn open(base: usize) -> Option<Opened> {
     match transport.device_type() {
         DeviceType::GPU => Some(Opened::Gpu(transport)),
         DeviceType::Block => Some(Opened::Disk(transport)),
+        DeviceType::Console => Some(Opened::Console(transport)),
         DeviceType::Input => Some(Opened::Input(transport)),
         _ => None,
     }

@@ -2,6 +2,7 @@
 //!
 //! All unsafe code of the guests is in this tree.
 
+mod agent;
 mod boot;
 mod cfuncs;
 mod device;
@@ -21,6 +22,7 @@ pub use input::{Device, InputEvent};
 pub use memory::Pages;
 
 use crate::options::Options;
+use agent::AgentPort;
 use alloc::format;
 use alloc::vec::Vec;
 use core::panic::PanicInfo;
@@ -64,6 +66,10 @@ pub struct Machine {
     /// The disks, in the order in which the machine has them; see [`Machine::open_inputs`].
     pub disks: Vec<Disk>,
     inputs: Vec<Input>,
+    /// The port to `tabard`, and its slot before it is opened.
+    agent: Option<AgentPort>,
+    console: Option<(usize, u32, MmioTransport<'static>)>,
+    frames: Vec<Vec<u8>>,
     /// Slots, and their interrupts, that are not set up yet.
     waiting: Vec<(Slot, u32)>,
 }
@@ -110,10 +116,19 @@ impl Machine {
                 Some(device::Opened::Input(transport)) => {
                     waiting.push((Slot::Input(base, transport), irq));
                 }
-                Some(device::Opened::Disk(_)) | None => {}
+                Some(device::Opened::Disk(_) | device::Opened::Console(_)) | None => {}
             }
         }
-        Self { options, gpu, disks: Vec::new(), inputs: Vec::new(), waiting }
+        Self {
+            options,
+            gpu,
+            disks: Vec::new(),
+            inputs: Vec::new(),
+            agent: None,
+            console: None,
+            frames: Vec::new(),
+            waiting,
+        }
     }
 
     /// Sets up the input devices and the disks behind the display; the second time there is nothing to do.
@@ -125,6 +140,10 @@ impl Machine {
                     Some(device::Opened::Input(transport)) => (base, transport),
                     Some(device::Opened::Disk(transport)) => {
                         self.add_disk(transport);
+                        continue;
+                    }
+                    Some(device::Opened::Console(transport)) => {
+                        self.console = Some((base, irq, transport));
                         continue;
                     }
                     _ => continue,
@@ -140,6 +159,32 @@ impl Machine {
         }
     }
 
+    /// Opens the port to `tabard`, where the machine has one; to be called after
+    /// [`Machine::open_inputs`]. From then on [`Machine::wait`] also returns, without events, when
+    /// there is a frame for [`Machine::take_frames`].
+    pub fn open_agent(&mut self) {
+        let Some((base, irq, transport)) = self.console.take() else { return };
+        match AgentPort::new(transport) {
+            Ok(agent) => {
+                interrupts::enable(base, irq, false);
+                self.agent = Some(agent);
+            }
+            Err(error) => serial::line(&format!("{{\"error\":\"agent: {error}\"}}")),
+        }
+    }
+
+    /// Sends a frame to `tabard`; without a port it goes nowhere.
+    pub fn send_frame(&mut self, frame: &[u8]) {
+        if let Some(agent) = &mut self.agent {
+            agent.send(frame);
+        }
+    }
+
+    /// The frames of `tabard` that came since the last call.
+    pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
+        core::mem::take(&mut self.frames)
+    }
+
     fn add_disk(&mut self, transport: MmioTransport<'static>) {
         match Disk::new(transport) {
             Ok(disk) => self.disks.push(disk),
@@ -153,6 +198,7 @@ impl Machine {
         core::mem::forget(self.gpu.take());
         core::mem::forget(core::mem::take(&mut self.inputs));
         core::mem::forget(core::mem::take(&mut self.disks));
+        core::mem::forget(self.agent.take());
     }
 
     /// Sleeps until there is input or the display changed.
@@ -165,7 +211,10 @@ impl Machine {
             for input in &mut self.inputs {
                 input.drain(&mut events);
             }
-            if !events.is_empty() {
+            if let Some(agent) = &mut self.agent {
+                self.frames.extend(agent.drain());
+            }
+            if !events.is_empty() || !self.frames.is_empty() {
                 return Wake::Input(events);
             }
             interrupts::wait();
