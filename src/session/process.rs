@@ -85,6 +85,8 @@ pub(crate) struct MachineSpec {
     pub(crate) vcpus: u8,
     /// Kernel, initrd and command line.
     pub(crate) images: Images,
+    /// Whether its display is a framebuffer that needs no driver.
+    pub(crate) basic_display: bool,
     /// Its disks.
     pub(crate) volumes: Vec<Volume>,
     /// Where its first serial port goes.
@@ -143,6 +145,9 @@ impl GuestProcess {
         wire.send_with(ToVmm::Kernel, spec.images.kernel()?)?;
         if let Some(initrd) = spec.images.initrd()? {
             wire.send_with(ToVmm::Initrd, initrd)?;
+        }
+        if spec.basic_display {
+            wire.send(ToVmm::BasicDisplay)?;
         }
         if spec.images.no_acpi {
             wire.send(ToVmm::NoAcpi)?;

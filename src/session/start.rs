@@ -242,6 +242,7 @@ fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, Strin
     Ok(MachineSpec {
         volumes: volumes.map_err(|error| error.to_string())?,
         name: guest.name.clone(),
+        basic_display: guest.basic_display,
         memory_mib: guest.memory_mib,
         vcpus: guest.vcpus,
         images,

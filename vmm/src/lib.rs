@@ -21,6 +21,7 @@ mod bus;
 mod cpu;
 pub mod devices;
 mod disks;
+mod framebuffer;
 mod jail;
 mod kick;
 mod machine;

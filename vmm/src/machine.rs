@@ -22,11 +22,12 @@ use crate::bus::{
 use crate::cpu;
 use crate::devices::block::Block;
 use crate::devices::console::{Console, FROM_GUEST};
-use crate::devices::gpu::Gpu;
+use crate::devices::gpu::{Gpu, News};
 use crate::devices::input::{Input, Kind};
 use crate::devices::rng::Rng;
 use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::disks::Disks;
+use crate::framebuffer::Framebuffer;
 use crate::memory::{self, GuestRam};
 use crate::serial_log::SerialLog;
 use crate::setup::Volume;
@@ -74,6 +75,8 @@ pub struct Blueprint {
     pub log: SerialLog,
     /// The disks.
     pub volumes: Vec<Volume>,
+    /// Whether a framebuffer stands for virtio-gpu.
+    pub basic_display: bool,
     /// A descriptor for each queue, in the order of [`QUEUES`].
     pub notifiers: Vec<EventFd>,
     /// Where the processors leave their events.
@@ -100,6 +103,8 @@ pub struct Machine {
     /// Every device in slot order.
     pub slots: Vec<Arc<Mutex<dyn Slot>>>,
     vm: VmFd,
+    /// The display that needs no driver, where there is one.
+    pub framebuffer: Option<Framebuffer>,
     _ram: GuestRam,
 }
 
@@ -121,14 +126,22 @@ impl Machine {
         let ram = memory::allocate(blueprint.memory_mib)
             .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
         let announced = announce(FIXED_DEVICES.saturating_add(blueprint.volumes.len()))?;
-        let entry = boot::load(&blueprint.image, &command_line(&announced), &ram)?;
-        acpi::write(&ram, blueprint.vcpus, &announced)
+        // The first is virtio-gpu; where a framebuffer stands for it, nobody hears of it.
+        let known = announced.get(usize::from(blueprint.basic_display)..).unwrap_or_default();
+        let framebuffer = blueprint.basic_display.then(|| Framebuffer::new(surface.geometry()));
+        let framebuffer = framebuffer.transpose().map_err(device_error)?;
+        let mode = framebuffer.as_ref().map(Framebuffer::mode);
+        let entry = boot::load(&blueprint.image, &command_line(known), mode, &ram)?;
+        acpi::write(&ram, blueprint.vcpus, known)
             .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
 
         let vm = blueprint.kvm.create_vm().map_err(kvm_error)?;
         // Memory first: a change of the memory map waits for KVM's sleepable RCU, which takes
         // microseconds before the chips are registered and many milliseconds after.
         map_memory(&vm, &ram).map_err(kvm_error)?;
+        if let Some(framebuffer) = &framebuffer {
+            framebuffer.map(&vm).map_err(kvm_error)?;
+        }
         create_chips(&vm).map_err(kvm_error)?;
 
         let mut pins = announced.iter().map(|device| line(&vm, device.gsi));
@@ -140,6 +153,9 @@ impl Machine {
         let console = share(Console::default(), pin()?, &ram);
         let mut slots: Vec<Arc<Mutex<dyn Slot>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, console.clone()];
+        if let (Some(_), Some(first)) = (&framebuffer, slots.first_mut()) {
+            *first = Arc::new(Mutex::new(Absent));
+        }
         let mut blocks = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
             let file = volume.file.try_clone().map_err(device_error)?;
@@ -186,6 +202,7 @@ impl Machine {
             console,
             slots,
             vm,
+            framebuffer,
             _ram: ram,
         })
     }
@@ -222,6 +239,12 @@ impl Machine {
         listens
     }
 
+    /// Copies what the guest drew into its framebuffer, if it has one.
+    pub fn pull_framebuffer(&mut self, surface: &Surface) -> News {
+        let framebuffer = self.framebuffer.as_mut();
+        framebuffer.map_or_else(News::default, |framebuffer| framebuffer.pull(&self.vm, surface))
+    }
+
     /// Stops the processors; returns when all stand still.
     pub fn pause(&self) {
         if let Some(processors) = &self.processors {
@@ -234,6 +257,25 @@ impl Machine {
         if let Some(processors) = &self.processors {
             processors.resume();
         }
+    }
+}
+
+/// A device that is not there: it does not answer.
+struct Absent;
+
+impl Slot for Absent {
+    fn read(&mut self, _offset: u64, data: &mut [u8]) {
+        data.fill(0xff);
+    }
+
+    fn write(&mut self, _offset: u64, _data: &[u8]) {}
+
+    fn serve(&mut self, _index: usize) -> bool {
+        false
+    }
+
+    fn queues(&self) -> usize {
+        0
     }
 }
 

@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use tabard_wire::{FailReason, FromVmm, POINTER_MAX, StopReason, SurfaceGeometry, ToVmm};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
@@ -14,6 +15,7 @@ use crate::boot::BootError;
 use crate::devices::console::CONTROL_TO_GUEST;
 use crate::devices::input::{Input, Report};
 use crate::devices::transport::Slot;
+use crate::framebuffer;
 use crate::machine::{AGENT_QUEUE, Blueprint, FIXED_DEVICES, Machine, QUEUES, Shared, lock};
 use crate::outbox::Outbox;
 use crate::ports::i8042::I8042;
@@ -82,6 +84,8 @@ struct Session {
     /// For each queue whether its last turn ended before it was empty.
     unfinished: Vec<bool>,
     surface: Option<Arc<Surface>>,
+    /// When the framebuffer was copied last, if there is one.
+    pulled: Option<Instant>,
     agent: Option<AgentPort>,
     phase: Phase,
 }
@@ -188,6 +192,7 @@ impl Session {
             unfinished: vec![false; notifiers.len()],
             notifiers,
             surface: None,
+            pulled: None,
             agent: None,
             phase: Phase::Setup(Box::default()),
         }
@@ -228,7 +233,7 @@ impl Session {
         self.watch_wire()?;
         let busy = self.unfinished.contains(&true);
         let mut events = [EpollEvent::default(); 16];
-        let count = match self.epoll.wait(if busy { 0 } else { -1 }, &mut events) {
+        let count = match self.epoll.wait(if busy { 0 } else { self.patience_ms() }, &mut events) {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
             Err(_) => return Err(Stop::Guest(StopReason::Unexpected)),
@@ -257,6 +262,16 @@ impl Session {
             }
         }
         Ok(ready)
+    }
+
+    /// How long to wait when nothing happens: a framebuffer says nothing of itself.
+    fn patience_ms(&self) -> i32 {
+        match &self.phase {
+            Phase::Live { machine, paused: false, .. } if machine.framebuffer.is_some() => {
+                framebuffer::PERIOD_MS
+            }
+            _ => -1,
+        }
     }
 
     fn unfinished_queues(&self) -> Vec<usize> {
@@ -361,7 +376,8 @@ impl Session {
             | ToVmm::SerialLog { .. }
             | ToVmm::Volume { .. }
             | ToVmm::Overlay
-            | ToVmm::NoAcpi => match &mut self.phase {
+            | ToVmm::NoAcpi
+            | ToVmm::BasicDisplay => match &mut self.phase {
                 Phase::Setup(setup) if self.surface.is_none() => Ok(setup.take(message, fd)?),
                 _ => Err(protocol()),
             },
@@ -387,7 +403,11 @@ impl Session {
         self.collect_news();
         self.outbox.set_generation(generation);
         self.surface = Some(Arc::clone(&surface));
-        if let Phase::Loaded(_, machine) | Phase::Live { machine, .. } = &self.phase {
+        if let Phase::Loaded(_, machine) | Phase::Live { machine, .. } = &mut self.phase {
+            if let Some(framebuffer) = &mut machine.framebuffer {
+                framebuffer.forget();
+                self.pulled = None;
+            }
             let mut gpu = lock(&machine.gpu);
             let (device, ram) = gpu.device_and_ram();
             device.set_surface(surface, ram);
@@ -412,6 +432,7 @@ impl Session {
             image: parts.image,
             log: parts.log,
             volumes: parts.volumes,
+            basic_display: parts.basic_display,
             notifiers: notifiers.map_err(descriptors)?,
             mailbox: self.mailbox.try_clone().map_err(descriptors)?,
         });
@@ -513,10 +534,19 @@ impl Session {
     }
 
     fn collect_news(&mut self) {
-        let (Phase::Loaded(_, machine) | Phase::Live { machine, .. }) = &self.phase else { return };
+        let (Phase::Loaded(_, machine) | Phase::Live { machine, .. }) = &mut self.phase else {
+            return;
+        };
         let Some(surface) = &self.surface else { return };
-        let news = lock(&machine.gpu).device().take_news();
         let geometry = surface.geometry();
+        let period = Duration::from_millis(framebuffer::PERIOD_MS.unsigned_abs().into());
+        if machine.framebuffer.is_some() && self.pulled.is_none_or(|last| last.elapsed() >= period)
+        {
+            self.pulled = Some(Instant::now());
+            let news = machine.pull_framebuffer(surface);
+            self.outbox.add(news, geometry.width_px(), geometry.height_px());
+        }
+        let news = lock(&machine.gpu).device().take_news();
         self.outbox.add(news, geometry.width_px(), geometry.height_px());
         if let Some(agent) = &mut self.agent {
             let more = agent.collect(&machine.console, &mut self.outbox);

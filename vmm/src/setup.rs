@@ -41,6 +41,7 @@ pub struct Setup {
     log: Option<SerialLog>,
     volumes: Vec<Volume>,
     no_acpi: bool,
+    basic_display: bool,
 }
 
 /// A raw image for the guest.
@@ -68,6 +69,8 @@ pub struct Parts {
     pub log: SerialLog,
     /// The disks.
     pub volumes: Vec<Volume>,
+    /// Whether the display is a framebuffer and nothing else.
+    pub basic_display: bool,
 }
 
 impl Parts {
@@ -112,8 +115,11 @@ impl Setup {
             volume.read_only = false;
             return Ok(());
         }
-        if message == ToVmm::NoAcpi && self.stage >= Stage::Kernel {
-            self.no_acpi = true;
+        if let ToVmm::NoAcpi | ToVmm::BasicDisplay = message
+            && self.stage >= Stage::Kernel
+        {
+            self.no_acpi |= message == ToVmm::NoAcpi;
+            self.basic_display |= message == ToVmm::BasicDisplay;
             return Ok(());
         }
         let (stage, earliest) = match message {
@@ -167,6 +173,7 @@ impl Setup {
             },
             log: self.log.ok_or_else(out_of_order)?,
             volumes: self.volumes,
+            basic_display: self.basic_display,
         })
     }
 }

@@ -21,8 +21,11 @@ Usage: cargo xtask TASK
   verify          install what the tests need (as root), then format, lints, build, tests, docs
   demo [ARGS]     build the release and show a desk of real guests; ARGS go to `tabard demo`
   measure         print every promised figure as a line of JSON, write docs/specification.md
-  test-host [--timeout SECONDS] [--programs FOLDER] -- COMMAND...
-                  run a command in a stock Debian system with an emulated AMD KVM
+  test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
+                  run a command in a stock Debian system with an emulated AMD KVM; it finds
+                  what is carried in /carried
+  test-host --scenarios
+                  run the scripts of tests/test-host there: stock Debian guests under Tabard
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget

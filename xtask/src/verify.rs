@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{build, packages};
+use crate::{build, packages, test_host};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -66,6 +66,13 @@ pub fn run() -> Result<(), String> {
             .args(["doc", "--no-deps", "--workspace"])
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
+
+    // Last, because it takes longest: stock Debian guests, on a KVM that can run them.
+    let begun = steps.begin("stock Debian guests in the test host");
+    let programs = target.join("debug");
+    test_host::run_scenarios(Some(programs))
+        .map_err(|why| format!("verify: FAILED at [{}/{}]: {why}", steps.done, steps.total))?;
+    steps.end("stock Debian guests in the test host", begun);
 
     println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
     Ok(())

@@ -33,6 +33,8 @@ pub struct GuestSpec {
     pub memory_mib: u32,
     /// Virtual processors, 1..=64.
     pub vcpus: u8,
+    /// Whether its display is a framebuffer, for kernels without a driver for virtio-gpu.
+    pub basic_display: bool,
     /// Its disks, in the order in which it sees them; at most 8.
     pub volumes: Vec<Attachment>,
     /// Whether it starts with the desk.
@@ -107,6 +109,16 @@ fn read_guest(
     let memory = table.string(report, "memory", "\"256M\" or \"2G\"");
     let vcpus = table.integer(report, "vcpus", 1..=64);
     let autostart = table.boolean(report, "autostart");
+    let display = table.string(report, "display", "\"desktop\" or \"basic\"");
+    let display = display.as_ref().map(|display| (display.at, display.value.as_str()));
+    let basic_display = matches!(display, Some((_, "basic")));
+    if let Some((at, other)) = display.filter(|(_, name)| !matches!(*name, "basic" | "desktop")) {
+        report.fault(
+            at,
+            format!("There is no display {other:?}"),
+            "Write display = \"desktop\" (virtio-gpu), or \"basic\" for kernels without its driver",
+        );
+    }
     let names = table.strings(report, "volumes");
     let disposable = table.boolean(report, "disposable");
     let disposable = disposable.is_some_and(|disposable| disposable.value);
@@ -152,6 +164,7 @@ fn read_guest(
     Some(GuestSpec {
         name: name.value,
         label,
+        basic_display,
         volumes,
         kernel: kernel?.value,
         initrd: initrd.map(|path| PathBuf::from(path.value)),

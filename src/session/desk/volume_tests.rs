@@ -134,6 +134,18 @@ fn a_volume_that_is_unknown_or_named_twice_is_refused() {
 }
 
 #[test]
+fn a_display_is_basic_or_of_the_desktop() {
+    for (line, basic) in
+        [("", false), ("display = \"desktop\"", false), ("display = \"basic\"", true)]
+    {
+        let desk = desk("SECRET", "SECRET", (line, "")).unwrap();
+        assert_eq!(desk.guests[0].basic_display, basic, "{line}");
+    }
+    let found = faults(desk("SECRET", "SECRET", ("display = \"vga\"", "")));
+    assert_eq!(found, ["21: There is no display \"vga\""]);
+}
+
+#[test]
 fn a_ninth_volume_is_refused() {
     let tables: String = (1..=9)
         .map(|n| format!("[volumes.v{n}]\npath = \"{n}.img\"\nlabel = \"SECRET\"\n"))

@@ -1,18 +1,21 @@
 //! The 64-bit Linux boot protocol (`Documentation/arch/x86/boot.rst`): boot parameters, segment
 //! descriptors and an identity map of the first 4 GiB.
 
-use linux_loader::loader::bootparam::{boot_e820_entry, boot_params, setup_header};
+use linux_loader::loader::bootparam::{boot_e820_entry, boot_params, screen_info, setup_header};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use super::{
     BOOT_PARAMS, COMMAND_LINE, GDT, Initrd, MAX_COMMAND_LINE_BYTES, PAGE, PAGE_TABLES, memory_map,
 };
+use crate::framebuffer::{self, Mode};
 use crate::memory::GuestRam;
 
 const PRESENT_WRITABLE: u64 = 3;
 const LARGE_PAGE: u64 = 0x80;
 /// `acpi_rsdp_addr` in the boot parameters (`Documentation/arch/x86/zero-page.rst`).
 const ACPI_RSDP_OFFSET: u64 = 0x70;
+/// `VIDEO_TYPE_EFI`.
+const VIDEO_TYPE_EFI: u8 = 0x70;
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
 
@@ -40,10 +43,35 @@ pub(super) fn write_tables(ram: &GuestRam) -> Result<(), GuestMemoryError> {
     Ok(())
 }
 
+/// A framebuffer as firmware of the kind EFI leaves it (`include/uapi/linux/screen_info.h`): that
+/// Linux draws into without knowing the device behind it.
+fn screen_of(mode: Mode) -> screen_info {
+    screen_info {
+        orig_video_isVGA: VIDEO_TYPE_EFI,
+        lfb_base: framebuffer::ADDRESS,
+        lfb_size: mode.bytes,
+        lfb_width: mode.width,
+        lfb_height: mode.height,
+        lfb_linelength: mode.stride_bytes,
+        lfb_depth: 32,
+        blue_size: 8,
+        blue_pos: 0,
+        green_size: 8,
+        green_pos: 8,
+        red_size: 8,
+        red_pos: 16,
+        rsvd_size: 8,
+        rsvd_pos: 24,
+        pages: 1,
+        ..Default::default()
+    }
+}
+
 /// Writes the boot parameters; `header` is that of a bzImage.
 pub(super) fn write(
     header: Option<setup_header>,
     initrd: Option<Initrd>,
+    screen: Option<Mode>,
     ram: &GuestRam,
 ) -> Result<(), GuestMemoryError> {
     let word = |value: u64| u32::try_from(value).unwrap_or(0);
@@ -59,7 +87,8 @@ pub(super) fn write(
     hdr.cmdline_size = u32::try_from(MAX_COMMAND_LINE_BYTES).unwrap_or(0);
     hdr.ramdisk_image = initrd.map_or(0, |initrd| word(initrd.address));
     hdr.ramdisk_size = initrd.map_or(0, |initrd| word(initrd.bytes));
-    let mut params = boot_params { hdr, ..Default::default() };
+    let screen_info = screen.map_or_else(Default::default, screen_of);
+    let mut params = boot_params { hdr, screen_info, ..Default::default() };
     let mut table = params.e820_table;
     let mut entries = 0u8;
     for (slot, (addr, size, usable)) in table.iter_mut().zip(memory_map(ram)) {

@@ -14,6 +14,7 @@ use tabard_wire::FailReason;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use self::header::Kind;
+use crate::framebuffer::Mode;
 use crate::memory::{GuestRam, file_bytes, low_end};
 
 /// Where kernels may start; below are the tables of this module.
@@ -85,11 +86,17 @@ pub struct Image {
 }
 
 /// Loads everything into fresh memory. `devices` is appended to the command line of a
-/// kernel that reads no ACPI.
+/// kernel that reads no ACPI; `screen` is
+/// the framebuffer that a Linux kernel is told of.
 ///
 /// # Errors
 /// [`BootError`] with a reason and number for the user.
-pub fn load(image: &Image, devices: &str, ram: &GuestRam) -> Result<Entry, BootError> {
+pub fn load(
+    image: &Image,
+    devices: &str,
+    screen: Option<Mode>,
+    ram: &GuestRam,
+) -> Result<Entry, BootError> {
     let kind = header::judge(&image.kernel, low_end(ram))?;
     let unreadable = |_| BootError::new(FailReason::KernelFormat, 0);
     let mut kernel =
@@ -114,16 +121,17 @@ pub fn load(image: &Image, devices: &str, ram: &GuestRam) -> Result<Entry, BootE
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;
     let entry = match (kind, loaded.pvh_boot_cap) {
-        (Kind::Elf, PvhBootCapability::PvhEntryPresent(address)) => {
+        // PVH has no words for a framebuffer.
+        (Kind::Elf, PvhBootCapability::PvhEntryPresent(address)) if screen.is_none() => {
             pvh::write(initrd, ram).map_err(low)?;
             Entry::Pvh { address: address.0, info: BOOT_INFO }
         }
         (Kind::Elf, _) => {
-            linux::write(None, initrd, ram).map_err(low)?;
+            linux::write(None, initrd, screen, ram).map_err(low)?;
             Entry::Linux64 { address: loaded.kernel_load.0, info: BOOT_PARAMS }
         }
         (Kind::BzImage { .. }, _) => {
-            linux::write(loaded.setup_header, initrd, ram).map_err(low)?;
+            linux::write(loaded.setup_header, initrd, screen, ram).map_err(low)?;
             // The 64-bit entry is 0x200 after the load address (Linux x86 boot protocol).
             let address = loaded.kernel_load.0.saturating_add(0x200);
             Entry::Linux64 { address, info: BOOT_PARAMS }

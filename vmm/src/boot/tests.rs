@@ -37,7 +37,8 @@ fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
 #[test]
 fn a_bz_image_is_entered_by_the_64_bit_protocol() {
     let ram = allocate(16).unwrap();
-    let entry = load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b"quiet"), " x=1", &ram).unwrap();
+    let entry =
+        load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b"quiet"), " x=1", None, &ram).unwrap();
     assert_eq!(entry, Entry::Linux64 { address: 0x10_0200, info: BOOT_PARAMS });
     let first: u8 = ram.read_obj(GuestAddress(0x10_0000)).unwrap();
     assert_eq!(first, 0xf4);
@@ -51,7 +52,7 @@ fn only_a_kernel_without_acpi_is_told_its_devices() {
     for (no_acpi, line) in [(true, &b"quiet x=1\0"[..]), (false, &b"quiet\0"[..])] {
         let ram = allocate(16).unwrap();
         let image = Image { no_acpi, ..image(&bz_image(0x20f, 1), None, b"quiet") };
-        load(&image, " x=1", &ram).unwrap();
+        load(&image, " x=1", None, &ram).unwrap();
         let mut read = [0; 10];
         ram.read_slice(&mut read, GuestAddress(COMMAND_LINE)).unwrap();
         assert_eq!(read[..line.len()], *line);
@@ -59,9 +60,23 @@ fn only_a_kernel_without_acpi_is_told_its_devices() {
 }
 
 #[test]
+fn a_framebuffer_is_told_as_efis() {
+    let ram = allocate(16).unwrap();
+    let mode = Mode { width: 640, height: 480, stride_bytes: 2560, bytes: 640 * 480 * 4 };
+    load(&image(&bz_image(0x20f, 1), None, b""), "", Some(mode), &ram).unwrap();
+    // Offsets in the zero page (Documentation/arch/x86/zero-page.rst and screen_info.h).
+    let mut info = [0; 0x40];
+    ram.read_slice(&mut info, GuestAddress(BOOT_PARAMS)).unwrap();
+    assert_eq!((info[0x0f], &info[0x12..0x18]), (0x70, &[0x80, 2, 0xe0, 1, 32, 0][..]));
+    assert_eq!(info[0x18..0x1c], 0xd000_0000u32.to_le_bytes());
+    assert_eq!(info[0x1c..0x20], 1_228_800u32.to_le_bytes());
+    assert_eq!(info[0x24..0x26], 2560u16.to_le_bytes());
+}
+
+#[test]
 fn the_ramdisk_is_at_the_top_and_told() {
     let ram = allocate(16).unwrap();
-    load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b""), "", &ram).unwrap();
+    load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b""), "", None, &ram).unwrap();
     let place: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x218)).unwrap();
     let bytes: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x21c)).unwrap();
     assert_eq!((place, bytes), ((16 << 20) - 4096, 6));
@@ -73,7 +88,7 @@ fn the_ramdisk_is_at_the_top_and_told() {
 #[test]
 fn a_32_bit_bz_image_has_no_entry() {
     let ram = allocate(16).unwrap();
-    let error = load(&image(&bz_image(0x20f, 0), None, b""), "", &ram).unwrap_err();
+    let error = load(&image(&bz_image(0x20f, 0), None, b""), "", None, &ram).unwrap_err();
     assert_eq!(error.reason, FailReason::KernelEntry);
 }
 
@@ -82,7 +97,7 @@ fn a_bz_image_cut_short_names_the_missing_bytes() {
     let ram = allocate(16).unwrap();
     let mut kernel = bz_image(0x20f, 1);
     kernel.truncate(1024 + 1009 - 100);
-    let error = load(&image(&kernel, None, b""), "", &ram).unwrap_err();
+    let error = load(&image(&kernel, None, b""), "", None, &ram).unwrap_err();
     assert_eq!(error, BootError::new(FailReason::KernelTruncated, 100));
 }
 
@@ -111,6 +126,6 @@ proptest::proptest! {
                 kernel[64..68].copy_from_slice(&1u32.to_le_bytes());
             }
         }
-        let _ = load(&image(&kernel, None, b""), "", &ram);
+        let _ = load(&image(&kernel, None, b""), "", None, &ram);
     }
 }

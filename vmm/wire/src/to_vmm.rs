@@ -103,6 +103,9 @@ pub enum ToVmm {
     /// The kernel reads no ACPI: name the devices on its command line, as Linux's
     /// `virtio_mmio.device` does. After `Kernel`, before `Load`.
     NoAcpi,
+    /// Instead of virtio-gpu there is a framebuffer of the first surface's size, told to a Linux
+    /// kernel as EFI's. After `Kernel`, before `Load`.
+    BasicDisplay,
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -138,6 +141,7 @@ impl ToVmm {
             Self::AgentFrame { bytes } => Writer::new(22).u32(bytes),
             Self::Overlay => Writer::new(30),
             Self::NoAcpi => Writer::new(31),
+            Self::BasicDisplay => Writer::new(32),
         }
         .done()
     }
@@ -204,6 +208,7 @@ impl ToVmm {
             22 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
             30 => Self::Overlay,
             31 => Self::NoAcpi,
+            32 => Self::BasicDisplay,
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;

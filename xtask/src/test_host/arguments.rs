@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] -- COMMAND...";
+const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
+                     [--carry FOLDER]... -- COMMAND..., or: cargo test-host --scenarios";
 
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Arguments {
     pub programs: Option<PathBuf>,
     /// How long the command may run.
     pub timeout: Duration,
+    /// Folders that the command finds in `/carried`.
+    pub carried: Vec<PathBuf>,
     /// The command and its arguments; never empty.
     pub command: Vec<String>,
 }
@@ -22,6 +25,7 @@ pub struct Arguments {
 /// A sentence that says what they look like.
 pub fn parse(args: &[String]) -> Result<Arguments, String> {
     let mut programs = None;
+    let mut carried = Vec::new();
     let mut timeout = Duration::from_secs(600);
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -29,6 +33,7 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
         match word.as_str() {
             "--" => break,
             "--programs" => programs = Some(PathBuf::from(value()?)),
+            "--carry" => carried.push(PathBuf::from(value()?)),
             "--timeout" => {
                 let seconds = value()?.parse().map_err(|_| {
                     format!("--timeout needs a number of seconds, such as 600. {USAGE}")
@@ -42,7 +47,7 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
     if command.is_empty() {
         return Err(format!("There is no command to run. {USAGE}"));
     }
-    Ok(Arguments { programs, timeout, command })
+    Ok(Arguments { programs, timeout, carried, command })
 }
 
 #[cfg(test)]

@@ -9,12 +9,15 @@ mod arguments;
 mod machine;
 mod payload;
 mod protocol;
+mod scenarios;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::{build, packages};
+use arguments::Arguments;
+pub use scenarios::run as run_scenarios;
 
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a
 /// screen to test with.
@@ -28,7 +31,13 @@ const RECIPES: [&str; 2] =
 /// # Errors
 /// A sentence, if the test host cannot be made or does not do what it is waited for.
 pub fn run(args: &[String]) -> Result<ExitCode, String> {
-    let arguments = arguments::parse(args)?;
+    match args {
+        [word] if word == "--scenarios" => scenarios::run(None).map(|()| ExitCode::SUCCESS),
+        _ => run_with(&arguments::parse(args)?),
+    }
+}
+
+fn run_with(arguments: &Arguments) -> Result<ExitCode, String> {
     if let Some(line) = packages::ensure(&["qemu-system-x86"])? {
         return Err(format!("The test host runs in QEMU, which is not installed. Run: {line}"));
     }
@@ -40,8 +49,8 @@ pub fn run(args: &[String]) -> Result<ExitCode, String> {
     };
     let image = folder.join("image");
     step("image", || make_image(&tabard, &image))?;
-    let payload = step("payload", || payload::pack(&arguments, &tabard, &folder))?;
-    let status = machine::run(&arguments, &folder, &image, &payload)?;
+    let payload = step("payload", || payload::pack(arguments, &tabard, &folder))?;
+    let status = machine::run(arguments, &folder, &image, &payload)?;
     step("results", || unpack_results(&folder))?;
     Ok(ExitCode::from(status))
 }
@@ -57,14 +66,24 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, St
 
 /// Builds the image, unless the one that is there was made in the same way.
 fn make_image(tabard: &Path, image: &Path) -> Result<(), String> {
+    make_image_of(tabard, image, &MODULES, &RECIPES.concat())
+}
+
+/// Builds a tiny image with these modules, unless the one that is there was made by this recipe.
+fn make_image_of(
+    tabard: &Path,
+    image: &Path,
+    modules: &[&str],
+    recipe: &str,
+) -> Result<(), String> {
     let stamp = image.join("recipe");
-    let recipe = format!("{}\n{}", MODULES.join(" "), RECIPES.concat());
+    let recipe = format!("{}\n{recipe}", modules.join(" "));
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
         return Ok(());
     }
     let mut command = Command::new(tabard);
     command.args(["image", "build", "--profile", "tiny"]);
-    for module in MODULES {
+    for module in modules {
         command.args(["--module", module]);
     }
     build::run(command.arg(image))?;

@@ -44,6 +44,7 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
         make_folder(to.parent().unwrap_or(&stage))?;
         fs::copy(library, &to).map_err(|error| cannot("copy", library, &error))?;
     }
+    super::scenarios::carry(arguments, &stage)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let word = format!("{:x}-{:x}", std::process::id(), since.as_nanos());
     write(&stage.join("start"), &START.replace("@WORD@", &word))?;
