@@ -101,7 +101,7 @@ impl Target for Kernel {
         }
         command_line.clear();
         command_line.extend(input.iter().rev().take(16));
-        match load(&self.image, " x=1", &self.ram) {
+        match load(&self.image, " x=1", None, &self.ram) {
             Ok(entry) => {
                 let (Entry::Pvh { address, .. } | Entry::Linux64 { address, .. }) = entry;
                 let memory = HIGH_MEMORY_START..low_end(&self.ram);
