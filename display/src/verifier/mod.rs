@@ -19,7 +19,7 @@ use thiserror::Error;
 use self::arrow::Arrow;
 use self::plan::{Piece, What};
 use self::setter::Setter;
-use self::sheet::{Bounds, Sheet};
+use self::sheet::{Bounds, Sheet, allow_all};
 use crate::font::{FontError, Fonts};
 use crate::{Frame, Pictures};
 
@@ -173,12 +173,8 @@ fn flat(frame: &Frame, rect: Rect, color: u32, arrow: Option<&Arrow>) -> Option<
 
 /// The first pixel of `rect` that is not as this sheet says.
 fn drawn(frame: &Frame, rect: Rect, sheet: &Sheet, arrow: Option<&Arrow>) -> Option<(u32, u32)> {
-    let wrong = |x: u32, y: u32, pixels: &[u32]| {
-        let bounds = sheet.row(y, x, pixels.len() as u32);
-        let allowed =
-            bounds.iter().zip(pixels).fold(true, |all, (bounds, pixel)| all & bounds.allow(*pixel));
-        !allowed || bounds.len() != pixels.len()
-    };
+    let wrong =
+        |x: u32, y: u32, pixels: &[u32]| !allow_all(sheet.row(y, x, pixels.len() as u32), pixels);
     rows(frame, rect, arrow, wrong, |x, y| sheet.row(y, x, 1).first().copied())
 }
 
