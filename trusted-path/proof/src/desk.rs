@@ -2,7 +2,9 @@
 
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
-use tabard_trusted_path::{Event, GuestConfig, LayoutMode, Monitor, MonitorConfig, Policy};
+use tabard_trusted_path::{
+    Clip, Digest, Event, GuestConfig, LayoutMode, Monitor, MonitorConfig, Policy,
+};
 use tabard_view::{GuestId, OutputId, Scale, Size};
 
 pub(crate) const ESCAPE: KeyCode = KeyCode(1);
@@ -14,6 +16,13 @@ pub(crate) const A: KeyCode = KeyCode(30);
 pub(crate) const TWO: KeyCode = KeyCode(3);
 /// Every key of the proof.
 pub(crate) const KEYS: [KeyCode; 5] = [CTRL, ALT, ESCAPE, A, TWO];
+/// The keys of a user who takes and gives texts on the trusted screen.
+pub(crate) const EXCHANGE_KEYS: [KeyCode; 6] =
+    [KeyCode::C, KeyCode::V, KeyCode::UP, KeyCode::DOWN, CHALLENGE, ESCAPE];
+/// Every letter of the challenge of both texts.
+pub(crate) const CHALLENGE: KeyCode = KeyCode::E;
+/// The texts that guests offer: one page each, and the same challenge.
+pub(crate) const CLIPS: [Clip; 2] = [clip(0), clip(16)];
 pub(crate) const KEYBOARD: SourceId = SourceId(0);
 pub(crate) const MOUSE: SourceId = SourceId(1);
 /// `BTN_LEFT` of linux/input-event-codes.h.
@@ -22,7 +31,11 @@ pub(crate) const FIRST: OutputId = OutputId(0);
 pub(crate) const SECOND: OutputId = OutputId(1);
 pub(crate) const GUESTS: [GuestId; 3] = [GuestId(0), GuestId(1), GuestId(2)];
 
-pub(crate) fn monitor() -> Option<Monitor> {
+const fn clip(byte: u8) -> Clip {
+    Clip { digest: Digest([byte; 32]), bytes: 9, pages: 1 }
+}
+
+pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
     // The first is below both others, which are incomparable.
     let class = |categories| {
         let secrecy = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
@@ -40,7 +53,7 @@ pub(crate) fn monitor() -> Option<Monitor> {
         chord: Chord::default(),
         notice: String::new(),
         footer: String::new(),
-        policy: Policy::default(),
+        policy,
     })
     .ok()
 }

@@ -1,7 +1,9 @@
 //! Monitors that are broken on purpose: a checker that does not catch them proves nothing.
 
-use tabard_trusted_path::{Effect, Event, GuestInput, Monitor};
+use tabard_trusted_path::{Effect, Event, GuestInput, Monitor, ShownText};
 use tabard_view::{GuestId, OutputId};
+
+use crate::Start;
 
 /// What is broken, one for each invariant that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,17 +18,35 @@ pub enum Fault {
     KeysLeftDown,
     /// Invariant 5: clicks go to the first guest, wherever the keyboard is.
     PointerStays,
+    /// Invariant 9: hands over what the policy refuses.
+    RefusalIsIgnored,
+    /// Invariant 9: takes a text that is to be reviewed for one that was.
+    ReviewIsSkipped,
+    /// Invariant 9: hands over another text than the one that was taken and reviewed.
+    TextIsSwapped,
 }
 
 impl Fault {
     /// All of them, with the number of the invariant that each breaks.
-    pub const ALL: [(u8, Self); 5] = [
+    pub const ALL: [(u8, Self); 8] = [
         (1, Self::KeysBeforeGlass),
         (2, Self::DeafToSak),
         (3, Self::GuestTakesFocus),
         (4, Self::KeysLeftDown),
         (5, Self::PointerStays),
+        (9, Self::RefusalIsIgnored),
+        (9, Self::ReviewIsSkipped),
+        (9, Self::TextIsSwapped),
     ];
+
+    /// Where a search finds it.
+    #[must_use]
+    pub fn start(self) -> Start {
+        match self {
+            Self::RefusalIsIgnored | Self::ReviewIsSkipped | Self::TextIsSwapped => Start::Exchange,
+            _ => Start::AtWork,
+        }
+    }
 
     /// One step of a monitor with this fault.
     pub(crate) fn step(self, monitor: &mut Monitor, event: Event) -> Vec<Effect> {
@@ -64,6 +84,40 @@ impl Fault {
                 for effect in &mut effects {
                     if let Effect::Deliver { guest, input: GuestInput::Button { .. } } = effect {
                         *guest = GuestId(0);
+                    }
+                }
+                effects
+            }
+            (Self::RefusalIsIgnored, event) => {
+                let mut effects = monitor.step(event);
+                for effect in &mut effects {
+                    if let Effect::Refused { from, to, clip } = *effect {
+                        *effect = Effect::Give { from, to, clip };
+                    }
+                }
+                effects
+            }
+            (Self::ReviewIsSkipped, event) => {
+                let mut effects = monitor.step(event);
+                if let Some(ShownText::Clip(_)) = monitor.shown_text() {
+                    let serial = monitor.view().serial;
+                    for output in [OutputId(0), OutputId(1)] {
+                        monitor.step(Event::Presented { output, serial });
+                    }
+                    for pressed in [true, false].repeat(4) {
+                        let code = crate::desk::CHALLENGE;
+                        let key = Event::Key { source: crate::desk::MOUSE, code, pressed };
+                        effects.extend(monitor.step(key));
+                    }
+                }
+                effects
+            }
+            (Self::TextIsSwapped, event) => {
+                let mut effects = monitor.step(event);
+                for effect in &mut effects {
+                    if let Effect::Give { clip, .. } = effect {
+                        let other = crate::desk::CLIPS.into_iter().find(|other| other != clip);
+                        *clip = other.unwrap_or(*clip);
                     }
                 }
                 effects

@@ -8,16 +8,27 @@ use tabard_trusted_path::{Effect, Event, GuestInput, LayoutMode};
 use tabard_view::{FrameSerial, GuestId, OutputId, Recipient};
 
 use crate::desk::{ALT, CTRL, ESCAPE};
+use crate::flows::{Flows, Review};
 
 /// What can be seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct World {
     /// What each screen physically shows, and the number of that view.
-    pub(crate) glass: BTreeMap<OutputId, Option<(FrameSerial, Recipient)>>,
+    pub(crate) glass: BTreeMap<OutputId, Option<Shown>>,
     /// Keys that are physically down.
     pub(crate) down: BTreeSet<KeyCode>,
     /// Keys and buttons that each guest was told are down.
     pub(crate) told: BTreeSet<(GuestId, u16)>,
+    /// Texts.
+    pub(crate) flows: Flows,
+}
+
+/// What a screen shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Shown {
+    pub(crate) serial: FrameSerial,
+    pub(crate) recipient: Recipient,
+    pub(crate) review: Option<Review>,
 }
 
 /// One step, from outside.
@@ -38,7 +49,14 @@ impl World {
             && self
                 .glass
                 .values()
-                .all(|shown| matches!(shown, Some((_, Recipient::Guest(named))) if *named == guest))
+                .all(|shown| shown.is_some_and(|shown| shown.recipient == Recipient::Guest(guest)))
+    }
+
+    /// The review that every screen shows.
+    fn review_everywhere(&self) -> Option<Review> {
+        let mut shown = self.glass.values().map(|shown| shown.and_then(|shown| shown.review));
+        let first = shown.next()??;
+        shown.all(|other| other == Some(first)).then_some(first)
     }
 
     /// Takes a step; the number of the first invariant that it broke, if any.
@@ -52,6 +70,7 @@ impl World {
         let mut fail = |number: u8| {
             broken.get_or_insert(number);
         };
+        let review = self.review_everywhere();
         if chord && step.recipient != Recipient::Trusted {
             fail(2);
         }
@@ -105,6 +124,9 @@ impl World {
             self.told.iter().any(|(guest, _)| step.recipient != Recipient::Guest(*guest));
         if left_down {
             fail(4);
+        }
+        if !self.flows.take(step.event, step.effects, review) {
+            fail(9);
         }
         broken
     }

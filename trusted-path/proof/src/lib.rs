@@ -2,14 +2,16 @@
 //! order of a user's keys and clicks, a presenter's confirmations (late, out of order, lost),
 //! guests' reports, and screens that come and go, to a stated depth.
 //!
-//! What is checked after every step is in `judge.rs`: invariants 1 to 5 of the design, by number.
-//! For each of them [`Fault`] has a broken monitor that the checker must catch.
+//! What is checked after every step is in `judge.rs` and `flows.rs`: invariants 1 to 5 and 9 of the
+//! design, by number. There are two places to begin: at work, and before the trusted screen with
+//! texts to take and give. For each invariant [`Fault`] has a broken monitor that the checker must catch.
 #![forbid(unsafe_code)]
 
 mod desk;
 mod fault;
+mod flows;
 mod judge;
 mod model;
 
 pub use fault::Fault;
-pub use model::{Action, Desk, State};
+pub use model::{Action, Desk, Start, State};

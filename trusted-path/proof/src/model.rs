@@ -5,12 +5,13 @@ use std::hash::{Hash, Hasher};
 
 use stateright::{Model, Property};
 use tabard_input::KeyCode;
-use tabard_trusted_path::{Ending, Event, GuestReport, Monitor};
-use tabard_view::{FrameSerial, GuestId, OutputId};
+use tabard_trusted_path::{Ending, Event, GuestReport, Monitor, Policy, ShownText, Timer};
+use tabard_view::{Content, FrameSerial, GuestId, OutputId, OutputView, TrustedBody};
 
 use crate::Fault;
-use crate::desk::{self, FIRST, GUESTS, KEYBOARD, KEYS, MOUSE, SECOND};
-use crate::judge::{Step, World};
+use crate::desk::{self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, MOUSE, SECOND};
+use crate::flows::Review;
+use crate::judge::{Shown, Step, World};
 
 /// Confirmations that may be on their way from one screen at a time.
 const ON_THE_WAY: usize = 2;
@@ -33,6 +34,16 @@ pub enum Action {
     Confirm(OutputId, usize),
     /// The second screen appears or goes.
     Plug,
+    /// A key goes down and up again.
+    Tap(KeyCode),
+    /// The chord goes down, and everything up again.
+    Attention,
+    /// A guest's agent offers the first or the second text.
+    Offer(GuestId, usize),
+    /// A guest's agent comes or goes.
+    Listen(GuestId),
+    /// The time in which a text can be given is over.
+    Expire,
 }
 
 /// A state of everything.
@@ -53,12 +64,18 @@ impl State {
         self.broken
     }
 
+    /// How many texts were given on the way here.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.world.flows.given
+    }
+
     /// The same state with the views numbered anew from the oldest that matters. Only the order
     /// of numbers ever counts, so two states that differ in nothing else behave alike.
     fn canonical(mut self) -> Self {
         let mut serials = self.monitor.serials();
         serials.extend(self.confirmations.iter().map(|(_, serial)| *serial));
-        serials.extend(self.world.glass.values().flatten().map(|(serial, _)| *serial));
+        serials.extend(self.world.glass.values().flatten().map(|shown| shown.serial));
         let number = |serial: FrameSerial| {
             FrameSerial(serials.iter().position(|known| *known == serial).unwrap_or(0) as u64)
         };
@@ -66,10 +83,48 @@ impl State {
         for (_, serial) in &mut self.confirmations {
             *serial = number(*serial);
         }
-        for (serial, _) in self.world.glass.values_mut().flatten() {
-            *serial = number(*serial);
+        for shown in self.world.glass.values_mut().flatten() {
+            shown.serial = number(shown.serial);
         }
         self
+    }
+
+    /// The screen puts the newest view on its glass.
+    fn draw(&mut self, output: OutputId) -> FrameSerial {
+        let view = self.monitor.view();
+        let review = view.output(output).and_then(|output| self.review(output));
+        let shown = Shown { serial: view.serial, recipient: view.recipient, review };
+        self.world.glass.insert(output, Some(shown));
+        view.serial
+    }
+
+    /// The only screen puts the newest view up and says so.
+    fn show(&mut self) {
+        let serial = self.draw(FIRST);
+        self.step(Event::Presented { output: FIRST, serial }, None);
+    }
+
+    fn attention(&mut self, fault: Option<Fault>) {
+        for code in [desk::CTRL, desk::ALT, desk::ESCAPE] {
+            self.step(Event::Key { source: KEYBOARD, code, pressed: true }, fault);
+        }
+        self.step(Event::SourceLost(KEYBOARD), fault);
+    }
+
+    fn tap(&mut self, code: KeyCode, fault: Option<Fault>) {
+        for pressed in [true, false] {
+            self.step(Event::Key { source: KEYBOARD, code, pressed }, fault);
+        }
+    }
+
+    /// The review that a screen shows, with the text that the session would fill in.
+    fn review(&self, output: &OutputView) -> Option<Review> {
+        let Content::Trusted(screen) = &output.content else { return None };
+        let TrustedBody::Text(page) = &screen.body else { return None };
+        let Some(ShownText::Clip(text)) = self.monitor.shown_text() else { return None };
+        // Each guest has the label of its own number.
+        let [from, to] = [page.from.1, page.to.as_ref()?.1].map(|label| GuestId(label.0 as u8));
+        Some(Review { from, to, text, last_page: page.page + 1 >= page.pages })
     }
 
     fn step(&mut self, event: Event, fault: Option<Fault>) {
@@ -108,53 +163,95 @@ impl Hash for State {
     }
 }
 
+/// Where a search begins, and so what may happen in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Start {
+    /// All guests run, the first has the keyboard, the only screen has confirmed it.
+    #[default]
+    AtWork,
+    /// The trusted screen is open with the second guest selected; it and the first, which is
+    /// below it, offer texts. Once with a user who may downgrade and once with one who may not.
+    Exchange,
+}
+
 /// The model: the monitor that ships, or one with a fault.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Desk {
     /// What is broken on purpose.
     pub fault: Option<Fault>,
+    /// Where it begins.
+    pub start: Start,
+}
+
+impl Desk {
+    fn begin(&self, reviewer: bool) -> Option<State> {
+        let monitor = desk::monitor(Policy { downgrade: reviewer, ..Policy::default() })?;
+        let (world, confirmations) = (World::default(), Vec::new());
+        let mut state = State { monitor, world, confirmations, broken: None };
+        state.world.flows.reviewer = reviewer;
+        state.world.glass.insert(FIRST, None);
+        state.step(desk::plug(FIRST), None);
+        for guest in GUESTS {
+            state.step(Event::Guest { guest, report: GuestReport::Running }, None);
+        }
+        state.show();
+        if self.start == Start::Exchange {
+            for (guest, clip) in GUESTS.into_iter().zip(CLIPS) {
+                state.step(Event::Listens { guest, listens: true }, None);
+                state.step(Event::Offered { guest, clip: Some(clip) }, None);
+            }
+            state.attention(None);
+            state.show();
+            state.tap(KeyCode::DOWN, None);
+            state.show();
+        }
+        Some(state.canonical())
+    }
 }
 
 impl Model for Desk {
     type State = State;
     type Action = Action;
 
-    /// All guests run, the first has the keyboard, the only screen has confirmed it.
     fn init_states(&self) -> Vec<State> {
-        let Some(monitor) = desk::monitor() else { return Vec::new() };
-        let mut state =
-            State { monitor, world: World::default(), confirmations: Vec::new(), broken: None };
-        state.world.glass.insert(FIRST, None);
-        state.step(desk::plug(FIRST), None);
-        for guest in GUESTS {
-            state.step(Event::Guest { guest, report: GuestReport::Running }, None);
-        }
-        let view = state.monitor.view();
-        state.world.glass.insert(FIRST, Some((view.serial, view.recipient)));
-        state.step(Event::Presented { output: FIRST, serial: view.serial }, None);
-        vec![state.canonical()]
+        let reviewers: &[bool] =
+            if self.start == Start::AtWork { &[false] } else { &[false, true] };
+        reviewers.iter().filter_map(|reviewer| self.begin(*reviewer)).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend(KEYS.map(Action::Key));
-        if !state.world.down.is_empty() {
-            actions.push(Action::KeyboardLost);
-        }
-        actions.extend(GUESTS.map(Action::Click));
-        for guest in GUESTS {
-            actions.push(Action::Report(guest, GuestReport::Running));
-            actions.push(Action::Report(guest, GuestReport::Paused));
-            actions.push(Action::Report(guest, GuestReport::Stopped(Ending::ProcessDied)));
+        match self.start {
+            Start::AtWork => {
+                actions.extend(KEYS.map(Action::Key));
+                if !state.world.down.is_empty() {
+                    actions.push(Action::KeyboardLost);
+                }
+                actions.extend(GUESTS.map(Action::Click));
+                for guest in GUESTS {
+                    actions.push(Action::Report(guest, GuestReport::Running));
+                    actions.push(Action::Report(guest, GuestReport::Paused));
+                    actions.push(Action::Report(guest, GuestReport::Stopped(Ending::ProcessDied)));
+                }
+                actions.push(Action::Plug);
+            }
+            Start::Exchange => {
+                actions.extend(EXCHANGE_KEYS.map(Action::Tap));
+                actions.push(Action::Attention);
+                for guest in [GUESTS[0], GUESTS[1]] {
+                    actions.extend((0..CLIPS.len()).map(|clip| Action::Offer(guest, clip)));
+                }
+                actions.extend(GUESTS.map(Action::Listen));
+                actions.extend(state.world.flows.timer().map(|_| Action::Expire));
+            }
         }
         let newest = state.monitor.view().serial;
         for (output, shown) in &state.world.glass {
             let waiting = state.confirmations.iter().filter(|(from, _)| from == output).count();
-            if waiting < ON_THE_WAY && shown.is_none_or(|(serial, _)| serial != newest) {
+            if waiting < ON_THE_WAY && shown.is_none_or(|shown| shown.serial != newest) {
                 actions.push(Action::Draw(*output));
             }
             actions.extend((0..waiting).map(|index| Action::Confirm(*output, index)));
         }
-        actions.push(Action::Plug);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
@@ -176,9 +273,22 @@ impl Model for Desk {
                 state.step(Event::Guest { guest, report }, self.fault);
             }
             Action::Draw(output) => {
-                let view = state.monitor.view();
-                state.world.glass.insert(output, Some((view.serial, view.recipient)));
-                state.confirmations.push((output, view.serial));
+                let serial = state.draw(output);
+                state.confirmations.push((output, serial));
+            }
+            Action::Tap(code) => state.tap(code, self.fault),
+            Action::Attention => state.attention(self.fault),
+            Action::Offer(guest, clip) => {
+                let clip = CLIPS.get(clip).copied();
+                state.step(Event::Offered { guest, clip }, self.fault);
+            }
+            Action::Listen(guest) => {
+                let listens = !state.world.flows.listens(guest);
+                state.step(Event::Listens { guest, listens }, self.fault);
+            }
+            Action::Expire => {
+                let timer = Timer::Held(state.world.flows.timer()?);
+                state.step(Event::Elapsed(timer), self.fault);
             }
             Action::Confirm(output, index) => {
                 let at = state
@@ -214,6 +324,7 @@ impl Model for Desk {
             Property::always("3 only the user switches", |_, state| holds(3, state)),
             Property::always("4 nothing is carried over", |_, state| holds(4, state)),
             Property::always("5 keyboard and pointer together", |_, state| holds(5, state)),
+            Property::always("9 flows obey the lattice", |_, state| holds(9, state)),
         ]
     }
 }

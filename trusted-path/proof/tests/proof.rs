@@ -1,7 +1,9 @@
 //! A short search in every test run; `cargo prove` goes deeper.
 
 use stateright::{Checker, Model};
-use tabard_proof::{Desk, Fault};
+use tabard_input::KeyCode;
+use tabard_proof::{Action, Desk, Fault, Start, State};
+use tabard_view::OutputId;
 
 #[test]
 fn invariants_1_to_5_hold_in_every_state_within_four_steps() {
@@ -12,12 +14,77 @@ fn invariants_1_to_5_hold_in_every_state_within_four_steps() {
 }
 
 #[test]
+fn invariant_9_holds_in_every_state_within_five_steps_of_taking_and_giving() {
+    let desk = Desk { start: Start::Exchange, ..Desk::default() };
+    let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
+    assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
+    assert!(checker.unique_state_count() > 5_000, "{}", checker.unique_state_count());
+}
+
+#[test]
+fn a_text_can_be_given_after_a_review() {
+    // Otherwise nothing was proved of it: the second guest's text, upwards and downwards.
+    let desk = Desk { start: Start::Exchange, ..Desk::default() };
+    let [no, yes] = [0, 1].map(|index| desk.init_states().remove(index));
+    let play = |mut state: State, actions: &[Action]| {
+        for action in actions {
+            state = desk.next_state(&state, *action).unwrap_or(state);
+        }
+        (state.given(), state.broken())
+    };
+    let screen = OutputId(0);
+    let key = |code| Action::Tap(code);
+    let mut review = vec![key(KeyCode::C), key(KeyCode::UP), key(KeyCode::V)];
+    let shown = [Action::Draw(screen), Action::Confirm(screen, 0)];
+    let unread: Vec<Action> = review.iter().copied().chain([key(KeyCode::E); 4]).collect();
+    review.extend(shown);
+    review.extend([key(KeyCode::E); 4]);
+    assert_eq!(play(yes.clone(), &review), (1, None));
+    assert_eq!(play(no, &review), (0, None));
+    assert_eq!(play(yes, &unread), (0, None));
+}
+
+#[test]
 fn a_fault_seeded_for_each_invariant_is_found() {
     for (number, fault) in Fault::ALL {
-        let desk = Desk { fault: Some(fault) };
+        let desk = Desk { fault: Some(fault), start: fault.start() };
         let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
         let found =
             checker.discoveries().into_keys().any(|name| name.starts_with(&number.to_string()));
         assert!(found, "{fault:?} is not caught as a breach of invariant {number}");
     }
+}
+
+/// Far beyond what can be searched whole: the same judge along random histories. Seeded, so that
+/// a failure can be played again.
+#[test]
+fn no_random_history_breaks_an_invariant() {
+    const HISTORIES: u64 = 60;
+    const STEPS: usize = 1_000;
+    let mut given = 0;
+    for start in [Start::AtWork, Start::Exchange] {
+        let desk = Desk { start, ..Desk::default() };
+        for seed in 1..=HISTORIES {
+            // xorshift64 (Marsaglia, J. Stat. Softw. 8(14), 2003).
+            let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut below = |count: usize| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random % count as u64) as usize
+            };
+            let mut begins = desk.init_states();
+            let mut state = begins.remove(below(begins.len()));
+            for step in 0..STEPS {
+                let mut actions = Vec::new();
+                desk.actions(&state, &mut actions);
+                let action = actions[below(actions.len())];
+                state = desk.next_state(&state, action).unwrap_or(state);
+                let broken = state.broken();
+                assert_eq!(broken, None, "{start:?}, seed {seed}, step {step}: {action:?}");
+            }
+            given += state.given();
+        }
+    }
+    assert!(given > 20, "only {given} texts were given: the histories go nowhere");
 }
