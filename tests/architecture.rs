@@ -9,11 +9,12 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each room and the rooms that it may know about.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("tabard-labels", &[]),
     ("tabard-input", &[]),
     ("tabard-wire", &[]),
     ("tabard-agent-wire", &[]),
+    ("tabard-agent", &["tabard-agent-wire"]),
     ("tabard-guests", &[]),
     ("tabard-view", &["tabard-labels"]),
     ("tabard-trusted-path", &["tabard-labels", "tabard-input", "tabard-view"]),

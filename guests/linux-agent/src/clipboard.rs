@@ -1,0 +1,65 @@
+//! The clipboard of the session, by the programs that own the protocols: `wl-copy` and `wl-paste`
+//! under Wayland, `xclip` under X11.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+use tabard_agent_wire::MAX_TEXT_BYTES;
+
+/// How to reach the clipboard.
+#[derive(Debug, Clone)]
+pub(crate) struct Clipboard {
+    copy: Vec<String>,
+    paste: Vec<String>,
+}
+
+impl Clipboard {
+    /// That of the session around, if there is one.
+    pub(crate) fn of_session() -> Option<Self> {
+        let set = |name| {
+            std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
+        };
+        if set("WAYLAND_DISPLAY") {
+            Some(Self::new("wl-copy --type text/plain", "wl-paste --no-newline --type text"))
+        } else if set("DISPLAY") {
+            Some(Self::new("xclip -selection clipboard -in", "xclip -selection clipboard -out"))
+        } else {
+            None
+        }
+    }
+
+    /// By these programs: one reads a text, one prints it.
+    pub(crate) fn new(copy: &str, paste: &str) -> Self {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        Self { copy: words(copy), paste: words(paste) }
+    }
+
+    /// Puts a text onto the clipboard.
+    ///
+    /// # Errors
+    /// If the program cannot be run or refuses.
+    pub(crate) fn copy(&self, text: &str) -> io::Result<()> {
+        let mut child = command(&self.copy)?.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(text.as_bytes())?;
+        }
+        let status = child.wait()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("copying: {status}"))) }
+    }
+
+    /// The text on the clipboard; `None` if there is none, or one that may not be offered.
+    pub(crate) fn paste(&self) -> Option<String> {
+        let output = command(&self.paste).ok()?.stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        (output.status.success() && text.len() <= MAX_TEXT_BYTES).then_some(text)
+    }
+}
+
+fn command(words: &[String]) -> io::Result<Command> {
+    let mut words = words.iter();
+    let program = words.next().map(OsStr::new).ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(words).stderr(Stdio::null());
+    Ok(command)
+}
