@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Name and description of each guest; the name is that of the binary in `bare/src/bin`.
-const GUESTS: [(&str, &str); 7] = [
+const GUESTS: [(&str, &str); 8] = [
     ("notepad", "A text editor"),
     ("sketch", "A sketch pad"),
     ("probe", "Says every input event that it receives on its serial port, for tests"),
+    ("paint", "Draws into a framebuffer without a driver, for tests"),
     ("disk", "Does to its disks what its command line says, for tests"),
     ("flood", "Hostile: flushes without end and paints false banners"),
     ("hang", "Hostile: paints a false trusted screen, then stops for ever"),

@@ -121,8 +121,10 @@ pub fn load(
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;
     let entry = match (kind, loaded.pvh_boot_cap) {
-        // PVH has no words for a framebuffer.
-        (Kind::Elf, PvhBootCapability::PvhEntryPresent(address)) if screen.is_none() => {
+        // PVH has no words for a framebuffer, so a Linux kernel is told of it by its own protocol.
+        (Kind::Elf, PvhBootCapability::PvhEntryPresent(address))
+            if screen.is_none() || image.no_acpi =>
+        {
             pvh::write(initrd, ram).map_err(low)?;
             Entry::Pvh { address: address.0, info: BOOT_INFO }
         }

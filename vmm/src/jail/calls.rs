@@ -123,6 +123,7 @@ pub(super) const DEVICES: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_SUPPORTED_CPUID)], "the processor's features"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CREATE_VCPU)], "a processor"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_USER_MEMORY_REGION)], "guest memory"),
+    bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_DIRTY_LOG)], "what was drawn into a framebuffer"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_TSS_ADDR)], "pages that Intel needs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_IDENTITY_MAP_ADDR)], "a page that Intel needs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CREATE_IRQCHIP)], "interrupt controllers"),

@@ -7,6 +7,7 @@ mod boot;
 mod cfuncs;
 mod device;
 mod disk;
+pub mod framebuffer;
 mod gpu;
 mod gpu_commands;
 mod input;
