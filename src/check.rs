@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::flows;
 use crate::session::desk::{Access, Attachment, Desk};
-use crate::session::{check_guests, open_kvm, vmm_program};
+use crate::session::{check_accounts, check_guests, open_kvm, vmm_program};
 
 /// Arguments of `tabard check`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,10 @@ pub fn command(args: &CheckArgs) -> ExitCode {
     };
     let loader = loader.as_ref().map(|(program, kvm)| (program.as_path(), kvm));
     if let Err(error) = check_guests(&desk, loader) {
+        eprintln!("{error}");
+        return ExitCode::from(2);
+    }
+    if let Err(error) = check_accounts(&desk) {
         eprintln!("{error}");
         return ExitCode::from(2);
     }

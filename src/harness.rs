@@ -132,6 +132,7 @@ impl Harness {
         status.recv_timeout(ANSWER_TIMEOUT).unwrap_or(Status {
             recipient: Recipient::Nobody,
             input_open: false,
+            locked: false,
             guests: Vec::new(),
         })
     }

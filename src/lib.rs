@@ -12,6 +12,7 @@ pub mod flows;
 pub mod harness;
 pub mod image;
 pub mod oracle;
+pub mod passwd;
 pub mod run;
 pub mod script;
 pub mod session;

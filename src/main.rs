@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, confirm, demo, doctor, image, run, script};
+use tabard::{audit, check, confirm, demo, doctor, image, passwd, run, script};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Check an answer that a guest says the user gave it.
     Confirm(confirm::ConfirmArgs),
+    /// Make or change the password of a user of a desk.
+    Passwd(passwd::PasswdArgs),
     /// Build the kernel and initrd of a Debian guest.
     Image(image::ImageArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::command(&args),
         Command::Audit(args) => audit::command(&args),
         Command::Confirm(args) => confirm::command(&args),
+        Command::Passwd(args) => passwd::command(&args),
         Command::Image(args) => image::command(&args),
         Command::Doctor => doctor::command(),
         Command::Completions { shell } => {

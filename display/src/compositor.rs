@@ -15,7 +15,8 @@ use crate::pointer::{self, PointerImage};
 use crate::region::{Damage, subtract};
 use crate::scene::{self, Drawing, GuestPart, Part, What};
 use crate::{
-    CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, text_page, theme, trusted,
+    CURSOR_SIDE, DrawnText, Frame, GuestDamage, Pictures, art, bar, login, text_page, theme,
+    trusted,
 };
 
 /// Above so many kept drawings, or pixels in them (16 MiB), those that are on no screen are
@@ -203,6 +204,7 @@ impl Compositor {
             Drawing::Row(row) => trusted::row(&mut painter, row, labels),
             Drawing::Hints(hints) => trusted::hints(&mut painter, hints),
             Drawing::TextPage(page) => text_page::draw(&mut painter, page, labels),
+            Drawing::Login(form) => login::draw(&mut painter, form),
             Drawing::Help(hints) => trusted::help(&mut painter, hints),
             Drawing::Words { title, detail } => trusted::words(&mut painter, title, detail),
             Drawing::Plate(title) => trusted::plate(&mut painter, title),

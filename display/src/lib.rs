@@ -25,6 +25,7 @@ mod compositor;
 mod font;
 mod frame;
 pub mod headless;
+mod login;
 mod paint;
 mod picture;
 mod png_file;

@@ -3,13 +3,13 @@
 
 use tabard_labels::LabelId;
 use tabard_view::{
-    Bar, Content, GuestId, Hint, OutputView, Picture, Rect, Scale, TextPage, TrustedBody,
-    TrustedRow, TrustedScreen, Window, layout,
+    Bar, Content, GuestId, Hint, LoginForm, OutputView, Picture, Rect, Scale, TextPage,
+    TrustedBody, TrustedRow, TrustedScreen, Window, layout,
 };
 
 use crate::pointer::{self, PointerImage};
 use crate::region::subtract;
-use crate::{Pictures, theme, trusted};
+use crate::{Pictures, login, theme, trusted};
 
 /// Height of the hatch at the edges of Tabard's words, in units.
 const HATCH_UNITS: u32 = 6;
@@ -57,6 +57,7 @@ pub(crate) enum Drawing {
     Hints(Vec<Hint>),
     Help(Vec<Hint>),
     TextPage(Box<TextPage>),
+    Login(Box<LoginForm>),
     Words {
         title: String,
         detail: String,
@@ -177,6 +178,13 @@ fn trusted_screen(parts: &mut Vec<Part>, output: &OutputView, screen: &TrustedSc
             let table = Rect { height: room.min(wanted), ..first };
             drawn(parts, table, Drawing::Help(keys.clone()));
             table.bottom()
+        }
+        TrustedBody::Login(form) => {
+            let height =
+                login::height(output.scale, first.width).min(lowest.saturating_sub(first.y));
+            let place = Rect { height, ..first };
+            drawn(parts, place, Drawing::Login(Box::new(form.clone())));
+            place.bottom()
         }
         TrustedBody::Text(page) => {
             let page_end = footer.y.saturating_sub(line).saturating_sub(px(28));

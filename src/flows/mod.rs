@@ -97,7 +97,8 @@ pub fn flows(desk: &Desk) -> Flows {
 
 fn most_powerful(desk: &Desk) -> Authority {
     let clearance = tabard_labels::Compartment::TOP;
-    Authority { clearance, downgrade: desk.policy.downgrade }
+    let downgrade = desk.users.users.iter().any(|user| user.authority.downgrade);
+    Authority { clearance, downgrade: downgrade || desk.policy.downgrade }
 }
 
 impl Flows {

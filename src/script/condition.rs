@@ -143,6 +143,11 @@ impl Eyes<'_> {
                 })?;
             }
             Condition::Unchanged(guest) => return self.unchanged(guest),
+            Condition::Locked(locked) => {
+                let word = if *locked { "not locked" } else { "locked" };
+                let is_locked = self.hands.harness.status().locked;
+                holds(is_locked == *locked, || format!("The screen is {word}"))?;
+            }
             Condition::Running(guest, running) => {
                 let index = self.hands.guest(guest)?;
                 let status = self.hands.harness.status();
@@ -378,6 +383,8 @@ fn words(condition: &Condition) -> String {
         Condition::Serial { guest, text, .. } => format!("{guest} to print {text:?}"),
         Condition::NoEvent(guest) => format!("no event in {guest}"),
         Condition::Unchanged(guest) => format!("{guest} to look as at the last mark"),
+        Condition::Locked(true) => "the lock".to_owned(),
+        Condition::Locked(false) => "somebody to log in".to_owned(),
         Condition::Running(guest, true) => format!("a process of {guest}"),
         Condition::Running(guest, false) => format!("the process of {guest} to end"),
         Condition::Ended => "the desk to end".to_owned(),

@@ -123,7 +123,17 @@ impl Hands<'_> {
             return Ok(());
         }
         self.wait("the trusted screen", |harness| {
-            on_glass(harness, Recipient::Trusted) && self.rows().is_some()
+            on_glass(harness, Recipient::Trusted)
+                && (self.rows().is_some() || harness.status().locked)
+        })
+    }
+
+    /// Locks the screen by way of the trusted screen, and waits until the glass says so.
+    pub(crate) fn lock(&self) -> Done {
+        self.sak()?;
+        self.tap(KeyCode::L);
+        self.wait("the lock screen", |harness| {
+            harness.status().locked && on_glass(harness, Recipient::Trusted)
         })
     }
 
@@ -334,7 +344,7 @@ impl Hands<'_> {
     pub(super) fn rows(&self) -> Option<Vec<TrustedRow>> {
         self.trusted(|screen| match &screen.body {
             TrustedBody::Guests(rows) => Some(rows.clone()),
-            TrustedBody::Help(_) | TrustedBody::Text(_) => None,
+            TrustedBody::Help(_) | TrustedBody::Text(_) | TrustedBody::Login(_) => None,
         })?
     }
 

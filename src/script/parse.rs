@@ -18,11 +18,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
 const COMMANDS: &str = "desk, size, section, timeout, key, press, release, type, move, click, \
-    drag, wheel, sak, take, give, release-text, question, answer, switch, layout, start, stop, reset, pause, resume, wait-for, expect, shot, \
+    drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
+    stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
     mark, kill, hold, unhold, screen, echo, now";
 /// What can be waited for or expected.
 const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, serial, \
-    no-serial, no-event, unchanged, running, stopped, ended";
+    no-serial, no-event, unchanged, running, stopped, locked, unlocked, ended";
 
 /// Reads a script; `file` names it in messages.
 ///
@@ -161,6 +162,7 @@ fn action(command: &str, args: &mut Args) -> Result<Action, String> {
             other => return Err(format!("An answer is yes or no, not {other:?}")),
         }),
         "sak" => Action::Sak,
+        "lock" => Action::Lock,
         "switch" => Action::Switch(args.guest()?),
         "layout" => Action::Layout(match args.word("desk or solo")?.text.as_str() {
             "desk" => LayoutMode::Desk,
@@ -248,6 +250,7 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
         "no-event" => Condition::NoEvent(args.guest()?),
         "unchanged" => Condition::Unchanged(args.guest()?),
         what @ ("running" | "stopped") => Condition::Running(args.guest()?, what == "running"),
+        what @ ("locked" | "unlocked") => Condition::Locked(what == "locked"),
         "ended" => Condition::Ended,
         other => {
             return Err(format!("Nothing is known of {other:?}. Write one of {CONDITIONS}"));

@@ -89,6 +89,7 @@ impl Runner<'_> {
             Action::Question => hands.question()?,
             Action::Answer(yes) => hands.answer(*yes)?,
             Action::Sak => hands.sak()?,
+            Action::Lock => hands.lock()?,
             Action::Switch(guest) => hands.switch(hands.guest(guest)?)?,
             Action::Layout(layout) => hands.layout(*layout)?,
             Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,

@@ -67,6 +67,8 @@ pub(crate) enum Action {
     Answer(bool),
     /// Presses the secure-attention key.
     Sak,
+    /// Locks the screen by way of the trusted screen.
+    Lock,
     /// Goes to a guest by way of the trusted screen.
     Switch(String),
     /// Chooses a layout by way of the trusted screen.
@@ -197,6 +199,8 @@ pub(crate) enum Condition {
     NoEvent(String),
     /// A guest's picture is what it was at the last mark.
     Unchanged(String),
+    /// The screen is locked, or is not.
+    Locked(bool),
     /// A guest has a process, or has none.
     Running(String, bool),
     /// The session has ended.

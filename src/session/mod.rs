@@ -12,6 +12,7 @@
     )
 )]
 
+mod accounts;
 mod agent;
 pub mod audit;
 mod channel;
@@ -21,14 +22,18 @@ mod exchange;
 mod frames;
 mod guest;
 mod image;
+mod login;
 mod preflight;
 mod process;
 mod run;
 mod start;
 mod volume;
 
+pub use accounts::{Account, AccountsError, PasswordError, read_accounts};
 pub use image::{BUILTIN_PREFIX, ImageError};
 pub use process::{ProcessError, open_kvm, probe_jail};
 pub use run::{Control, Outcome, Session, Status};
-pub use start::{Options, StartError, check_guests, file_name, prepare, vmm_program};
+pub use start::{
+    Options, StartError, check_accounts, check_guests, file_name, prepare, vmm_program,
+};
 pub use volume::VolumeError;

@@ -19,6 +19,7 @@ use super::confirm::Confirmer;
 use super::exchange::Exchange;
 use super::frames::Frames;
 use super::guest::{Changed, Guest};
+use super::login::Checker;
 
 /// Messages of one guest that are taken before input is looked at again.
 const GUEST_BURST: usize = 16;
@@ -49,6 +50,8 @@ pub struct Status {
     pub recipient: Recipient,
     /// Whether input reaches the recipient: the glass names it everywhere.
     pub input_open: bool,
+    /// Whether the screen is locked, or nobody has logged in yet.
+    pub locked: bool,
     /// For each guest its size, and the process id of its `tabard-vmm`.
     pub guests: Vec<(Option<Size>, Option<u32>)>,
 }
@@ -75,6 +78,7 @@ pub struct Session {
     log_left: u32,
     /// The keyboards and pointers of a seat.
     devices: Receiver<HostEvent>,
+    checker: Checker,
     audit: Audit,
     /// Why the session must end at once: nothing takes effect any more.
     broken: Option<Outcome>,
@@ -88,6 +92,7 @@ impl Session {
         kvm: OwnedFd,
         confirmer: Confirmer,
         audit: Audit,
+        checker: Checker,
     ) -> Self {
         Self {
             monitor,
@@ -98,6 +103,7 @@ impl Session {
             minute_of_day: None,
             log_left: LOG_LINES_PER_MINUTE,
             devices: crossbeam_channel::never(),
+            checker,
             audit,
             broken: None,
         }
@@ -209,6 +215,7 @@ impl Session {
         select.recv(&self.devices);
         select.recv(presenter);
         select.recv(control);
+        select.recv(&self.checker.answers);
         for guest in &self.guests {
             if let Some(incoming) = guest.incoming() {
                 select.recv(incoming);
@@ -271,6 +278,7 @@ impl Session {
         Status {
             recipient: self.monitor.recipient(),
             input_open: self.monitor.input_open(),
+            locked: self.monitor.is_locked(),
             guests: ids
                 .zip(&self.guests)
                 .map(|(id, guest)| (self.monitor.guest_size(id), guest.process_id()))
@@ -334,6 +342,11 @@ impl Session {
                 return Some(outcome);
             }
         }
+        while let Ok((ticket, right)) = self.checker.answers.try_recv() {
+            if let Some(outcome) = self.step(Event::PasswordChecked { ticket, right }, frames) {
+                return Some(outcome);
+            }
+        }
         let ids = (0..=u8::MAX).map(GuestId);
         let mut deaf = Vec::new();
         for (id, guest) in ids.zip(&mut self.guests) {
@@ -386,6 +399,12 @@ impl Session {
             for effect in effects {
                 match effect {
                     Effect::Audit(_) => {}
+                    Effect::CheckPassword { user, ticket } => {
+                        let secret = self.monitor.take_secret();
+                        if !self.checker.check(user, ticket, secret) {
+                            events.push(Event::PasswordChecked { ticket, right: false });
+                        }
+                    }
                     Effect::Deliver { guest, input } => {
                         let lost = self.guest(guest).is_some_and(|guest| !guest.deliver(input));
                         if lost {

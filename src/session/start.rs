@@ -7,13 +7,17 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use tabard_labels::AccessClass;
-use tabard_trusted_path::{ConfigError, GuestConfig, Monitor, MonitorConfig};
+use tabard_trusted_path::{
+    ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig,
+};
 
+use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
 use super::confirm::{Confirmer, KeyError};
 use super::desk::{Desk, GuestSpec};
 use super::guest::Guest;
 use super::image::Images;
+use super::login::Checker;
 use super::preflight;
 use super::process::{MachineSpec, ProcessError, open_kvm};
 use super::run::Session;
@@ -56,6 +60,10 @@ pub enum StartError {
     Config(ConfigError),
     /// The key that answers to guests are signed with.
     ConfirmKey(KeyError),
+    /// The password file.
+    Accounts(AccountsError),
+    /// The thread that checks passwords.
+    Login(io::Error),
     /// The audit log.
     Audit(LogError),
     /// The audit log is full.
@@ -84,6 +92,8 @@ impl fmt::Display for StartError {
             ),
             Self::Config(error) => error.fmt(f),
             Self::ConfirmKey(error) => error.fmt(f),
+            Self::Accounts(error) => error.fmt(f),
+            Self::Login(error) => write!(f, "Cannot start a thread: {error}. Look at `ulimit -a`"),
             Self::Audit(error) => error.fmt(f),
             Self::Unwritten(error) => error.fmt(f),
             Self::NoProgram(path) => write!(
@@ -127,6 +137,14 @@ pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<()
     load_all(desk, Path::new("/"), loader, false).map(|_| ())
 }
 
+/// Reads the password file, and looks for every user of the desk.
+///
+/// # Errors
+/// [`StartError::Accounts`].
+pub fn check_accounts(desk: &Desk) -> Result<(), StartError> {
+    accounts(desk).map(drop)
+}
+
 /// Makes a session that is ready to run, and its monitor.
 ///
 /// # Errors
@@ -138,6 +156,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let guests = if desk.guests.len() == 1 { "guest" } else { "guests" };
     let footer = format!("{}: {} {guests}.", desk.name, desk.guests.len());
+    let accounts = accounts(desk)?;
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
             .guests
@@ -155,8 +174,10 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         notice: options.notice.clone(),
         footer,
         policy: desk.policy,
+        login: login_config(desk, &accounts),
     })
     .map_err(StartError::Config)?;
+    let checker = Checker::start(accounts).map_err(StartError::Login)?;
     let audit = begin_audit(desk, options)?;
     let guests = specs.into_iter().map(Guest::new).collect();
     let marking = |guest: &GuestSpec| {
@@ -166,14 +187,37 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let names = desk.guests.iter().map(marking).collect();
     let confirmer =
         Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
-    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit))
+    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit, checker))
+}
+
+/// The accounts of the desk's users, in their order; none on a desk without users.
+fn accounts(desk: &Desk) -> Result<Vec<Account>, StartError> {
+    if desk.users.users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let file = desk.base.join(&desk.users.passwords);
+    let names = desk.users.users.iter().map(|user| user.name.as_str());
+    accounts_of(&file, names).map_err(StartError::Accounts)
+}
+
+fn login_config(desk: &Desk, accounts: &[Account]) -> LoginConfig {
+    let users = desk.users.users.iter().zip(accounts).map(|(user, account)| UserConfig {
+        name: user.name.clone(),
+        authority: user.authority,
+        phrase: account.phrase.clone(),
+    });
+    let lock_after_minutes = desk.users.lock_after_minutes;
+    LoginConfig { users: users.collect(), lock_after_minutes }
 }
 
 /// Opens the audit log, and writes down what is about to run.
 fn begin_audit(desk: &Desk, options: &Options) -> Result<Audit, StartError> {
     let beside_logs = || options.logs.join("audit.jsonl");
     let file = desk.audit.file.as_ref().map_or_else(beside_logs, |file| desk.base.join(file));
-    let names = Names { guests: desk.guests.iter().map(|guest| guest.name.clone()).collect() };
+    let names = Names {
+        guests: desk.guests.iter().map(|guest| guest.name.clone()).collect(),
+        users: desk.users.users.iter().map(|user| user.name.clone()).collect(),
+    };
     let mut audit = Audit::open(&file, desk.audit.on_full, names)?;
     let mut entries = vec![
         Entry::new("start")

@@ -6,7 +6,10 @@ use tabard_input::{Device, SourceId};
 use tabard_view::{GuestId, OutputId};
 
 use crate::focus::Focus;
-use crate::{Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, Monitor};
+use crate::{
+    Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, LockCause, Monitor,
+    UserId,
+};
 
 /// Something to be written down before it takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +56,12 @@ pub enum Record {
     },
     /// The user answers a guest's question.
     Answer(GuestId, bool),
+    /// The screen is locked.
+    Locked(LockCause),
+    /// A user gave the right password.
+    Login(UserId),
+    /// Somebody gave a wrong one: for whom, and how many in a row.
+    LoginFailed(UserId, u32),
     /// The user ends the desk.
     Quit,
 }
@@ -75,7 +84,7 @@ impl Monitor {
     pub(crate) fn watched(&self, event: &Event) -> Watched {
         let chosen = match self.focus {
             Focus::Guest(guest) => Some(guest),
-            Focus::Trusted(_) => None,
+            Focus::Trusted(_) | Focus::Locked(_) => None,
         };
         let guest = match event {
             Event::Guest { guest, .. } => self.guests.state(*guest),

@@ -5,7 +5,7 @@ use tabard_input::Chord;
 use tabard_labels::{AccessClass, LabelId};
 use thiserror::Error;
 
-use crate::Policy;
+use crate::{LoginConfig, Policy};
 
 /// Most guests of one desk.
 pub const MAX_GUESTS: usize = 64;
@@ -49,6 +49,8 @@ pub struct MonitorConfig {
     pub footer: String,
     /// What may flow, beyond what the classes say.
     pub policy: Policy,
+    /// Who may use the desk.
+    pub login: LoginConfig,
 }
 
 /// Why a configuration cannot be run.
@@ -120,6 +122,7 @@ mod tests {
             notice: String::new(),
             footer: String::new(),
             policy: Policy::default(),
+            login: LoginConfig::default(),
         }
     }
 

@@ -101,15 +101,24 @@ impl Monitor {
         let previous = match self.focus {
             Focus::Guest(guest) => Some(guest),
             Focus::Trusted(ref screen) => screen.previous,
+            // The lock screen asks for the chord itself.
+            Focus::Locked(_) => return self,
         };
         let unproven = true;
-        self.focus = Focus::Trusted(TrustedScreen { unproven, ..TrustedScreen::new(previous) });
+        self.focus = Focus::Trusted(TrustedScreen {
+            unproven,
+            ..TrustedScreen::new(previous, &self.guests)
+        });
         self.view.recipient = self.recipient();
         self
     }
 
     pub(crate) fn device_appeared(&mut self, source: SourceId, device: Device) {
-        let proven = !matches!(&self.focus, Focus::Trusted(screen) if screen.unproven);
+        let proven = match &self.focus {
+            Focus::Guest(_) => true,
+            Focus::Trusted(screen) => !screen.unproven,
+            Focus::Locked(_) => self.is_known(),
+        };
         self.devices.add(source, device, proven);
     }
 

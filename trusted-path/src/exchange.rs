@@ -111,6 +111,10 @@ impl Monitor {
                 let mine = self.exchange.held.is_some_and(|held| held.timer == number);
                 if mine && !reviewed { self.forget() } else { Vec::new() }
             }
+            Timer::LoginDelay(ticket) => {
+                self.delay_over(ticket);
+                Vec::new()
+            }
             Timer::DeadTime(number) => {
                 if let Some(About::Question { wait, .. }) = self.sheet().map(|s| &mut s.about)
                     && *wait == Wait::Running(number)
@@ -204,6 +208,7 @@ impl Monitor {
         let waiting = self
             .guests
             .iter()
+            .filter(|guest| guest.shown)
             .filter_map(|guest| Some((guest.agent.question?, guest.id)))
             .min_by_key(|(question, _)| question.number);
         let Some((Question { number, pages }, guest)) = waiting else {
@@ -307,7 +312,7 @@ impl Monitor {
         vec![Effect::Give { from: held.from, to, clip: held.clip }, Effect::Forget]
     }
 
-    fn forget(&mut self) -> Vec<Effect> {
+    pub(crate) fn forget(&mut self) -> Vec<Effect> {
         self.exchange.held = None;
         vec![Effect::Forget]
     }
@@ -326,7 +331,11 @@ impl Monitor {
 
     /// What the bar says beside its message.
     pub(crate) fn notice(&self) -> String {
-        let questions = self.guests.iter().filter(|guest| guest.agent.question.is_some()).count();
+        if self.is_locked() {
+            return self.config.notice.clone();
+        }
+        let asks = |guest: &&Guest| guest.shown && guest.agent.question.is_some();
+        let questions = self.guests.iter().filter(asks).count();
         let waiting = words::questions_wait(questions);
         let parts = [self.exchange.news.as_str(), &waiting, &self.config.notice];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ·  ")

@@ -2,7 +2,7 @@
 //! only ones that make a delivery.
 
 use crate::trusted_screen::{Action, TrustedScreen};
-use crate::{Effect, GuestCommand, GuestInput, GuestState, LayoutMode, Monitor, Record};
+use crate::{Effect, GuestCommand, GuestInput, GuestState, LayoutMode, LockCause, Monitor, Record};
 use tabard_input::{Capacity, Fate, KeyCode, SourceId};
 use tabard_view::{GuestId, Recipient};
 
@@ -13,6 +13,8 @@ pub(crate) enum Focus {
     Guest(GuestId),
     /// The trusted screen.
     Trusted(TrustedScreen),
+    /// Login or lock; the guest that had the keyboard before.
+    Locked(Option<GuestId>),
 }
 
 impl Monitor {
@@ -21,7 +23,7 @@ impl Monitor {
     #[must_use]
     pub fn recipient(&self) -> Recipient {
         match self.focus {
-            Focus::Trusted(_) => Recipient::Trusted,
+            Focus::Trusted(_) | Focus::Locked(_) => Recipient::Trusted,
             Focus::Guest(guest) if self.all_outputs_fit() => Recipient::Guest(guest),
             Focus::Guest(_) => Recipient::Nobody,
         }
@@ -57,15 +59,19 @@ impl Monitor {
         // Before anything else, in every state (invariant 2); the key itself goes to nobody.
         if self.config.chord.completes(code, &self.held) {
             self.held.press(source, code, Fate::Swallowed, Capacity::Always);
+            let record = Effect::Audit(Record::Attention);
             let previous = match &self.focus {
                 Focus::Guest(guest) => Some(*guest),
                 Focus::Trusted(screen) => screen.previous,
+                Focus::Locked(_) => {
+                    self.attention_while_locked(source);
+                    return vec![record];
+                }
             };
             let left = self.leave_sheet();
             self.exchange.news.clear();
-            self.focus = Focus::Trusted(TrustedScreen::new(previous));
+            self.focus = Focus::Trusted(TrustedScreen::new(previous, &self.guests));
             self.chord_on(source);
-            let record = Effect::Audit(Record::Attention);
             return [record].into_iter().chain(left).collect();
         }
         if !self.devices.heeds(source) {
@@ -82,7 +88,7 @@ impl Monitor {
         if repeated || !self.held.is_down_on(source, code) || !self.input_open() {
             return Vec::new();
         }
-        self.trusted_key(code)
+        if self.is_locked() { self.lock_key(code) } else { self.trusted_key(code) }
     }
 
     /// A source went away with all it held.
@@ -132,8 +138,12 @@ impl Monitor {
             // A key that bounces must not answer a question that is not on the glass yet.
             self.recipient_serial = self.next_serial();
         }
+        if action.guest().is_some_and(|guest| !self.guests.is_shown(guest)) {
+            return Vec::new();
+        }
         match action {
             Action::Nothing => Vec::new(),
+            Action::Lock => self.lock(LockCause::User),
             Action::Go(guest) => {
                 self.focus = Focus::Guest(guest);
                 Vec::new()

@@ -2,6 +2,7 @@
 //! is about and nothing else (invariant 3).
 
 use crate::{Clip, Ending, GuestCommand, GuestConfig, GuestReport, MonitorConfig, Question};
+use tabard_labels::AccessClass;
 use tabard_view::{GuestId, Size};
 
 /// What a guest is doing.
@@ -36,6 +37,8 @@ pub(crate) struct Guest {
     pub(crate) size: Option<Size>,
     /// What its agent says.
     pub(crate) agent: Agent,
+    /// Whether the user is cleared for it. What is not shown cannot be reached.
+    pub(crate) shown: bool,
 }
 
 /// What a guest's agent says.
@@ -58,13 +61,25 @@ impl Guests {
         let ids = (0..=u8::MAX).map(GuestId);
         let guest = |(id, config)| {
             let agent = Agent::default();
-            Guest { id, config, state: GuestState::Off, size: None, agent }
+            Guest { id, config, state: GuestState::Off, size: None, agent, shown: true }
         };
         Self(ids.zip(config.guests.iter().cloned()).map(guest).collect())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// Shows the guests of these classes and no others.
+    pub(crate) fn show(&mut self, cleared: impl Fn(&AccessClass) -> bool) {
+        for guest in &mut self.0 {
+            guest.shown = cleared(&guest.config.class);
+        }
+    }
+
+    /// The guests that are shown.
+    pub(crate) fn shown(&self) -> Vec<GuestId> {
+        self.0.iter().filter(|guest| guest.shown).map(|guest| guest.id).collect()
+    }
+
+    pub(crate) fn is_shown(&self, id: GuestId) -> bool {
+        self.get(id).is_some_and(|guest| guest.shown)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Guest> {

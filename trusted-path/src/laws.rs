@@ -359,6 +359,8 @@ impl Judge {
                     prop_assert_eq!(fresh, Some(key.0));
                     prop_assert!(self.offers.contains_key(&guest), "nobody hears the answer");
                 }
+                // This desk has no users.
+                Effect::CheckPassword { .. } => prop_assert!(false, "{effect:?}"),
                 Effect::Timer { .. } | Effect::Redraw | Effect::Quit | Effect::Audit(_) => {}
             }
         }

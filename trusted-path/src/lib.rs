@@ -19,6 +19,7 @@ mod exchange;
 mod exchange_words;
 mod focus;
 mod guests;
+mod lock;
 mod monitor;
 mod outputs;
 mod pointer;
@@ -46,6 +47,9 @@ pub use audit::Record;
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
 pub use exchange::ShownText;
 pub use guests::GuestState;
+pub use lock::{
+    LockCause, LoginConfig, MAX_DELAY_SECONDS, MAX_PASSWORD_CHARS, Secret, UserConfig, UserId,
+};
 pub use monitor::Monitor;
 pub use policy::{Authority, Decision, Flow, FlowKind, Policy, Reason};
 pub use text_page::{text_page, text_pages};

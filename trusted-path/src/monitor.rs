@@ -1,19 +1,19 @@
 //! The monitor's state and its one function, [`Monitor::step`].
 
 use crate::{
-    Authority, ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
     audit::audited,
     devices::Devices,
     exchange::Exchange,
     focus::Focus,
     guests::Guests,
+    lock::Login,
     outputs::{Output, Outputs},
     pointer::Place,
     trusted_screen::TrustedScreen,
     windows::Windows,
 };
 use tabard_input::HeldKeys;
-use tabard_labels::Compartment;
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
 
 /// Decides who receives input and what is shown.
@@ -36,6 +36,7 @@ pub struct Monitor {
     /// that is open: no key is obeyed before the user can have seen what it will do.
     pub(crate) recipient_serial: FrameSerial,
     pub(crate) exchange: Exchange,
+    pub(crate) login: Login,
     started: bool,
     pub(crate) view: View,
 }
@@ -49,7 +50,11 @@ impl Monitor {
         config.check()?;
         let guests = Guests::new(&config);
         let first = guests.iter().find(|guest| guest.config.autostart).map(|guest| guest.id);
-        let focus = first.map_or_else(|| Focus::Trusted(TrustedScreen::new(None)), Focus::Guest);
+        let focus = match first {
+            _ if !config.login.users.is_empty() => Focus::Locked(first),
+            Some(guest) => Focus::Guest(guest),
+            None => Focus::Trusted(TrustedScreen::new(None, &guests)),
+        };
         // 0 means "nothing confirmed yet", so the first view is number 1.
         let serial = FrameSerial(1);
         let mut monitor = Self {
@@ -64,6 +69,7 @@ impl Monitor {
             minute_of_day: None,
             recipient_serial: serial,
             exchange: Exchange::default(),
+            login: Login::new(),
             started: false,
             view: View { serial, recipient: Recipient::Nobody, outputs: Vec::new() },
         };
@@ -75,6 +81,12 @@ impl Monitor {
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         let target = self.target();
         let before = self.watched(&event);
+        if matches!(
+            event,
+            Event::Key { .. } | Event::Pointer { .. } | Event::Button { .. } | Event::Wheel { .. }
+        ) {
+            self.not_idle();
+        }
         let mut done = Vec::new();
         match event {
             Event::Key { source, code, pressed } => done = self.key(source, code, pressed),
@@ -117,15 +129,21 @@ impl Monitor {
             Event::Listens { guest, listens } => self.listens(guest, listens),
             Event::Asked { guest, question } => self.asked(guest, question),
             Event::Elapsed(timer) => done = self.elapsed(timer),
+            Event::PasswordChecked { ticket, right } => done = self.password_checked(ticket, right),
+            Event::Lock(cause) => done = self.lock(cause),
             Event::Clock { minute_of_day } if minute_of_day < 24 * 60 => {
                 self.minute_of_day = Some(minute_of_day);
+                done = self.idle_minute();
             }
             Event::Clock { .. } => {}
         }
         let records = self.records(before, &event);
         let effects = self.settle(target, done);
+        // What caused it first, then what came of it, then the effects.
+        let is_record = |effect: &Effect| matches!(effect, Effect::Audit(_));
+        let (causes, effects): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_record);
         let records = records.into_iter().map(Effect::Audit);
-        records.chain(effects.into_iter().flat_map(audited)).collect()
+        causes.into_iter().chain(records).chain(effects.into_iter().flat_map(audited)).collect()
     }
 
     /// What the screens should show now.
@@ -144,13 +162,6 @@ impl Monitor {
     #[must_use]
     pub fn guest_state(&self, guest: GuestId) -> Option<GuestState> {
         self.guests.state(guest)
-    }
-
-    /// What the person before the screen may do; nobody while none is known to be there.
-    #[must_use]
-    pub fn authority(&self) -> Option<Authority> {
-        let downgrade = self.config.policy.downgrade;
-        Some(Authority { clearance: Compartment::TOP, downgrade })
     }
 
     /// The present layout.
@@ -181,11 +192,11 @@ impl Monitor {
     /// screen that is too small for the present layout leaves the sizes as they were.
     fn resize_guests(&mut self) -> Vec<Effect> {
         let Some(output) = self.outputs.iter().next().copied() else { return Vec::new() };
-        let (mode, count) = (self.layout, self.guests.len());
+        let (mode, shown) = (self.layout, self.guests.shown());
         let mut effects = Vec::new();
         let mut all_sized = true;
-        for guest in self.guests.iter_mut() {
-            let windows = Windows::new(mode, output.size, output.scale, count, guest.id);
+        for guest in self.guests.iter_mut().filter(|guest| guest.shown) {
+            let windows = Windows::new(mode, output.size, output.scale, &shown, guest.id);
             if let Some(size) =
                 windows.guest_size(guest.id).filter(|&size| guest.size != Some(size))
             {
@@ -236,6 +247,6 @@ impl Monitor {
 
     /// The windows of a screen in the present layout; in solo that of `shown`.
     pub(crate) fn windows(&self, output: &Output, shown: GuestId) -> Windows {
-        Windows::new(self.layout, output.size, output.scale, self.guests.len(), shown)
+        Windows::new(self.layout, output.size, output.scale, &self.guests.shown(), shown)
     }
 }

@@ -114,7 +114,7 @@ impl Monitor {
             (Focus::Trusted(screen), _) if button == KeyCode::BUTTON_LEFT => self
                 .outputs
                 .get(place.output)
-                .and_then(|output| screen.row_at(output, self.guests.len(), place.x, place.y)),
+                .and_then(|output| screen.row_at(output, &self.guests, place.x, place.y)),
             (Focus::Guest(_), Recipient::Guest(_)) => {
                 self.windows_on(place.output).and_then(|windows| windows.at(place.x, place.y))
             }

@@ -1,8 +1,8 @@
 //! What the tests share: a monitor with the hands of a user and a presenter.
 
 use crate::{
-    Effect, Event, GuestCommand, GuestConfig, GuestInput, GuestReport, LayoutMode, Monitor,
-    MonitorConfig, Policy,
+    Effect, Event, GuestCommand, GuestConfig, GuestInput, GuestReport, LayoutMode, LoginConfig,
+    Monitor, MonitorConfig, Policy,
 };
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
@@ -37,6 +37,7 @@ pub(crate) fn config() -> MonitorConfig {
         notice: "A window is not a trusted path".to_owned(),
         footer: "tabard".to_owned(),
         policy: Policy::default(),
+        login: LoginConfig::default(),
     }
 }
 

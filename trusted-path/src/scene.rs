@@ -25,6 +25,7 @@ impl Monitor {
                 Focus::Trusted(screen) => {
                     Content::Trusted(self.trusted_view(screen, output, &chord))
                 }
+                Focus::Locked(_) => Content::Trusted(self.lock_view()),
                 Focus::Guest(shown) => self.windows_view(*shown, output, recipient, &chord),
             },
             pointer: self.pointer_view(output, recipient),
@@ -46,6 +47,9 @@ impl Monitor {
                 let page = screen.help || screen.devices || screen.sheet.is_some();
                 let back = !screen.unproven && (page || screen.previous.is_some());
                 (BarKind::Trusted { message }, if back { "Esc  back".to_owned() } else { clock })
+            }
+            (Focus::Locked(_), _) => {
+                (BarKind::Trusted { message: words::LOCKED.to_owned() }, clock)
             }
             (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
             (Focus::Guest(_), _) => {
@@ -113,6 +117,12 @@ impl Monitor {
         self.guests.get(screen.selected).map_or("", |guest| &guest.config.name)
     }
 
+    fn lock_view(&self) -> TrustedScreen {
+        let (title, hints) = self.login_words();
+        let body = TrustedBody::Login(self.login_form());
+        TrustedScreen { title, body, hints, footer: self.config.footer.clone() }
+    }
+
     fn trusted_view(&self, screen: &Screen, output: &Output, chord: &str) -> TrustedScreen {
         let footer = self.config.footer.clone();
         if screen.help {
@@ -149,13 +159,16 @@ impl Monitor {
                 selected: id == screen.selected,
             })
         };
-        let rows = screen.shown(output, self.guests.len()).enumerate().filter_map(row).collect();
+        let rows = screen.shown(output, &self.guests).enumerate().filter_map(row).collect();
         let selected = self.guests.state(screen.selected).unwrap_or(GuestState::Off);
         let hints = match screen.ask {
             Some(ask) => words::question_hints(ask, self.asked_name(screen)),
             None => {
                 let mut hints = self.exchange_hints(screen.selected);
                 hints.extend(words::list_hints(selected, self.layout, screen.previous.is_some()));
+                if !self.config.login.users.is_empty() {
+                    hints.push(words::lock_hint());
+                }
                 hints
             }
         };

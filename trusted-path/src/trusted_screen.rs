@@ -64,16 +64,32 @@ pub(crate) enum Action {
     Sheet(Turn),
     /// That this keyboard may type.
     Accept(SourceId),
+    /// To lock the screen.
+    Lock,
     /// To end the desk.
     Quit,
 }
 
+impl Action {
+    /// The guest that it is about.
+    pub(crate) fn guest(self) -> Option<GuestId> {
+        match self {
+            Self::Go(guest)
+            | Self::Command(guest, _)
+            | Self::TakeText(guest)
+            | Self::GiveText(guest) => Some(guest),
+            _ => None,
+        }
+    }
+}
+
 impl TrustedScreen {
     /// As it opens: the list, with the guest that had the keyboard selected.
-    pub(crate) fn new(previous: Option<GuestId>) -> Self {
+    pub(crate) fn new(previous: Option<GuestId>, guests: &Guests) -> Self {
+        let first = guests.shown().first().copied();
         Self {
             previous,
-            selected: previous.unwrap_or(GuestId(0)),
+            selected: previous.or(first).unwrap_or(GuestId(0)),
             help: false,
             devices: false,
             unproven: false,
@@ -135,10 +151,10 @@ impl TrustedScreen {
         match code {
             KeyCode::ESC => self.previous.map_or(Action::Nothing, Action::Go),
             KeyCode::ENTER | KeyCode::KP_ENTER => Action::Go(self.selected),
-            KeyCode::UP => self.select(usize::from(self.selected.0).saturating_sub(1), guests),
-            KeyCode::DOWN => self.select(usize::from(self.selected.0).saturating_add(1), guests),
+            KeyCode::UP => self.select(self.place(guests).saturating_sub(1), guests),
+            KeyCode::DOWN => self.select(self.place(guests).saturating_add(1), guests),
             KeyCode::HOME => self.select(0, guests),
-            KeyCode::END => self.select(guests.len().saturating_sub(1), guests),
+            KeyCode::END => self.select(guests.shown().len().saturating_sub(1), guests),
             KeyCode::S if state.is_alive() => self.question(Ask::Stop),
             KeyCode::S => self.command(GuestCommand::Start),
             KeyCode::R if state.is_alive() => self.question(Ask::Reset),
@@ -152,6 +168,7 @@ impl TrustedScreen {
                 self.help = true;
                 Action::Nothing
             }
+            KeyCode::L => Action::Lock,
             KeyCode::Q => self.question(Ask::Quit),
             _ => digit(code)
                 .and_then(|index| guests.at(index))
@@ -160,16 +177,25 @@ impl TrustedScreen {
     }
 
     /// The rows that are shown: the page that has the selected guest.
-    pub(crate) fn shown(&self, output: &Output, guests: usize) -> impl Iterator<Item = GuestId> {
+    pub(crate) fn shown(&self, output: &Output, guests: &Guests) -> impl Iterator<Item = GuestId> {
         let rows = layout::trusted_rows_that_fit(output.size, output.scale);
-        let selected = usize::from(self.selected.0);
-        let page = selected.checked_div(rows).unwrap_or(0);
-        let ids = (0..=u8::MAX).map(GuestId).take(guests);
-        ids.skip(page.saturating_mul(rows)).take(rows)
+        let page = self.place(guests).checked_div(rows).unwrap_or(0);
+        guests.shown().into_iter().skip(page.saturating_mul(rows)).take(rows)
+    }
+
+    /// The place of the selected guest among those that are shown.
+    fn place(&self, guests: &Guests) -> usize {
+        guests.shown().iter().position(|guest| *guest == self.selected).unwrap_or(0)
     }
 
     /// The guest whose row has this pixel.
-    pub(crate) fn row_at(&self, output: &Output, guests: usize, x: u32, y: u32) -> Option<GuestId> {
+    pub(crate) fn row_at(
+        &self,
+        output: &Output,
+        guests: &Guests,
+        x: u32,
+        y: u32,
+    ) -> Option<GuestId> {
         if self.help || self.devices || self.unproven || self.sheet.is_some() {
             return None;
         }
@@ -187,8 +213,8 @@ impl TrustedScreen {
     }
 
     fn select(&mut self, index: usize, guests: &Guests) -> Action {
-        if let Some(guest) = guests.at(index) {
-            self.selected = guest.id;
+        if let Some(guest) = guests.shown().get(index) {
+            self.selected = *guest;
         }
         Action::Nothing
     }

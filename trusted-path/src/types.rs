@@ -1,6 +1,6 @@
 //! What goes into the monitor and what comes out of it, as plain values.
 
-use crate::Record;
+use crate::{LockCause, Record, UserId};
 use tabard_input::{Device, KeyCode, SourceId};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
 
@@ -134,6 +134,15 @@ pub enum Event {
         /// The question.
         question: Question,
     },
+    /// The answer to [`Effect::CheckPassword`].
+    PasswordChecked {
+        /// The number of the check.
+        ticket: u32,
+        /// Whether it is the password of the user.
+        right: bool,
+    },
+    /// Lock the screen; nothing happens on a desk without users.
+    Lock(LockCause),
     /// A timer of [`Effect::Timer`] ran out.
     Elapsed(Timer),
     /// The time, whenever the minute changes.
@@ -174,6 +183,8 @@ pub enum Timer {
     Held(u32),
     /// How long a question must be seen before it can be answered.
     DeadTime(u32),
+    /// How long no password is taken after a wrong one.
+    LoginDelay(u32),
 }
 
 /// What a guest is doing now.
@@ -267,6 +278,14 @@ pub enum Effect {
         timer: Timer,
         /// Milliseconds from now.
         after_ms: u32,
+    },
+    /// Take the password by [`crate::Monitor::take_secret`], check it, and say
+    /// [`Event::PasswordChecked`].
+    CheckPassword {
+        /// Whose it should be.
+        user: UserId,
+        /// The number of the check.
+        ticket: u32,
     },
     /// There is a new view to compose and present.
     Redraw,

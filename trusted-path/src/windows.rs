@@ -8,18 +8,18 @@ use tabard_view::{GuestId, Rect, Scale, Size, WindowFrame, layout};
 pub(crate) struct Windows(Vec<(GuestId, WindowFrame)>);
 
 impl Windows {
-    /// The windows of the desk, or in solo the one of `shown`.
+    /// The windows of these guests on the desk, or in solo the one of `shown`.
     pub(crate) fn new(
         mode: LayoutMode,
         size: Size,
         scale: Scale,
-        guests: usize,
+        guests: &[GuestId],
         shown: GuestId,
     ) -> Self {
         Self(match mode {
             LayoutMode::Solo => vec![(shown, layout::solo(size, scale))],
             LayoutMode::Desk => {
-                (0..=u8::MAX).map(GuestId).zip(layout::desk(size, scale, guests)).collect()
+                guests.iter().copied().zip(layout::desk(size, scale, guests.len())).collect()
             }
         })
     }
@@ -83,7 +83,8 @@ mod tests {
     fn a_screen_too_small_gives_no_size() {
         let tiny = Size { width: 60, height: 60 };
         let told = |size| {
-            let windows = Windows::new(LayoutMode::Solo, size, Scale::ONE, 1, GuestId(0));
+            let windows =
+                Windows::new(LayoutMode::Solo, size, Scale::ONE, &[GuestId(0)], GuestId(0));
             windows.guest_size(GuestId(0))
         };
         assert_eq!(told(tiny), None);
@@ -93,11 +94,12 @@ mod tests {
     proptest! {
         #[test]
         fn invariant_6_no_pixel_belongs_to_two_guests_or_to_the_bar(
-            width in 0..3000u32, height in 0..3000u32, percent in 50..400u16, guests in 1..20usize,
+            width in 0..3000u32, height in 0..3000u32, percent in 50..400u16, guests in 1..20u8,
             x in 0..3000u32, y in 0..3000u32,
         ) {
             let (size, scale) = (Size { width, height }, Scale::from_percent(percent).unwrap());
-            let windows = Windows::new(LayoutMode::Desk, size, scale, guests, GuestId(0));
+            let guests: Vec<GuestId> = (0..guests).map(GuestId).collect();
+            let windows = Windows::new(LayoutMode::Desk, size, scale, &guests, GuestId(0));
             let over = windows.iter().filter(|(_, frame)| frame.content.contains(x, y)).count();
             let (bar, _) = layout::bar(size, scale);
             prop_assert!(over <= usize::from(size.rect().contains(x, y) && !bar.contains(x, y)));

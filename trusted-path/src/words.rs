@@ -138,10 +138,38 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("A", "see a question of a guest"),
         hint("I", "keyboards, pointers, screens"),
         hint("K", "accept a new keyboard (asks first)"),
+        hint("L", "lock the screen, if the desk has users"),
         hint("Q", "end the desk (asks first)"),
         hint("Y", "yes to a question"),
         hint("Click", "types into that guest from now on"),
     ]
+}
+
+/// What the bar says while locked.
+pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
+/// What the lock screen says while a password is checked.
+pub(crate) const CHECKING: &str = "Checking...";
+
+/// What the lock screen says after a wrong password.
+pub(crate) fn wrong_password(seconds: u32) -> String {
+    let word = if seconds == 1 { "second" } else { "seconds" };
+    format!("That was not it. Wait {seconds} {word}")
+}
+
+/// The key that locks the screen.
+pub(crate) fn lock_hint() -> Hint {
+    hint("L", "lock")
+}
+
+/// The hints of the lock screen. The chord comes first: what follows it no guest can have faked.
+pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
+    let mut hints = vec![hint(chord, "first of all"), hint("Enter", "log in")];
+    hints.push(hint("Backspace", "one character back"));
+    hints.push(hint("Esc", "begin again"));
+    if several_users {
+        hints.push(hint("Up Down", "another user"));
+    }
+    hints
 }
 
 /// The hints below the help.

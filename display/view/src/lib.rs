@@ -204,6 +204,23 @@ pub enum TrustedBody {
     Help(Vec<Hint>),
     /// A page of a text that came from a guest, every character of it made visible.
     Text(TextPage),
+    /// Login or lock.
+    Login(LoginForm),
+}
+
+/// Who logs in, and how far they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoginForm {
+    /// The name of the user.
+    pub user: String,
+    /// The phrase by which the user knows this screen; empty if there is none.
+    pub phrase: String,
+    /// How many characters of the password have been typed.
+    pub typed: u8,
+    /// Whether a password is taken now.
+    pub open: bool,
+    /// What the user must know, such as that the password was wrong; empty if nothing.
+    pub message: String,
 }
 
 /// One page of a guest's text, and between whom it is.

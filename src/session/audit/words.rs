@@ -1,6 +1,8 @@
 //! Records of the monitor in words. Names come from the desk file only.
 
-use tabard_trusted_path::{Clip, Effect, Ending, GuestCommand, GuestReport, LayoutMode, Record};
+use tabard_trusted_path::{
+    Clip, Effect, Ending, GuestCommand, GuestReport, LayoutMode, LockCause, Record, UserId,
+};
 use tabard_view::GuestId;
 
 use super::chain::{Entry, hex};
@@ -10,6 +12,8 @@ use super::chain::{Entry, hex};
 pub(crate) struct Names {
     /// Of guests, in the order of the desk file.
     pub(crate) guests: Vec<String>,
+    /// Of users, in the order of the desk file.
+    pub(crate) users: Vec<String>,
 }
 
 impl Names {
@@ -67,6 +71,19 @@ impl Names {
             Record::Answer(guest, yes) => {
                 self.of("question-answered", guest).text("answer", if yes { "yes" } else { "no" })
             }
+            Record::Locked(cause) => Entry::new("locked").text(
+                "why",
+                match cause {
+                    LockCause::User => "by the user",
+                    LockCause::Idle => "no input",
+                    LockCause::Suspend => "the host is about to sleep",
+                    LockCause::SeatLost => "screen or input taken away",
+                },
+            ),
+            Record::Login(user) => self.by("login", user),
+            Record::LoginFailed(user, failures) => {
+                self.by("login-failed", user).number("failures", failures)
+            }
             Record::Quit => Entry::new("quit"),
         }
     }
@@ -75,6 +92,11 @@ impl Names {
     pub(crate) fn of(&self, kind: &'static str, guest: GuestId) -> Entry {
         let name = self.guests.get(usize::from(guest.0)).map_or("", String::as_str);
         Entry::new(kind).text("guest", name)
+    }
+
+    fn by(&self, kind: &'static str, user: UserId) -> Entry {
+        let name = self.users.get(usize::from(user.0)).map_or("", String::as_str);
+        Entry::new(kind).text("user", name)
     }
 
     fn between(&self, kind: &'static str, from: GuestId, to: GuestId) -> Entry {

@@ -9,6 +9,7 @@ mod report;
 mod table;
 #[cfg(test)]
 mod tests;
+mod users;
 mod volume;
 #[cfg(test)]
 mod volume_tests;
@@ -29,6 +30,7 @@ use table::Table;
 pub use audit::AuditSpec;
 pub use guest::GuestSpec;
 pub use report::{DeskFaults, Fault};
+pub use users::{UserSpec, Users};
 pub use volume::{Access, Attachment, VolumeSpec};
 
 /// The chord that opens the trusted screen unless the desk file says otherwise.
@@ -63,6 +65,8 @@ pub struct Desk {
     pub guests: Vec<GuestSpec>,
     /// What may flow, beyond what the classes of the labels say.
     pub policy: Policy,
+    /// Who may use the desk.
+    pub users: Users,
     /// Where what happens is written down.
     pub audit: AuditSpec,
 }
@@ -138,6 +142,14 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
     volume::refuse_two_writers(&guests, &volumes, report);
     let audit = audit::read_audit(top, report);
+    let users = users::read_users(top, preset.as_ref(), &guests, &labels.set, report);
+    if !users.users.is_empty() && policy.downgrade {
+        report.fault(
+            0,
+            "downgrade in [policy] is for a desk without users",
+            "Write downgrade = true under [users.NAME] of who may",
+        );
+    }
     if guests.len() > MAX_GUESTS {
         report.fault(
             0,
@@ -157,6 +169,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         volumes,
         guests,
         policy,
+        users,
         audit,
     })
 }

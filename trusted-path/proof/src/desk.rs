@@ -3,7 +3,7 @@
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
 use tabard_trusted_path::{
-    Clip, Digest, Event, GuestConfig, LayoutMode, Monitor, MonitorConfig, Policy,
+    Clip, Digest, Event, GuestConfig, LayoutMode, LoginConfig, Monitor, MonitorConfig, Policy,
 };
 use tabard_view::{GuestId, OutputId, Scale, Size};
 
@@ -54,6 +54,7 @@ pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
         notice: String::new(),
         footer: String::new(),
         policy,
+        login: LoginConfig::default(),
     })
     .ok()
 }

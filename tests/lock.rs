@@ -1,0 +1,195 @@
+//! Login and lock, through the real programs: a password file by `tabard passwd`, a script that
+//! types at the lock screen, the guests behind it, and the log of all that.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{tabard, vmm};
+
+const DESK: &str = r#"
+[desk]
+name = "Locked"
+theme = "us"
+[users.ann]
+clearance = "TOP SECRET"
+categories = ["ALPHA"]
+downgrade = true
+[users.bob]
+clearance = "UNCLASSIFIED"
+[lock]
+passwords = "passwords"
+after_minutes = 60
+[guests.alpha]
+label = "SECRET//ALPHA"
+kernel = "builtin:probe"
+memory = "64M"
+[guests.bravo]
+label = "UNCLASSIFIED"
+kernel = "builtin:probe"
+memory = "64M"
+"#;
+
+const SCRIPT: &str = r#"
+desk desk.toml
+size 1280x800
+timeout 30s
+
+section "a wrong password, and the right one"
+wait-for locked
+wait-for text "ann likes rain"
+wait-for serial alpha "\"ready\""
+wait-for serial bravo "\"ready\""
+expect no-text "alpha"
+shot login.png
+type "wrong horse"
+key Enter
+wait-for text "That was not it"
+expect locked
+shot wrong.png
+wait-for no-text "That was not it"
+type "correct horse"
+key Enter
+wait-for unlocked
+wait-for focus alpha
+expect no-text "likes rain"
+
+section "locked, nothing typed reaches a guest and no guest is shown"
+mark
+lock
+expect no-text "alpha"
+expect no-text "bravo"
+type "secret words"
+wait-for text "************_"
+shot locked.png
+sak
+wait-for no-text "************_"
+expect locked
+expect no-event alpha
+expect no-event bravo
+type "correct horse"
+key Enter
+wait-for unlocked
+wait-for focus alpha
+
+section "a guest above the clearance is not shown and not reached"
+lock
+key Down
+wait-for text "bob"
+type "battery staple"
+key Enter
+wait-for unlocked
+wait-for focus trusted
+expect no-text "alpha"
+key 1
+key Up
+expect focus trusted
+key 2
+wait-for focus bravo
+expect running alpha
+expect no-text "alpha"
+"#;
+
+/// Makes a password, as a pipe hands it in.
+fn passwd(folder: &Path, user: &str, phrase: &str, password: &str) -> Output {
+    let mut child = Command::new(tabard())
+        .args(["passwd", "passwords", user, "--phrase", phrase])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn invariant_8_login_and_lock_by_script_with_a_log_of_it() {
+    vmm();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let log = format!("{DESK}[audit]\nfile = \"audit.jsonl\"\n");
+    std::fs::write(folder.join("desk.toml"), log).unwrap();
+    std::fs::write(folder.join("lock.tabard"), SCRIPT).unwrap();
+    for (user, phrase, password) in
+        [("ann", "ann likes rain", "correct horse"), ("bob", "", "battery staple")]
+    {
+        let output = passwd(folder, user, phrase, password);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+
+    let output = Command::new(tabard())
+        .args(["test", "lock.tabard", "--out", "out"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    let log = std::fs::read_to_string(folder.join("audit.jsonl")).unwrap();
+    let kinds: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.split("\"kind\":\"").nth(1)?.split('"').next())
+        .filter(|kind| kind.starts_with("log") || *kind == "locked")
+        .collect();
+    assert_eq!(kinds, ["login-failed", "login", "locked", "login", "locked", "login"]);
+    for secret in ["horse", "staple", "secret words", "likes rain"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    let verified = Command::new(tabard())
+        .args(["audit", "verify", "audit.jsonl"])
+        .current_dir(folder)
+        .output();
+    assert_eq!(verified.unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_desk_whose_users_cannot_log_in_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("desk.toml"), DESK).unwrap();
+    let check = || {
+        let output = Command::new(tabard())
+            .args(["check", "desk.toml"])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (status, words) = check();
+    assert_eq!(status, Some(2));
+    assert!(words.contains("password file") && words.contains("tabard passwd"), "{words}");
+    assert_eq!(passwd(folder, "ann", "", "correct horse").status.code(), Some(0));
+    assert!(check().1.contains("bob"), "{}", check().1);
+    assert_eq!(passwd(folder, "bob", "", "battery staple").status.code(), Some(0));
+    assert!(!check().1.contains("password"), "{}", check().1);
+}
+
+#[test]
+fn a_password_that_cannot_be_typed_at_the_lock_is_refused_and_the_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for bad in ["short", "passw\u{f6}rter"] {
+        let output = passwd(folder, "ann", "", bad);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("printable ASCII"));
+    }
+    assert!(!folder.join("passwords").exists());
+    passwd(folder, "ann", "rain", "correct horse");
+    let file = folder.join("passwords");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let first = std::fs::read_to_string(&file).unwrap();
+    assert!(first.starts_with("ann:argon2id:") && !first.contains("horse"), "{first}");
+    // Another password keeps nothing of the old one but the user's place.
+    passwd(folder, "ann", "hail", "another horse");
+    let second = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(second.lines().count(), 1);
+    assert!(second != first && second.trim_end().ends_with(":hail"));
+}
