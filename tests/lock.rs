@@ -57,8 +57,9 @@ wait-for focus alpha
 expect no-text "likes rain"
 
 section "locked, nothing typed reaches a guest and no guest is shown"
-mark
 lock
+wait-for serial alpha "\"code\":56,\"value\":0"
+mark
 expect no-text "alpha"
 expect no-text "bravo"
 type "secret words"

@@ -13,13 +13,17 @@ const LINE_UNITS: u32 = 56;
 const GAP_UNITS: u32 = 14;
 /// Width of the column of names, in units; narrow screens give it a third.
 const NAME_UNITS: u32 = 180;
+/// Letters of a value in a line of [`TALL_UNITS`] or more, in units.
+const VALUE_TEXT: u32 = 22;
+/// See [`VALUE_TEXT`].
+const TALL_UNITS: u32 = 34;
 /// Lines of the form: user, phrase, password, message.
 const LINES: u32 = 4;
 /// Stars that fit a password's place; more typed characters only say that there are more.
 const MOST_DOTS: usize = 24;
 
-/// The height that the form would like to have on a screen of this scale and width, in pixels.
-pub(crate) fn height(scale: Scale, _width: u32) -> u32 {
+/// The height that the form would like to have on a screen of this scale, in pixels.
+pub(crate) fn height(scale: Scale) -> u32 {
     scale.px(LINE_UNITS.saturating_add(GAP_UNITS)).saturating_mul(LINES)
 }
 
@@ -59,7 +63,11 @@ fn field(painter: &mut Painter, rect: Rect, name: &str, value: &str, ground: u32
     painter.rounded(place, painter.px(7), ground);
     let pad = painter.px(16);
     let inside = place.middle(place.width.saturating_sub(pad.saturating_mul(2)), place.height);
-    painter.fitted(inside, Align::Left, value, (Weight::Bold, 22, 10), ink);
+    // Lines that had to be low have small letters.
+    let tall = painter.px(TALL_UNITS).max(1);
+    let most = VALUE_TEXT.saturating_mul(rect.height).checked_div(tall).unwrap_or(0);
+    let face = (Weight::Bold, most.clamp(10, VALUE_TEXT), 10);
+    painter.fitted(inside, Align::Left, value, face, ink);
 }
 
 /// Where the value of a line stands.

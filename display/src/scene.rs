@@ -180,8 +180,7 @@ fn trusted_screen(parts: &mut Vec<Part>, output: &OutputView, screen: &TrustedSc
             table.bottom()
         }
         TrustedBody::Login(form) => {
-            let height =
-                login::height(output.scale, first.width).min(lowest.saturating_sub(first.y));
+            let height = login::height(output.scale).min(lowest.saturating_sub(first.y));
             let place = Rect { height, ..first };
             drawn(parts, place, Drawing::Login(Box::new(form.clone())));
             place.bottom()

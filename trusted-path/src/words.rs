@@ -164,11 +164,11 @@ pub(crate) fn lock_hint() -> Hint {
 /// The hints of the lock screen. The chord comes first: what follows it no guest can have faked.
 pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
     let mut hints = vec![hint(chord, "first of all"), hint("Enter", "log in")];
-    hints.push(hint("Backspace", "one character back"));
-    hints.push(hint("Esc", "begin again"));
     if several_users {
         hints.push(hint("Up Down", "another user"));
     }
+    hints.push(hint("Esc", "begin again"));
+    hints.push(hint("Backspace", "one back"));
     hints
 }
 
