@@ -197,7 +197,15 @@ proptest! {
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
         let guests = guests.collect();
         let (chord, policy) = (Chord::default(), Policy::default());
-        let config = MonitorConfig { guests, layout, chord, notice, footer, policy };
+        let config = MonitorConfig {
+            guests,
+            layout,
+            chord,
+            notice,
+            footer,
+            policy,
+            login: Default::default(),
+        };
         let mut monitor = Monitor::new(config).unwrap();
         let mut compositor = Compositor::new(labels.clone()).unwrap();
         let mut verifier = Verifier::new(labels).unwrap();
