@@ -26,6 +26,7 @@ mod login;
 mod preflight;
 mod process;
 mod run;
+mod sleep;
 mod start;
 mod volume;
 

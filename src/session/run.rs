@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{HostEvent, KeyCode, SourceId};
-use tabard_trusted_path::{Effect, Ending, Event, GuestCommand, GuestReport, Monitor, Question};
+use tabard_trusted_path::{
+    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Question,
+};
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::ToVmm;
 
@@ -20,6 +22,7 @@ use super::exchange::Exchange;
 use super::frames::Frames;
 use super::guest::{Changed, Guest};
 use super::login::Checker;
+use super::sleep::{LOOK_EVERY, Slept};
 
 /// Messages of one guest that are taken before input is looked at again.
 const GUEST_BURST: usize = 16;
@@ -79,6 +82,7 @@ pub struct Session {
     /// The keyboards and pointers of a seat.
     devices: Receiver<HostEvent>,
     checker: Checker,
+    slept: Slept,
     audit: Audit,
     /// Why the session must end at once: nothing takes effect any more.
     broken: Option<Outcome>,
@@ -104,6 +108,7 @@ impl Session {
             log_left: LOG_LINES_PER_MINUTE,
             devices: crossbeam_channel::never(),
             checker,
+            slept: Slept::now(),
             audit,
             broken: None,
         }
@@ -221,7 +226,9 @@ impl Session {
                 select.recv(incoming);
             }
         }
-        let until_minute = next_minute();
+        // Only a desk with users has to notice that the host woke up.
+        let idle = if self.monitor.has_users() { LOOK_EVERY } else { Duration::MAX };
+        let until_minute = next_minute().min(idle);
         let wait = frame_due.map_or(until_minute, |due| due.min(until_minute));
         let agents = self.guests.iter().filter_map(|guest| guest.agent.due());
         let timer = agents.chain(self.exchange.due()).min();
@@ -232,6 +239,9 @@ impl Session {
     }
 
     fn tick(&mut self, frames: &mut Frames) {
+        if self.slept.again(Slept::now()) {
+            self.step(Event::Lock(LockCause::Suspend), frames);
+        }
         let now = minute_of_day();
         if self.minute_of_day != Some(now) {
             self.minute_of_day = Some(now);

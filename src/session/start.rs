@@ -14,7 +14,7 @@ use tabard_trusted_path::{
 use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
 use super::confirm::{Confirmer, KeyError};
-use super::desk::{Desk, GuestSpec};
+use super::desk::{Access, Desk, GuestSpec};
 use super::guest::Guest;
 use super::image::Images;
 use super::login::Checker;
@@ -231,6 +231,22 @@ fn begin_audit(desk: &Desk, options: &Options) -> Result<Audit, StartError> {
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
         let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
         entries.push(entry);
+    }
+    for guest in &desk.guests {
+        for attached in &guest.volumes {
+            let volume = desk.volumes.get(attached.volume);
+            let access = match attached.access {
+                Access::Read => "read",
+                Access::Write => "write",
+                Access::Copy => "copy",
+            };
+            entries.push(
+                Entry::new("volume")
+                    .text("guest", guest.name.as_str())
+                    .text("volume", volume.map_or("", |volume| volume.name.as_str()))
+                    .text("access", access),
+            );
+        }
     }
     audit.write(entries).map_err(StartError::Unwritten)?;
     Ok(audit)

@@ -134,6 +134,12 @@ impl Monitor {
         matches!(self.focus, Focus::Locked(_))
     }
 
+    /// Whether the desk has users, and so login and lock.
+    #[must_use]
+    pub fn has_users(&self) -> bool {
+        !self.config.login.users.is_empty()
+    }
+
     /// What the person before the screen may do; nobody while it is locked.
     #[must_use]
     pub fn authority(&self) -> Option<Authority> {

@@ -306,6 +306,18 @@ fn without_input_the_screen_locks_and_with_input_it_does_not() {
 }
 
 #[test]
+fn when_the_last_screen_is_taken_away_the_next_one_shows_the_lock() {
+    let mut rig = ann();
+    rig.add_output(TWO);
+    rig.step(Event::OutputRemoved(ONE));
+    assert!(!rig.monitor.is_locked());
+    let effects = rig.step(Event::OutputRemoved(TWO));
+    assert_eq!(effects[0], Effect::Audit(Record::Locked(LockCause::SeatLost)));
+    rig.add_output(ONE);
+    assert!(rig.monitor.is_locked() && !shows_a_guest(&rig));
+}
+
+#[test]
 fn without_users_there_is_no_lock() {
     let mut rig = Rig::new();
     rig.step(Event::Lock(LockCause::Suspend));

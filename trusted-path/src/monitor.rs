@@ -1,7 +1,7 @@
 //! The monitor's state and its one function, [`Monitor::step`].
 
 use crate::{
-    ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, MonitorConfig,
+    ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, LockCause, MonitorConfig,
     audit::audited,
     devices::Devices,
     exchange::Exchange,
@@ -116,6 +116,10 @@ impl Monitor {
             Event::OutputRemoved(output) => {
                 self.outputs.remove(output);
                 self.keep_pointer_on_screen();
+                // Whoever brings a screen back need not be who was before the last one.
+                if self.outputs.iter().next().is_none() {
+                    done = self.lock(LockCause::SeatLost);
+                }
             }
             Event::Presented { output, serial } => {
                 self.outputs.confirm(output, serial, self.view.serial);

@@ -5,6 +5,8 @@
 mod chain;
 mod key;
 mod log;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::path::Path;

@@ -61,7 +61,7 @@ pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
 
 /// The screen of this number appears.
 pub(crate) fn plug(output: OutputId) -> Event {
-    Event::OutputAdded { output, size: Size { width: 640, height: 480 }, scale: Scale::ONE }
+    Event::OutputAdded { output, size: Size { width: 1280, height: 800 }, scale: Scale::ONE }
 }
 
 /// The middle of a guest's window on the first screen, and a press there; nothing while the

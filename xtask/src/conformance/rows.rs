@@ -197,15 +197,23 @@ pub const ROWS: &[Row] = &[
     Row {
         requirement: "FAU_GEN.1, FAU_STG",
         meaning: "What is audited; records are protected.",
-        done: "See audit.md where it is there.",
-        tests: &[],
-        open: "Tests of the audit log belong here.",
+        done: "A chained and signed log; each record is on the disk before what it is about takes effect; a damaged log is found out and where (audit.md).",
+        tests: &[
+            test("tabard-trusted-path", "lib", "audit::tests::"),
+            test("tabard", "lib", "session::audit::"),
+            test("tabard", "audit", ""),
+        ],
+        open: "A log that leaves the host.",
     },
     Row {
         requirement: "FIA_UAU, FIA_AFL, FTA_SSL, FTA_TAB",
         meaning: "Authentication, handling of failures, lock, access banner: on the trusted screen only.",
-        done: "Nothing on this branch yet.",
-        tests: &[],
-        open: "Lock and authentication.",
+        done: "Login and lock with Argon2id, growing delays, a personal phrase; while locked no guest is in any view (users.md).",
+        tests: &[
+            test("tabard-trusted-path", "lib", "lock::tests::"),
+            test("tabard", "lib", "session::accounts::"),
+            test("tabard", "lock", ""),
+        ],
+        open: "The lock comes after the host woke, not before it sleeps; no access banner.",
     },
 ];
