@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use tabard_wire::{Layer, Layers};
+
 use crate::run::display;
-use crate::session::{open_kvm, vmm_program};
+use crate::session::{open_kvm, probe_jail, vmm_program};
 
 /// What was found of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +36,8 @@ pub fn command() -> ExitCode {
         ("keyboards", devices("/dev/input", "event", "input devices", "input")),
         ("memory", memory()),
         ("descriptors", descriptors()),
-        ("jail", jail()),
     ];
+    let lines: Vec<Line> = lines.into_iter().chain(jail()).collect();
     print_all(&lines);
     if lines.iter().any(|(_, finding)| matches!(finding, Finding::Bad(..))) {
         ExitCode::from(2)
@@ -212,20 +214,45 @@ fn descriptors() -> Finding {
     }
 }
 
-/// What a jail of a guest's process could be built of; today it is the exec with inherited
-/// descriptors only, no new privileges, no core dumps, and death with its parent.
-fn jail() -> Finding {
-    let word = |yes: bool| if yes { "yes" } else { "no" };
-    let seccomp = Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
-    // The list is in securityfs, which need not be mounted.
-    let landlock = fs::read_to_string("/sys/kernel/security/lsm")
-        .map_or("unknown", |text| word(text.split(',').any(|lsm| lsm.trim() == "landlock")));
-    let namespaces = fs::read_to_string("/proc/sys/user/max_user_namespaces")
-        .is_ok_and(|text| text.trim() != "0");
-    good(format!(
-        "the kernel offers seccomp: {}, Landlock: {}, user namespaces: {} (not used yet)",
-        word(seccomp),
-        landlock,
-        word(namespaces)
-    ))
+/// The jail as a `tabard-vmm` on this host reports it, and what mends each layer that is missing.
+fn jail() -> Vec<Line> {
+    let probed = vmm_program().map_err(|error| error.to_string());
+    let held = match probed.and_then(|program| probe_jail(&program)) {
+        Ok(held) => held,
+        Err(why) => {
+            let mend = "Run a kernel of Linux 5.9 or later with seccomp filters".to_owned();
+            return vec![("jail", Finding::Bad(why, mend))];
+        }
+    };
+    let mut lines = vec![("jail", good(format!("a guest's process holds: {held}")))];
+    lines.extend(Layers::ALL.lacking_in(held).iter().map(|layer| {
+        let (words, mend) = missing(layer);
+        ("jail", Finding::Partly(format!("{} is missing: {words}", layer.name()), mend.to_owned()))
+    }));
+    lines
+}
+
+/// What is open without a layer, and the command that mends it.
+fn missing(layer: Layer) -> (&'static str, &'static str) {
+    const NAMESPACES: &str = "sudo sysctl -w user.max_user_namespaces=16384; on Ubuntu also \
+         kernel.apparmor_restrict_unprivileged_userns=0, on older Debian \
+         kernel.unprivileged_userns_clone=1";
+    match layer {
+        Layer::User => ("it is the user who runs Tabard", NAMESPACES),
+        Layer::Mount => ("it sees the file system, and Landlock alone closes it", NAMESPACES),
+        Layer::Pid => ("it sees other processes, and seccomp alone keeps it from them", NAMESPACES),
+        Layer::Net => ("it sees the network, and seccomp alone keeps it from it", NAMESPACES),
+        Layer::Ipc | Layer::Uts => ("it sees the host's, and seccomp alone closes it", NAMESPACES),
+        Layer::Landlock => (
+            "the empty root and seccomp alone close the file system",
+            "Boot with lsm=landlock,... (Linux 5.13 or later; cat /sys/kernel/security/lsm)",
+        ),
+        Layer::Cores => (
+            "guests of other labels may run on the sibling thread of a core",
+            "Run a kernel with CONFIG_SCHED_CORE, or: echo off | sudo tee /sys/devices/system/cpu/smt/control",
+        ),
+        Layer::Privileges | Layer::Seccomp | Layer::Limits => {
+            ("every supported kernel has it", "Run Linux 5.9 or later")
+        }
+    }
 }

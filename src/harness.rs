@@ -134,6 +134,7 @@ impl Harness {
             input_open: false,
             locked: false,
             guests: Vec::new(),
+            jails: Vec::new(),
         })
     }
 

@@ -69,6 +69,7 @@ fn of_condition(condition: &Condition) -> (Vec<&String>, Option<&Path>) {
         | Condition::NoEvent(name)
         | Condition::Unchanged(name)
         | Condition::Running(name, _)
+        | Condition::Jail(name, _)
         | Condition::Stable { guest: Some(name), .. } => (vec![name], None),
         Condition::Region { region: Region::Guest(name), file, .. } => (vec![name], Some(file)),
         Condition::Region { file, .. } => (Vec::new(), Some(file)),

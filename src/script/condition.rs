@@ -155,6 +155,13 @@ impl Eyes<'_> {
                 let word = if process.is_some() { "a process" } else { "no process" };
                 holds(process.is_some() == *running, || format!("{guest} has {word}"))?;
             }
+            Condition::Jail(guest, wanted) => {
+                let index = self.hands.guest(guest)?;
+                let jails = self.hands.harness.status().jails;
+                let has = jails.get(index).copied().flatten();
+                let lacks = wanted.lacking_in(has.unwrap_or_default());
+                holds(lacks.is_empty(), || format!("The jail of {guest} lacks: {lacks}"))?;
+            }
             Condition::Ended => {
                 holds(self.hands.harness.ended(), || "The desk has not ended".to_owned())?;
             }
@@ -387,6 +394,7 @@ fn words(condition: &Condition) -> String {
         Condition::Locked(false) => "somebody to log in".to_owned(),
         Condition::Running(guest, true) => format!("a process of {guest}"),
         Condition::Running(guest, false) => format!("the process of {guest} to end"),
+        Condition::Jail(guest, _) => format!("the jail of {guest}"),
         Condition::Ended => "the desk to end".to_owned(),
     }
 }

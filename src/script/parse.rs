@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tabard_trusted_path::LayoutMode;
+use tabard_wire::Layers;
 
 use super::args::{Args, duration};
 use super::exchange::Exchange;
@@ -23,7 +24,7 @@ const COMMANDS: &str = "desk, size, section, timeout, key, press, release, type,
     mark, kill, hold, unhold, screen, echo, now";
 /// What can be waited for or expected.
 const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, serial, \
-    no-serial, no-event, unchanged, running, stopped, locked, unlocked, ended";
+    no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
 
 /// Reads a script; `file` names it in messages.
 ///
@@ -251,6 +252,13 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
         "unchanged" => Condition::Unchanged(args.guest()?),
         what @ ("running" | "stopped") => Condition::Running(args.guest()?, what == "running"),
         what @ ("locked" | "unlocked") => Condition::Locked(what == "locked"),
+        "jail" => {
+            let guest = args.guest()?;
+            let word = args.word("strict or a layer")?.text;
+            let layers = Layers::named(&word)
+                .ok_or_else(|| format!("A jail is strict or has {}, not {word:?}", Layers::ALL))?;
+            Condition::Jail(guest, layers)
+        }
         "ended" => Condition::Ended,
         other => {
             return Err(format!("Nothing is known of {other:?}. Write one of {CONDITIONS}"));

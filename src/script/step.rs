@@ -6,6 +6,7 @@ use std::time::Duration;
 use tabard_input::KeyCode;
 use tabard_trusted_path::LayoutMode;
 use tabard_view::{Rect, Scale, Size};
+use tabard_wire::Layers;
 
 use super::exchange::Exchange;
 use super::keys::Stroke;
@@ -203,6 +204,8 @@ pub(crate) enum Condition {
     Locked(bool),
     /// A guest has a process, or has none.
     Running(String, bool),
+    /// The jail of a guest's process has these layers.
+    Jail(String, Layers),
     /// The session has ended.
     Ended,
 }

@@ -85,6 +85,16 @@ impl Guest {
         }
     }
 
+    /// The layers of its process's jail, once it has said which.
+    pub(crate) fn jail(&self) -> Option<Layers> {
+        self.jail
+    }
+
+    /// What the desk demands of its jail and the running process has not reported.
+    fn jail_lacks(&self) -> Layers {
+        self.spec.jail.lacking_in(self.jail.unwrap_or_default())
+    }
+
     /// The process id of its `tabard-vmm`, if it has one.
     pub(crate) fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(GuestProcess::id)
@@ -221,6 +231,9 @@ impl Guest {
                 self.jail = Some(layers);
                 Changed::default()
             }
+            FromVmm::Loaded if !self.jail_lacks().is_empty() => {
+                self.ended(Ending::LoadFailed, lacking(self.jail_lacks()))
+            }
             FromVmm::Loaded => match self.send(ToVmm::Boot) {
                 Ok(()) => Changed::default(),
                 Err(error) => self.ended(Ending::ProtocolViolation, error.to_string()),
@@ -311,6 +324,11 @@ fn stop_words(reason: StopReason) -> (Ending, &'static str) {
         }
         StopReason::Unexpected => (Ending::Machine, "it did what this machine has no device for"),
     }
+}
+
+/// That these layers of a jail are missing.
+pub(crate) fn lacking(missing: Layers) -> String {
+    format!("its jail lacks: {missing}; `tabard doctor` says what mends that")
 }
 
 /// What went wrong while loading, in words for the person who wrote the desk file.

@@ -79,6 +79,8 @@ const OBEY_LIMIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 pub(crate) struct MachineSpec {
     /// The guest's name, for thread names only.
     pub(crate) name: String,
+    /// The layers that its process's jail must have.
+    pub(crate) jail: Layers,
     /// Memory in MiB.
     pub(crate) memory_mib: u32,
     /// Virtual processors.

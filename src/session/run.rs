@@ -12,7 +12,7 @@ use tabard_trusted_path::{
     Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Question,
 };
 use tabard_view::{GuestId, Recipient, Size};
-use tabard_wire::ToVmm;
+use tabard_wire::{Layers, ToVmm};
 
 use super::agent::Said;
 use super::audit::{Audit, Entry};
@@ -57,6 +57,8 @@ pub struct Status {
     pub locked: bool,
     /// For each guest its size, and the process id of its `tabard-vmm`.
     pub guests: Vec<(Option<Size>, Option<u32>)>,
+    /// For each guest the layers of its jail, as its running process has reported them.
+    pub jails: Vec<Option<Layers>>,
 }
 
 /// How a session ended.
@@ -289,6 +291,7 @@ impl Session {
             recipient: self.monitor.recipient(),
             input_open: self.monitor.input_open(),
             locked: self.monitor.is_locked(),
+            jails: self.guests.iter().map(Guest::jail).collect(),
             guests: ids
                 .zip(&self.guests)
                 .map(|(id, guest)| (self.monitor.guest_size(id), guest.process_id()))

@@ -15,11 +15,11 @@ use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
 use super::confirm::{Confirmer, KeyError};
 use super::desk::{Access, Desk, GuestSpec};
-use super::guest::Guest;
+use super::guest::{Guest, lacking};
 use super::image::Images;
 use super::login::Checker;
 use super::preflight;
-use super::process::{MachineSpec, ProcessError, open_kvm};
+use super::process::{MachineSpec, ProcessError, open_kvm, probe_jail};
 use super::run::Session;
 use super::volume::{self, Volume};
 
@@ -47,6 +47,8 @@ pub enum StartError {
         /// Line and cause.
         faults: Vec<(usize, String)>,
     },
+    /// The jail that the desk demands cannot be had; why, in words.
+    Jail(String),
     /// KVM or the guests' program.
     Process(ProcessError),
     /// The folder for logs.
@@ -84,6 +86,7 @@ impl fmt::Display for StartError {
                 }
                 Ok(())
             }
+            Self::Jail(why) => write!(f, "Cannot jail the guests as the desk demands: {why}"),
             Self::Process(error) => error.fmt(f),
             Self::Logs { path, source } => write!(
                 f,
@@ -151,6 +154,12 @@ pub fn check_accounts(desk: &Desk) -> Result<(), StartError> {
 /// [`StartError`]; nothing is left running then.
 pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let kvm = open_kvm()?;
+    if !desk.jail.is_empty() {
+        let missing = desk.jail.lacking_in(probe_jail(&options.vmm).map_err(StartError::Jail)?);
+        if !missing.is_empty() {
+            return Err(StartError::Jail(lacking(missing)));
+        }
+    }
     let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)), true)?;
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
@@ -167,6 +176,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
                 // Every guest's label is in the table; nothing flows out of one that is not.
                 class: desk.labels.get(guest.label).map_or(AccessClass::SYSTEM_HIGH, |l| l.class),
                 autostart: guest.autostart,
+                restart: guest.restart,
             })
             .collect(),
         layout: desk.layout,
@@ -300,6 +310,7 @@ fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, Strin
     let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, lock));
     let volumes: Result<Vec<_>, _> = volumes.collect();
     Ok(MachineSpec {
+        jail: desk.jail,
         volumes: volumes.map_err(|error| error.to_string())?,
         name: guest.name.clone(),
         basic_display: guest.basic_display,

@@ -23,6 +23,8 @@ pub struct GuestConfig {
     pub class: AccessClass,
     /// Whether to start it with the desk.
     pub autostart: bool,
+    /// Whether it starts again by itself when it fails.
+    pub restart: bool,
 }
 
 /// How guests share an output.
@@ -114,6 +116,7 @@ mod tests {
             label: LabelId(0),
             class: AccessClass::default(),
             autostart: true,
+            restart: false,
         };
         MonitorConfig {
             guests: names.iter().map(guest).collect(),

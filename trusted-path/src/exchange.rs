@@ -115,6 +115,8 @@ impl Monitor {
                 self.delay_over(ticket);
                 Vec::new()
             }
+            // Not a matter of texts: the monitor starts the guest.
+            Timer::Restart(..) => Vec::new(),
             Timer::DeadTime(number) => {
                 if let Some(About::Question { wait, .. }) = self.sheet().map(|s| &mut s.about)
                     && *wait == Wait::Running(number)

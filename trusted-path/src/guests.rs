@@ -35,6 +35,8 @@ pub(crate) struct Guest {
     pub(crate) state: GuestState,
     /// The size it was told last.
     pub(crate) size: Option<Size>,
+    /// How often it has failed since it last ran through a minute; counted if it may restart.
+    pub(crate) failures: u8,
     /// What its agent says.
     pub(crate) agent: Agent,
     /// Whether the user is cleared for it. What is not shown cannot be reached.
@@ -61,7 +63,15 @@ impl Guests {
         let ids = (0..=u8::MAX).map(GuestId);
         let guest = |(id, config)| {
             let agent = Agent::default();
-            Guest { id, config, state: GuestState::Off, size: None, agent, shown: true }
+            Guest {
+                id,
+                config,
+                state: GuestState::Off,
+                size: None,
+                failures: 0,
+                agent,
+                shown: true,
+            }
         };
         Self(ids.zip(config.guests.iter().cloned()).map(guest).collect())
     }

@@ -26,6 +26,7 @@ mod pointer;
 mod policy;
 #[cfg(feature = "proof")]
 mod proof;
+mod restart;
 mod scene;
 mod sheet;
 mod text_page;

@@ -2,6 +2,7 @@
 
 use crate::{
     ConfigError, Effect, Event, GuestCommand, GuestState, LayoutMode, LockCause, MonitorConfig,
+    Timer,
     audit::audited,
     devices::Devices,
     exchange::Exchange,
@@ -126,18 +127,20 @@ impl Monitor {
                 done = self.start_dead_time();
             }
             Event::Guest { guest, report } => {
-                self.guests.report(guest, report);
+                done = self.report(guest, report);
                 self.close_stale_sheet();
             }
             Event::Offered { guest, clip } => self.offered(guest, clip),
             Event::Listens { guest, listens } => self.listens(guest, listens),
             Event::Asked { guest, question } => self.asked(guest, question),
+            Event::Elapsed(Timer::Restart(guest, failure)) => done = self.restart(guest, failure),
             Event::Elapsed(timer) => done = self.elapsed(timer),
             Event::PasswordChecked { ticket, right } => done = self.password_checked(ticket, right),
             Event::Lock(cause) => done = self.lock(cause),
             Event::Clock { minute_of_day } if minute_of_day < 24 * 60 => {
                 self.minute_of_day = Some(minute_of_day);
                 done = self.idle_minute();
+                self.forgive();
             }
             Event::Clock { .. } => {}
         }

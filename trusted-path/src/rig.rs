@@ -29,6 +29,7 @@ pub(crate) fn config() -> MonitorConfig {
         label: LabelId(label),
         class: class(label),
         autostart,
+        restart: false,
     };
     MonitorConfig {
         guests: vec![guest("notes", 7, true), guest("sketch", 3, true), guest("spare", 5, false)],
@@ -55,6 +56,18 @@ impl Rig {
     /// One confirmed output, notes and sketch running, spare off, notes has the keyboard.
     pub(crate) fn new() -> Self {
         let mut rig = Self::dark();
+        rig.add_output(ONE);
+        rig.report(NOTES, GuestReport::Running);
+        rig.report(SKETCH, GuestReport::Running);
+        rig.confirm();
+        rig
+    }
+
+    /// As [`Rig::new`], and notes starts again when it fails.
+    pub(crate) fn restarting() -> Self {
+        let mut config = config();
+        config.guests.iter_mut().take(1).for_each(|guest| guest.restart = true);
+        let mut rig = Self { monitor: Monitor::new(config).unwrap() };
         rig.add_output(ONE);
         rig.report(NOTES, GuestReport::Running);
         rig.report(SKETCH, GuestReport::Running);

@@ -185,6 +185,8 @@ pub enum Timer {
     DeadTime(u32),
     /// How long no password is taken after a wrong one.
     LoginDelay(u32),
+    /// How long a guest stays down after this failure, counted from 1.
+    Restart(GuestId, u8),
 }
 
 /// What a guest is doing now.

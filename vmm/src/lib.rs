@@ -22,6 +22,7 @@ mod cpu;
 pub mod devices;
 mod disks;
 mod framebuffer;
+pub mod intruder;
 mod jail;
 mod kick;
 mod machine;
@@ -49,6 +50,13 @@ use wire::Wire;
 const WIRE_FD: i32 = 0;
 /// Exit status when the process was not started by `tabard`.
 const STATUS_NO_WIRE: u8 = 2;
+
+/// The whole process with an intruder in it, for the tests of the jail. Nothing shipped calls it.
+#[must_use]
+pub fn main_with(intruder: intruder::Intruder) -> ExitCode {
+    intruder::admit(intruder);
+    main()
+}
 
 /// The whole process. Call it once, first in `main`.
 #[must_use]

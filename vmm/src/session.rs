@@ -16,6 +16,8 @@ use crate::devices::console::CONTROL_TO_GUEST;
 use crate::devices::input::{Input, Report};
 use crate::devices::transport::Slot;
 use crate::framebuffer;
+use crate::intruder;
+use crate::jail;
 use crate::machine::{AGENT_QUEUE, Blueprint, FIXED_DEVICES, Machine, QUEUES, Shared, lock};
 use crate::outbox::Outbox;
 use crate::ports::i8042::I8042;
@@ -448,6 +450,7 @@ impl Session {
         else {
             return Err(protocol());
         };
+        intruder::act(jail::Role::Devices, &blueprint.image.command_line);
         machine.start(&blueprint.mailbox)?;
         self.phase = Phase::Live { blueprint, machine, paused: false };
         self.outbox.answer(FromVmm::Running);

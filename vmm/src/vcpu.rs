@@ -10,6 +10,7 @@ use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::signal::Killable;
 
 use crate::bus::Bus;
+use crate::intruder;
 use crate::jail;
 use crate::kick::{self, Kickable};
 use crate::ports::power::Request;
@@ -179,6 +180,7 @@ fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
         eprintln!("A processor's thread cannot be confined: {error}");
         return Some(Event::Stopped(StopReason::Unexpected));
     }
+    intruder::act(jail::Role::Vcpu, &[]);
     loop {
         vcpu.forget_kicks();
         if !control.may_run() {

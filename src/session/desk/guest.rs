@@ -39,6 +39,8 @@ pub struct GuestSpec {
     pub volumes: Vec<Attachment>,
     /// Whether it starts with the desk.
     pub autostart: bool,
+    /// Whether it starts again by itself when it fails.
+    pub restart: bool,
     /// Line of its name in the desk file, from 1.
     pub line: usize,
 }
@@ -119,6 +121,7 @@ fn read_guest(
             "Write display = \"desktop\" (virtio-gpu), or \"basic\" for kernels without its driver",
         );
     }
+    let restart = read_restart(table, report);
     let names = table.strings(report, "volumes");
     let disposable = table.boolean(report, "disposable");
     let disposable = disposable.is_some_and(|disposable| disposable.value);
@@ -171,9 +174,24 @@ fn read_guest(
         cmdline,
         memory_mib: memory_mib?,
         vcpus: vcpus.and_then(|vcpus| u8::try_from(vcpus.value).ok()).unwrap_or(1),
+        restart,
         autostart: autostart.is_none_or(|autostart| autostart.value),
         line: report.line(name.at),
     })
+}
+
+fn read_restart(table: &mut Table<'_, '_>, report: &mut Report<'_>) -> bool {
+    let Some(restart) = table.string(report, "restart", "\"on-failure\" or \"never\"") else {
+        return false;
+    };
+    if !["never", "on-failure"].contains(&restart.value.as_str()) {
+        report.fault(
+            restart.at,
+            format!("There is no restart {:?}", restart.value),
+            "Write restart = \"on-failure\" or \"never\"",
+        );
+    }
+    restart.value == "on-failure"
 }
 
 fn parse_memory_mib(text: &str) -> Option<u32> {

@@ -20,6 +20,7 @@ use tabard_input::Chord;
 use tabard_labels::LabelSet;
 use tabard_trusted_path::{LayoutMode, Policy};
 use tabard_view::Scale;
+use tabard_wire::Layers;
 use toml::de::DeTable;
 
 use super::audit::sha256_hex;
@@ -59,6 +60,8 @@ pub struct Desk {
     pub scale: Option<Scale>,
     /// Every label that a guest wears.
     pub labels: LabelSet,
+    /// The layers that the jail of each guest's process must have.
+    pub jail: Layers,
     /// The volumes in the order of the file.
     pub volumes: Vec<VolumeSpec>,
     /// The guests in the order of the file.
@@ -131,6 +134,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     };
     let name = read_name(&mut head, report);
     let layout = read_layout(&mut head, report);
+    let jail = read_jail(&mut head, report);
     let sak = read_sak(&mut head, report);
     let scale = read_scale(&mut head, report);
     let preset = label::read_preset(&mut head, report);
@@ -161,6 +165,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         file: file.to_path_buf(),
         base,
         sha256: String::new(),
+        jail,
         name: name?,
         layout: layout?,
         sak: sak?,
@@ -172,6 +177,26 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         users,
         audit,
     })
+}
+
+/// The layers that `jail` names; none if there is no such key.
+fn read_jail(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Layers {
+    let Some(words) = head.words(report, "jail", "\"strict\" or [\"landlock\", \"seccomp\"]")
+    else {
+        return Layers::default();
+    };
+    let mut layers = Layers::default();
+    for word in &words.value {
+        match Layers::named(word) {
+            Some(named) => layers = layers.union(named),
+            None => report.fault(
+                words.at,
+                format!("There is no layer {word:?} of a jail"),
+                format!("Write jail = \"strict\", or some of: {}", Layers::ALL),
+            ),
+        }
+    }
+    layers
 }
 
 fn read_name(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<String> {

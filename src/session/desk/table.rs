@@ -106,6 +106,22 @@ impl<'d, 't> Table<'d, 't> {
         })
     }
 
+    /// One word, or a list of them.
+    pub(super) fn words(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        wants: &str,
+    ) -> Option<Placed<Vec<String>>> {
+        self.read(report, key, wants, |value| match value {
+            DeValue::String(word) => Some(vec![word.to_string()]),
+            other => {
+                let words = other.as_array()?.iter();
+                words.map(|word| word.get_ref().as_str().map(str::to_owned)).collect()
+            }
+        })
+    }
+
     pub(super) fn strings(
         &mut self,
         report: &mut Report<'_>,

@@ -46,6 +46,7 @@ pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
         label: LabelId(label.into()),
         class: class(label.into()),
         autostart: true,
+        restart: false,
     };
     Monitor::new(MonitorConfig {
         guests: vec![guest("a", 0), guest("b", 1), guest("c", 2)],

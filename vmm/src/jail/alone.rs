@@ -31,6 +31,14 @@ pub(super) fn share_no_core() -> bool {
     done == 0
 }
 
+/// Keeps the C library's heap to few arenas: beyond eight threads it would look in /sys how many
+/// processors there are, which the jail answers with death.
+pub(super) fn few_arenas() {
+    const ARENAS: libc::c_int = 4;
+    // SAFETY: called while there is one thread, and it changes no memory that is in use.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
+}
+
 /// The errno of the C function just called.
 pub(super) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)

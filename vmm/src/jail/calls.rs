@@ -47,6 +47,8 @@ const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_CHILD_CLEARTID) as u64;
 
 const EXECUTABLE: u32 = libc::PROT_EXEC as u32;
+const SHARED: u32 = libc::MAP_SHARED as u32;
+const ANONYMOUS: u32 = libc::MAP_ANONYMOUS as u32;
 const SET_FILTER: u32 = libc::SECCOMP_SET_MODE_FILTER;
 /// `PR_SET_VMA`: newer glibc names its mappings.
 const NAME_MAPPING: u32 = libc::PR_SET_VMA as u32;
@@ -138,7 +140,16 @@ pub(super) const DEVICES: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_FPU)], "a processor is prepared"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_CPUID2)], "a processor is prepared"),
     // Memory, never executable.
-    bound(libc::SYS_mmap, &[Only::Without(2, EXECUTABLE)], "guest memory, surfaces, stacks, heap"),
+    bound(
+        libc::SYS_mmap,
+        &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)],
+        "guest memory, stacks, heap",
+    ),
+    bound(
+        libc::SYS_mmap,
+        &[Only::Without(2, EXECUTABLE), Only::Without(3, ANONYMOUS)],
+        "surfaces; shared memory without a file would escape the limit of private memory",
+    ),
     bound(libc::SYS_mprotect, &[Only::Without(2, EXECUTABLE)], "guard pages, heap"),
     any(libc::SYS_munmap, "as mmap"),
     any(libc::SYS_mremap, "heap; a mapping keeps its protection"),
@@ -193,7 +204,11 @@ pub(super) const VCPU: &[Call] = &[
     any(libc::SYS_ppoll, "as poll"),
     any(libc::SYS_close, "the thread's handles when it ends"),
     bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFD as u32)], "checks of the standard library"),
-    bound(libc::SYS_mmap, &[Only::Without(2, EXECUTABLE)], "heap of a device's register"),
+    bound(
+        libc::SYS_mmap,
+        &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)],
+        "heap of a device's register",
+    ),
     bound(libc::SYS_mprotect, &[Only::Without(2, EXECUTABLE)], "heap"),
     any(libc::SYS_munmap, "heap, the thread's stack"),
     any(libc::SYS_mremap, "heap"),
@@ -231,7 +246,11 @@ pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_fallocate, "a guest that discards or clears sectors"),
     any(libc::SYS_close, "the thread's handles when it ends"),
     bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFD as u32)], "checks of the standard library"),
-    bound(libc::SYS_mmap, &[Only::Without(2, EXECUTABLE)], "heap of a request"),
+    bound(
+        libc::SYS_mmap,
+        &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)],
+        "heap of a request",
+    ),
     bound(libc::SYS_mprotect, &[Only::Without(2, EXECUTABLE)], "heap"),
     any(libc::SYS_munmap, "heap, the thread's stack"),
     any(libc::SYS_mremap, "heap"),

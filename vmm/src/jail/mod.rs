@@ -53,6 +53,7 @@ fn at(step: &'static str) -> impl FnOnce(Errno) -> JailError {
 pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     let parent = getppid();
     alone::close_all_others().map_err(at("close_range"))?;
+    alone::few_arenas();
     // Asked while the root of the host can still be seen.
     let no_siblings = std::fs::read("/sys/devices/system/cpu/smt/active")
         .is_ok_and(|text| text.starts_with(b"0"));

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct Vmm {
     pub geometry: SurfaceGeometry,
     pub generation: u32,
     pub seen: Vec<FromVmm>,
+    /// Sent by [`Vmm::set_up`] unless it is empty.
+    pub command_line: String,
 }
 
 pub fn memfd(bytes: &[u8]) -> OwnedFd {
@@ -46,12 +49,17 @@ pub fn sealed_surface(geometry: SurfaceGeometry) -> OwnedFd {
 impl Vmm {
     /// Starts the process and nothing else.
     pub fn spawn() -> Self {
+        Self::spawn_program(Path::new(env!("CARGO_BIN_EXE_tabard-vmm")), Stdio::inherit())
+    }
+
+    /// Starts this program in place of `tabard-vmm`.
+    pub fn spawn_program(program: &Path, messages: Stdio) -> Self {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tabard-vmm"));
+        let mut command = Command::new(program);
         // The wire is descriptor 0: std fills it without any unsafe code.
-        command.stdin(theirs).stdout(Stdio::null());
+        command.stdin(theirs).stdout(Stdio::null()).stderr(messages);
         let child = command.spawn().unwrap();
         let geometry = SurfaceGeometry::new(640, 480).unwrap();
         Self {
@@ -62,6 +70,7 @@ impl Vmm {
             geometry,
             generation: 0,
             seen: Vec::new(),
+            command_line: String::new(),
         }
     }
 
@@ -97,6 +106,9 @@ impl Vmm {
             File::options().read(true).write(true).open("/dev/kvm").unwrap(),
         );
         self.send_with(ToVmm::Kernel, memfd(kernel));
+        if !self.command_line.is_empty() {
+            self.send_with(ToVmm::CommandLine, memfd(self.command_line.as_bytes()));
+        }
         self.send(ToVmm::NoAcpi);
         self.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &self.serial);
         self.resize(640, 480);

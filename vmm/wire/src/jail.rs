@@ -74,6 +74,17 @@ impl Layers {
     /// Core scheduling is no part of it, many kernels are built without.
     pub const STRICT: Self = Self((1 << Layer::Cores as u8) - 1);
 
+    /// Every layer.
+    pub const ALL: Self = Self((1 << Layer::ALL.len()) - 1);
+
+    /// What a desk file calls by this name: a layer, or `strict`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let layer = Layer::ALL.into_iter().find(|layer| layer.name() == name);
+        let strict = (name == "strict").then_some(Self::STRICT);
+        layer.map(|layer| Self::default().with(layer)).or(strict)
+    }
+
     /// The set with this layer too.
     #[must_use]
     pub fn with(self, layer: Layer) -> Self {
@@ -116,8 +127,7 @@ impl Layers {
 
     /// Reads a set; a bit that names no layer is a fault.
     pub(crate) fn from_bits(bits: u16) -> Result<Self, DecodeError> {
-        let known = Layer::ALL.into_iter().fold(Self::default(), Self::with);
-        let unknown = bits & !known.0;
+        let unknown = bits & !Self::ALL.0;
         if unknown == 0 { Ok(Self(bits)) } else { Err(DecodeError::Range("layers")) }
     }
 }

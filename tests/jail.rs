@@ -1,0 +1,232 @@
+//! Guests' processes that are taken over, killed, or demanded to be jailed: the rest of the desk
+//! goes on, and says what is so.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{SCREEN, SIZE, Stage, key, tabard, vmm};
+use rustix::process::{Pid, Signal, kill_process};
+use tabard::oracle::Oracle;
+use tabard_view::{GuestId, Picture, Recipient, Scale};
+use tabard_wire::Layers;
+
+/// The example of `tabard-vmm` that has been taken over.
+fn payload() -> PathBuf {
+    let path = vmm().with_file_name("examples").join("payload");
+    assert!(path.is_file(), "{} is missing: cargo build -p tabard-vmm --examples", path.display());
+    path
+}
+
+fn desk(head: &str, guests: &[(&str, &str)]) -> String {
+    let mut text = format!("[desk]\nname = \"Jail\"\ntheme = \"us\"\n{head}");
+    for ((name, rest), label) in guests.iter().zip(["SECRET//ALPHA", "UNCLASSIFIED", "SECRET"]) {
+        text.push_str(&format!(
+            "[guests.{name}]\nlabel = \"{label}\"\nkernel = \"builtin:probe\"\nmemory = \"64M\"\n{rest}"
+        ));
+    }
+    text
+}
+
+fn kill(process: u32, signal: Signal) {
+    let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    // It may have ended by itself meanwhile.
+    let _gone = kill_process(process, signal);
+}
+
+#[test]
+fn while_one_guest_uses_up_all_it_can_the_user_switches_and_types() {
+    for greed in ["spin-threads", "memory", "threads", "descriptors", "fill-log", "mmap-exec"] {
+        let bad = format!("cmdline = \"try={greed}\"\n");
+        let desk = desk("", &[("alpha", ""), ("bravo", ""), ("bad", &bad)]);
+        let oracle = Oracle::default();
+        let stage = Stage::watched(&desk, &[(SIZE, Scale::ONE)], payload(), Some(&oracle));
+        for good in [0, 1] {
+            stage.until("a good guest is ready", |stage| stage.serial(good).contains("{\"ready\""));
+        }
+        for round in 0..6 {
+            let guest = round % 2;
+            stage.switch(guest);
+            stage.settle(usize::from(guest));
+        }
+        stage.sak();
+        stage.until_open(Recipient::Trusted);
+        let Stage { harness, .. } = stage;
+        harness.stop();
+        assert_eq!(oracle.findings().violations, 0, "{greed}: {:?}", oracle.findings().words);
+    }
+}
+
+#[test]
+fn every_guest_reports_its_jail_and_a_strict_desk_starts() {
+    let stage = Stage::ready(&desk("jail = \"strict\"\n", &[("alpha", ""), ("bravo", "")]));
+    for jail in stage.status().jails {
+        let jail = jail.expect("it has reported its jail");
+        assert!(Layers::STRICT.lacking_in(jail).is_empty(), "{jail}");
+    }
+}
+
+#[test]
+fn a_guest_that_fails_starts_again_in_its_place_and_takes_no_focus() {
+    let restart = "restart = \"on-failure\"\n";
+    let stage = Stage::ready(&desk("", &[("alpha", restart), ("bravo", "")]));
+    stage.switch(1);
+    let first = stage.status().guests[0].1.expect("it has a process");
+    kill(first, Signal::KILL);
+    stage.until("it stands still", |stage| stage.status().guests[0].1.is_none());
+    stage.until("another process", |stage| {
+        stage.status().guests[0].1.is_some_and(|process| process != first)
+    });
+    stage.until("its picture", |stage| {
+        let view = stage.view();
+        let windows = view.output(SCREEN).unwrap().windows();
+        windows.iter().any(|one| one.guest == GuestId(0) && one.picture == Picture::Live)
+    });
+    assert_eq!(stage.status().recipient, Recipient::Guest(GuestId(1)));
+    stage.settle(1);
+}
+
+/// Processes below this one, its descriptors, and its resident memory in KiB.
+fn used() -> (usize, usize, u64) {
+    let own = std::process::id().to_string();
+    let parent = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some(stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned())
+    };
+    let all: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .collect();
+    let below = |pid: &String| {
+        let mut at = Some(pid.clone());
+        while let Some(one) = at {
+            at = parent(&one);
+            if at.as_ref() == Some(&own) {
+                return true;
+            }
+        }
+        false
+    };
+    let processes = all.iter().filter(|pid| below(pid)).count();
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (processes, descriptors, resident.trim().trim_end_matches(" kB").parse().unwrap())
+}
+
+/// Kills this many processes of guests at random while somebody types and switches.
+fn kills(count: usize) {
+    let oracle = Oracle::default();
+    let guests = [("alpha", ""), ("bravo", ""), ("victim", "")];
+    let stage = Stage::watched(&desk("", &guests), &[(SIZE, Scale::ONE)], vmm(), Some(&oracle));
+    let running = |stage: &Stage| stage.status().guests.iter().all(|guest| guest.1.is_some());
+    stage.until("all guests have processes", running);
+    stage.until("input is open", |stage| stage.status().input_open);
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        // xorshift64 (Marsaglia, 2003).
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    // The first round warms up what is allocated once.
+    let mut before = None;
+    for round in 0..=count {
+        let victim = random(guests.len());
+        let focus = u8::try_from(random(guests.len())).unwrap();
+        // Somewhere between the chord and the typing, the process goes.
+        let moment = random(3);
+        let process = stage.status().guests[victim].1.expect("it has a process");
+        let strike = |now: usize| {
+            if now == moment {
+                kill(process, Signal::KILL);
+            }
+        };
+        stage.sak();
+        strike(0);
+        stage.until_open(Recipient::Trusted);
+        stage.tap(key::KEY_1 + u16::from(focus));
+        strike(1);
+        for _ in 0..4 {
+            stage.tap(key::A);
+        }
+        strike(2);
+        stage.until("it is gone", |stage| stage.status().guests[victim].1.is_none());
+        // The user starts it again: the chord, the guest's number, S.
+        stage.sak();
+        stage.until_open(Recipient::Trusted);
+        stage.tap(key::KEY_1 + u16::try_from(victim).unwrap());
+        stage.sak();
+        stage.until_open(Recipient::Trusted);
+        stage.tap(key::S);
+        stage.until("it is started again", running);
+        if round == 0 {
+            before = Some(used());
+        }
+    }
+    let after = used();
+    let before = before.unwrap();
+    println!(
+        "{count} kills: processes {} -> {}, descriptors {} -> {}, resident {} -> {} KiB",
+        before.0, after.0, before.1, after.1, before.2, after.2
+    );
+    // A guest is a keeper and a machine; a machine may be between the fork and the other's end.
+    assert!(after.0 <= 2 * guests.len(), "{} processes are left", after.0);
+    assert!(after.1 <= before.1 + 8, "descriptors {} -> {}", before.1, after.1);
+    assert!(after.2 <= before.2 + 32 * 1024, "memory {} -> {} KiB", before.2, after.2);
+    let Stage { harness, .. } = stage;
+    harness.stop();
+    let findings = oracle.findings();
+    assert_eq!(findings.violations, 0, "{:?}", findings.words);
+}
+
+#[test]
+fn kills_of_processes_at_random_leave_nothing_behind() {
+    let count = std::env::var("TABARD_KILLS").ok().and_then(|text| text.parse().ok());
+    kills(count.unwrap_or(24));
+}
+
+#[test]
+fn the_same_desk_runs_as_an_ordinary_user() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("desk.toml"), desk("jail = \"strict\"\n", &[("alpha", "")]))
+        .unwrap();
+    std::fs::write(
+        folder.path().join("user.tabard"),
+        "desk desk.toml\nwait-for serial alpha \"\\\"ready\\\"\"\nexpect jail alpha strict\n\
+         switch alpha\nmark\ntype \"x\"\nwait-for serial alpha \"\\\"code\\\":45\"\n",
+    )
+    .unwrap();
+    let run = format!("exec {} test user.tabard --out out", programs(folder.path()).display());
+    let mut command = if rustix::process::geteuid().is_root() {
+        // A user and group that nothing has, and a /dev/kvm of its group: what `usermod -aG kvm`
+        // gives, seen by this command only.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec"]).arg(format!(
+            "mknod kvm c 10 232; chgrp 54321 kvm; chmod 660 kvm; mount --bind kvm /dev/kvm; \
+             mkdir out; chown 54321:54321 out; chmod 755 .; \
+             exec setpriv --reuid 54321 --regid 54321 --clear-groups sh -ec '{run}'"
+        ));
+        command
+    } else {
+        let mut command = Command::new("sh");
+        command.args(["-ec", &run]);
+        command
+    };
+    let output = command.current_dir(folder.path()).env("HOME", folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("0 failed"), "{said}");
+}
+
+/// Copies of both programs where any user may run them; the path of `tabard`.
+fn programs(folder: &Path) -> PathBuf {
+    for program in [tabard(), vmm()] {
+        std::fs::copy(&program, folder.join(program.file_name().unwrap())).unwrap();
+    }
+    folder.join("tabard")
+}
