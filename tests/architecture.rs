@@ -186,6 +186,14 @@ fn the_guest_program_links_nothing_of_the_trusted_side_but_the_wire() {
 }
 
 #[test]
+fn the_shipped_guest_program_lets_no_intruder_in() {
+    for file in sources(&root().join("vmm/src")) {
+        let admits = fs::read_to_string(&file).unwrap().contains("main_with(");
+        assert!(!admits || file.ends_with("vmm/src/lib.rs"), "{} admits one", file.display());
+    }
+}
+
+#[test]
 fn pure_rooms_name_no_file_clock_thread_or_socket() {
     for file in PURE.iter().flat_map(|room| sources(&root().join(room))) {
         if file.starts_with(root().join(READS_DEVICES)) {

@@ -45,7 +45,8 @@ pub(crate) fn load(program: &Path, spec: &MachineSpec, kvm: &OwnedFd) -> Result<
         Ok(Incoming::Message(other)) => Err(format!("its process answered {other:?} to a load")),
         Ok(Incoming::Garbage(error)) => Err(format!("its process broke the protocol: {error}")),
         Ok(Incoming::Closed) | Err(RecvTimeoutError::Disconnected) => {
-            Err("its process ended while loading; its messages are above".to_owned())
+            Err("its process ended while loading; check the kernel, and run `tabard doctor`"
+                .to_owned())
         }
         Err(RecvTimeoutError::Timeout) => {
             Err(format!("its kernel was not loaded within {} s", LOAD_LIMIT.as_secs()))

@@ -93,6 +93,8 @@ pub(crate) struct MachineSpec {
     pub(crate) volumes: Vec<Volume>,
     /// Where its first serial port goes.
     pub(crate) serial_log: PathBuf,
+    /// Where what its process says of itself goes; bounded as its files are.
+    pub(crate) messages: Option<PathBuf>,
     /// After so many bytes the rest is dropped.
     pub(crate) serial_limit_bytes: u64,
 }
@@ -106,7 +108,7 @@ pub(crate) struct GuestProcess {
 
 impl GuestProcess {
     /// Starts the process; the first that it says is how it is jailed.
-    fn spawn(program: &Path, name: &str) -> Result<Self, ProcessError> {
+    fn spawn(program: &Path, name: &str, messages: Stdio) -> Result<Self, ProcessError> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -116,7 +118,8 @@ impl GuestProcess {
             // The wire is descriptor 0: the one place that needs no unsafe code to fill.
             .stdin(theirs)
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            // Not the terminal: what a hostile process prints could be anything.
+            .stderr(messages)
             .spawn()
             .map_err(|source| ProcessError::Spawn { path: program.to_path_buf(), source })?;
         // From here on dropping `child` through `Self` cleans up.
@@ -140,7 +143,11 @@ impl GuestProcess {
         kvm: &OwnedFd,
     ) -> Result<Self, ProcessError> {
         let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
-        let process = Self::spawn(program, &spec.name)?;
+        let messages = match &spec.messages {
+            Some(path) => File::options().create(true).append(true).open(path)?.into(),
+            None => Stdio::null(),
+        };
+        let process = Self::spawn(program, &spec.name, messages)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
         wire.send_with(ToVmm::Kvm, kvm.as_fd().try_clone_to_owned()?)?;
@@ -203,7 +210,8 @@ impl Drop for GuestProcess {
 /// # Errors
 /// In words: why there is none, and what to do.
 pub fn probe_jail(program: &Path) -> Result<Layers, String> {
-    let process = GuestProcess::spawn(program, "probe").map_err(|error| error.to_string())?;
+    let process = GuestProcess::spawn(program, "probe", Stdio::inherit())
+        .map_err(|error| error.to_string())?;
     match process.channel.incoming.recv_timeout(JAIL_LIMIT) {
         Ok(Incoming::Message(FromVmm::Jailed { layers })) => Ok(layers),
         Ok(Incoming::Message(FromVmm::Failed { reason, detail })) => {

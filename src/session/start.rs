@@ -31,7 +31,7 @@ const SERIAL_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Options {
     /// The `tabard-vmm` program.
     pub vmm: PathBuf,
-    /// The folder for each guest's serial log, `NAME.serial`.
+    /// The folder for each guest's serial log, `NAME.serial`, and its process's `NAME.messages`.
     pub logs: PathBuf,
     /// Shown in the bar at all times, such as that a window is not a trusted path.
     pub notice: String,
@@ -265,7 +265,8 @@ fn begin_audit(desk: &Desk, options: &Options) -> Result<Audit, StartError> {
 /// Guests append to their logs; what an earlier session left would grow for ever.
 fn empty_logs(folder: &Path, specs: &[MachineSpec]) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    specs.iter().try_for_each(|spec| std::fs::File::create(&spec.serial_log).map(drop))
+    let logs = specs.iter().flat_map(|spec| [Some(&spec.serial_log), spec.messages.as_ref()]);
+    logs.flatten().try_for_each(|log| std::fs::File::create(log).map(drop))
 }
 
 fn load_all(
@@ -295,6 +296,7 @@ fn load_all(
             faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
         }
         spec.serial_log = logs.join(format!("{}.serial", file_name(&guest.name)));
+        spec.messages = Some(logs.join(format!("{}.messages", file_name(&guest.name))));
         specs.push(spec);
     }
     if faults.is_empty() {
@@ -319,6 +321,7 @@ fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, Strin
         images,
         // While it is only tried it prints nothing that anyone would want to keep.
         serial_log: PathBuf::from("/dev/null"),
+        messages: None,
         serial_limit_bytes: SERIAL_LIMIT_BYTES,
     })
 }

@@ -193,6 +193,7 @@ proptest! {
             label: LabelId(label),
             class: tabard_labels::AccessClass::default(),
             autostart: label % 4 != 0,
+            restart: false,
         });
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
         let guests = guests.collect();
