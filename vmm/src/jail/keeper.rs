@@ -1,11 +1,15 @@
 //! A process namespace takes a new process: this one forks, the child is the first in the
 //! namespace and carries the guest, the parent stays outside and keeps it. The keeper owns no
-//! descriptor but the one for messages, reads nothing of anyone, and ends when its child does;
+//! descriptor but one for messages and one that shows that it lives, reads nothing of anyone, and
+//! ends when its child does;
 //! asked to end (SIGTERM), it first ends the child and waits for it, so that nobody is left.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, kill_process, set_dumpable_behavior,
     set_parent_process_death_signal, waitpid,
@@ -18,11 +22,32 @@ use super::{JailError, alone, at};
 /// Added to a signal's number to make the status of a process that it ended, as shells do.
 const STATUS_SIGNALLED: i32 = 128;
 
+/// What the child knows of its keeper: a pipe that hangs up when the keeper is gone.
+#[derive(Debug)]
+pub(super) struct Keeper(OwnedFd);
+
+impl Keeper {
+    /// Fails if the keeper is gone. Asked after the last change of identity, which takes back the
+    /// wish to die with it: a keeper that is killed in between must not leave its child behind.
+    ///
+    /// # Errors
+    /// [`JailError`].
+    pub(super) fn must_live(self) -> Result<(), JailError> {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(JailError { step: "looking for the keeper", errno: Errno::SRCH }),
+            Err(errno) => Err(JailError { step: "poll", errno }),
+        }
+    }
+}
+
 /// Forks. Returns in the child only.
 ///
 /// # Errors
 /// When there is no process to be had.
-pub(super) fn go_inside(wire: BorrowedFd<'_>, identity: Identity) -> Result<(), JailError> {
+pub(super) fn go_inside(wire: BorrowedFd<'_>, identity: Identity) -> Result<Keeper, JailError> {
+    let (watch, sign_of_life) = pipe_with(PipeFlags::CLOEXEC).map_err(at("pipe"))?;
     // Blocked before the fork, so that a wish that comes early waits for the keeper to hear it.
     let set = awaited();
     mask(libc::SIG_BLOCK, &set);
@@ -31,9 +56,11 @@ pub(super) fn go_inside(wire: BorrowedFd<'_>, identity: Identity) -> Result<(), 
         -1 => Err(JailError { step: "fork", errno: alone::last_errno() }),
         0 => {
             mask(libc::SIG_UNBLOCK, &set);
-            set_parent_process_death_signal(Some(Signal::KILL)).map_err(at("PR_SET_PDEATHSIG"))
+            drop(sign_of_life);
+            Ok(Keeper(watch))
         }
         child => {
+            drop(watch);
             let status = match Pid::from_raw(child) {
                 Some(child) => keep(child, wire, identity, &set),
                 None => libc::EXIT_FAILURE,

@@ -27,9 +27,9 @@ pub(super) const CHECK_EXTENSION: u32 = plain(0x03);
 pub(super) const GET_VCPU_MMAP_SIZE: u32 = plain(0x04);
 pub(super) const GET_SUPPORTED_CPUID: u32 = with::<kvm::kvm_cpuid2>(READ | WRITE, 0x05);
 pub(super) const CREATE_VCPU: u32 = plain(0x41);
+pub(super) const GET_DIRTY_LOG: u32 = with::<kvm::kvm_dirty_log>(WRITE, 0x42);
 pub(super) const SET_USER_MEMORY_REGION: u32 =
     with::<kvm::kvm_userspace_memory_region>(WRITE, 0x46);
-pub(super) const GET_DIRTY_LOG: u32 = with::<kvm::kvm_dirty_log>(WRITE, 0x42);
 pub(super) const SET_TSS_ADDR: u32 = plain(0x47);
 pub(super) const SET_IDENTITY_MAP_ADDR: u32 = with::<u64>(WRITE, 0x48);
 pub(super) const CREATE_IRQCHIP: u32 = plain(0x60);

@@ -65,9 +65,8 @@ pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     if getppid() != parent {
         return Err(JailError { step: "looking for the parent", errno: Errno::SRCH });
     }
-    if layers.has(Layer::Pid) {
-        keeper::go_inside(wire.as_fd(), identity)?;
-    }
+    let keeper = layers.has(Layer::Pid).then(|| keeper::go_inside(wire.as_fd(), identity));
+    let keeper = keeper.transpose()?;
     if layers.has(Layer::Mount) && root::empty().is_err() {
         layers = layers.lacking_in(Layers::default().with(Layer::Mount));
     }
@@ -80,6 +79,7 @@ pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     }
     limits::enter(own_user).map_err(at("setrlimit"))?;
     give_up_privileges().map_err(at("giving up privileges"))?;
+    keeper.map_or(Ok(()), keeper::Keeper::must_live)?;
     layers = layers.with(Layer::Limits).with(Layer::Privileges);
     if close_files_and_network()? {
         layers = layers.with(Layer::Landlock);
