@@ -1,6 +1,6 @@
 //! Tabard: a trusted-path virtual KVM switch and multilevel desktop.
 //!
-//! The trusted session is in [`session`]; the other modules are commands for a person at a
+//! The trusted session is in [`session`], and in [`seat`] what it owns of the machine; the other modules are commands for a person at a
 //! prompt.
 
 pub mod audit;
@@ -15,4 +15,5 @@ pub mod oracle;
 pub mod passwd;
 pub mod run;
 pub mod script;
+pub mod seat;
 pub mod session;

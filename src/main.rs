@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, confirm, demo, doctor, image, passwd, run, script};
+use tabard::{audit, check, confirm, demo, doctor, image, passwd, run, script, seat};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -35,6 +35,12 @@ enum Command {
     Image(image::ImageArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
     Doctor,
+    /// Hold a terminal for a seat until its session is gone; the session itself starts this.
+    #[command(name = seat::SUBCOMMAND, hide = true)]
+    Guardian {
+        /// The terminal, such as /dev/tty2.
+        tty: std::path::PathBuf,
+    },
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
         Command::Passwd(args) => passwd::command(&args),
         Command::Image(args) => image::command(&args),
         Command::Doctor => doctor::command(),
+        Command::Guardian { tty } => seat::guard(&tty),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tabard", &mut std::io::stdout());
             ExitCode::SUCCESS

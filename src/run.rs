@@ -1,4 +1,4 @@
-//! `tabard run`: a desk in a window, or without a screen.
+//! `tabard run`: a desk that owns the machine, in a window, or without a screen.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, bounded};
 use tabard_display::{FrameSender, PresenterEvent};
 use tabard_view::{Scale, Size};
 
+use crate::seat::Seat;
 use crate::session::desk::Desk;
 use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
 
@@ -26,8 +27,14 @@ pub struct RunArgs {
     /// The desk file.
     desk: PathBuf,
     /// Run without a screen, until interrupted.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "seat")]
     headless: bool,
+    /// Own the machine: every screen, keyboard and pointer, and the console.
+    #[arg(long)]
+    seat: bool,
+    /// The virtual terminal of the seat, such as /dev/tty2 [default: the one in front].
+    #[arg(long, requires = "seat", value_parser = parse_tty)]
+    tty: Option<PathBuf>,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -47,6 +54,7 @@ pub struct CommonArgs {
 #[must_use]
 pub fn command(args: &RunArgs) -> ExitCode {
     match Desk::read(&args.desk) {
+        Ok(desk) if args.seat => run_seat(&desk, &args.common, args.tty.as_deref()),
         Ok(desk) => run(&desk, &args.common, args.headless),
         Err(faults) => {
             eprintln!("{faults}");
@@ -83,6 +91,25 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
         run_windowed(session, desk, args.size)
     };
     status(&outcome)
+}
+
+/// Runs a desk on the machine itself until its user quits.
+fn run_seat(desk: &Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
+    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
+    let options = |vmm| Options { vmm, logs: logs.clone(), notice: String::new() };
+    let refused = |why: &dyn std::fmt::Display| {
+        eprintln!("tabard: {why}");
+        ExitCode::from(2)
+    };
+    let session = match vmm_program().and_then(|vmm| prepare(desk, &options(vmm))) {
+        Ok(session) => session,
+        Err(error) => return refused(&error),
+    };
+    eprintln!("tabard: serial logs are in {}", logs.display());
+    match Seat::open(desk, tty).and_then(|seat| seat.run(session)) {
+        Ok(outcome) => status(&outcome),
+        Err(error) => refused(&error),
+    }
 }
 
 /// Says how a session ended, and the status that stands for it.
@@ -183,6 +210,10 @@ fn default_logs(desk: &str) -> PathBuf {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
     state.unwrap_or_else(std::env::temp_dir).join("tabard").join(crate::session::file_name(desk))
+}
+
+fn parse_tty(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(crate::seat::terminal(text))
 }
 
 /// Reads a size such as `1280x800`.

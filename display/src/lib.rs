@@ -25,6 +25,8 @@ mod compositor;
 mod font;
 mod frame;
 pub mod headless;
+#[cfg(feature = "kms")]
+pub mod kms;
 mod login;
 mod paint;
 mod picture;

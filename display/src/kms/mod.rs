@@ -1,0 +1,416 @@
+//! The screens of the host, owned through the kernel's mode setting: every connected connector of
+//! every card under `/dev/dri`. A view is confirmed when the card says that its flip is done. What
+//! cannot be put up makes its screen count as new, so that input stays muted, and blank, until a
+//! frame is whole again.
+
+mod card;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use drm::Device as _;
+use drm::control::{Device as _, Event};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
+use tabard_labels::LabelSet;
+use tabard_view::{FrameSerial, OutputId, Scale};
+use thiserror::Error;
+
+use crate::{Compositor, FontError, Frame, FrameRequest, FrameSender, Presenter, PresenterEvent};
+use card::{Card, Glass, Shown, preferred, size_of};
+
+/// Where the kernel lists graphics cards.
+pub const FOLDER: &str = "/dev/dri";
+/// After which a screen that cannot be drawn is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// In which a flip is done; later, the screen has failed.
+const FLIP_TIME: Duration = Duration::from_secs(2);
+/// The multicast group of the kernel's own messages about devices (netlink(7), lib/kobject_uevent.c).
+const KERNEL_GROUP: u32 = 1;
+
+/// Why the screens cannot be had. Each message names the device and says what to do.
+#[derive(Debug, Error)]
+pub enum KmsError {
+    /// There is no folder of graphics cards, or it cannot be read.
+    #[error(
+        "Cannot read {}: {source}. Is there a graphics card, and is its driver loaded?",
+        .path.display()
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A card cannot be opened.
+    #[error(
+        "Cannot open {}: {source}. Start as root (the unit tabard@.service does)", .path.display()
+    )]
+    Open {
+        /// The card.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another display server draws on a card.
+    #[error(
+        "Cannot draw on {}: another display server has it. End it, for example with \
+         `systemctl isolate multi-user.target`", .0.display()
+    )]
+    Held(PathBuf),
+    /// No card has a connected screen.
+    #[error("No screen is connected to a card in {}. Connect one that is switched on", .0.display())]
+    NoScreen(PathBuf),
+    /// The presenter cannot wait for screens.
+    #[error("Cannot be told of screens that come and go: {0}. Is the kernel built with netlink?")]
+    Watch(io::Error),
+    /// It cannot draw.
+    #[error("The screens cannot be drawn")]
+    Compositor(#[from] FontError),
+}
+
+/// The screens of the host.
+pub struct KmsPresenter {
+    folder: PathBuf,
+    scale: Scale,
+    cards: BTreeMap<PathBuf, Arc<Card>>,
+    screens: BTreeMap<OutputId, Screen>,
+    compositor: Compositor,
+    requests: Receiver<FrameRequest>,
+    woken: Arc<OwnedFd>,
+    uevents: OwnedFd,
+}
+
+struct Screen {
+    glass: Glass,
+    frame: Frame,
+    /// What is to be shown next.
+    waiting: Option<FrameRequest>,
+    /// The view whose flip is on its way, and since when.
+    flipping: Option<(FrameSerial, Instant)>,
+    /// Not to be drawn before, because it failed.
+    retry_at: Option<Instant>,
+}
+
+/// The session is gone: nothing is left to do.
+struct Ended;
+
+impl KmsPresenter {
+    /// Takes every card; the screens still show what they showed.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError`]; every card is given back then.
+    pub fn open(
+        folder: &Path,
+        labels: LabelSet,
+        scale: Scale,
+    ) -> Result<(Self, FrameSender), KmsError> {
+        let watch = |error: rustix::io::Errno| KmsError::Watch(error.into());
+        let uevents = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            Some(netlink::KOBJECT_UEVENT),
+        )
+        .map_err(watch)?;
+        rustix::net::bind(&uevents, &netlink::SocketAddrNetlink::new(0, KERNEL_GROUP))
+            .map_err(watch)?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let woken = Arc::new(eventfd(0, flags).map_err(watch)?);
+        let wake = {
+            let woken = Arc::clone(&woken);
+            // A counter that is full has woken the presenter already.
+            Arc::new(move || {
+                let _ = rustix::io::write(&*woken, &1_u64.to_ne_bytes());
+            })
+        };
+        let (sender, requests) = FrameSender::channel(Some(wake));
+        let mut presenter = Self {
+            folder: folder.to_path_buf(),
+            scale,
+            cards: BTreeMap::new(),
+            screens: BTreeMap::new(),
+            compositor: Compositor::new(labels)?,
+            requests,
+            woken,
+            uevents,
+        };
+        for path in presenter.nodes()? {
+            presenter.take_card(&path)?;
+        }
+        let connected = |card: &Arc<Card>| card.connected().is_ok_and(|all| !all.is_empty());
+        if presenter.cards.values().any(connected) {
+            Ok((presenter, sender))
+        } else {
+            Err(KmsError::NoScreen(folder.to_path_buf()))
+        }
+    }
+
+    /// Draws until the session is gone. The cards are given back when it returns.
+    pub fn run(mut self, events: &Sender<PresenterEvent>) {
+        // Either way this is the end.
+        let (Ok(()) | Err(Ended)) = self.turns(events);
+    }
+
+    fn turns(&mut self, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+        self.find_screens(events)?;
+        loop {
+            loop {
+                match self.requests.try_recv() {
+                    Ok(request) => self.screens.values_mut().for_each(|screen| {
+                        let newer = request.clone();
+                        screen.waiting = Some(match screen.waiting.take() {
+                            Some(older) => older.replaced_by(newer),
+                            None => newer,
+                        });
+                    }),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            let ids: Vec<OutputId> = self.screens.keys().copied().collect();
+            for id in ids {
+                self.draw(id, events)?;
+            }
+            if self.wait(events)? {
+                self.find_cards();
+                self.find_screens(events)?;
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do. Answers whether screens may have come or gone.
+    fn wait(&mut self, events: &Sender<PresenterEvent>) -> Result<bool, Ended> {
+        let now = Instant::now();
+        let due = self.screens.values().filter_map(|screen| {
+            let flip = screen.flipping.and_then(|(_, since)| since.checked_add(FLIP_TIME));
+            let retry = screen.retry_at.filter(|_| screen.waiting.is_some());
+            flip.into_iter().chain(retry).min()
+        });
+        let timeout = due.min().map(|due| {
+            let left = due.saturating_duration_since(now);
+            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
+        });
+        let cards: Vec<Arc<Card>> = self.cards.values().cloned().collect();
+        let mut polled = vec![
+            PollFd::new(&*self.woken, PollFlags::IN),
+            PollFd::new(&self.uevents, PollFlags::IN),
+        ];
+        polled.extend(cards.iter().map(|card| PollFd::new(&**card, PollFlags::IN)));
+        // Interrupted: look at everything, nothing of it blocks.
+        let _ = poll(&mut polled, timeout.as_ref());
+        drop(polled);
+        let mut counter = [0; 8];
+        let _ = rustix::io::read(&*self.woken, &mut counter);
+        for card in &cards {
+            self.flips(card, events)?;
+        }
+        let mut message = [0; 8192];
+        let mut changed = false;
+        loop {
+            match rustix::io::read(&self.uevents, &mut message) {
+                Ok(length) => {
+                    let text = message.get(..length).unwrap_or_default();
+                    changed |= text.split(|byte| *byte == 0).any(|line| line == b"SUBSYSTEM=drm");
+                }
+                // Messages were lost.
+                Err(rustix::io::Errno::NOBUFS) => changed = true,
+                Err(_) => return Ok(changed),
+            }
+        }
+    }
+
+    /// Confirms the frames whose flips a card says are done.
+    fn flips(&mut self, card: &Arc<Card>, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+        let Ok(done) = card.receive_events() else { return Ok(()) };
+        for event in done {
+            let Event::PageFlip(flip) = event else { continue };
+            for (id, screen) in &mut self.screens {
+                if Arc::ptr_eq(&screen.glass.card, card)
+                    && screen.glass.crtc == flip.crtc
+                    && let Some((serial, _)) = screen.flipping.take()
+                {
+                    tell(events, PresenterEvent::Presented { output: *id, serial })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws what waits for a screen, if it can take a frame now.
+    fn draw(&mut self, id: OutputId, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+        let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
+        let now = Instant::now();
+        if let Some((_, since)) = screen.flipping {
+            if now.saturating_duration_since(since) < FLIP_TIME {
+                return Ok(());
+            }
+            return self.failed(id, events);
+        }
+        if screen.retry_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        let Some(request) = screen.waiting.take() else { return Ok(()) };
+        // A view made before the screen appeared or changed: a newer one is on its way.
+        let view = request.view.output(id);
+        let Some(view) =
+            view.filter(|view| view.size == screen.glass.size() && view.scale == self.scale)
+        else {
+            return Ok(());
+        };
+        let (pictures, damage) = (&request.pictures, &request.damage);
+        let changed = self.compositor.compose(view, pictures, damage, &mut screen.frame);
+        let serial = request.view.serial;
+        match screen.glass.present(view, serial, &screen.frame, &changed) {
+            Ok(()) => {
+                screen.retry_at = None;
+                match screen.glass.shown() {
+                    Shown::Now => tell(events, PresenterEvent::Presented { output: id, serial }),
+                    Shown::AtFlip => {
+                        screen.flipping = Some((serial, now));
+                        Ok(())
+                    }
+                }
+            }
+            Err(_) => {
+                // Its damage is kept by the buffers, the rest is drawn again from this.
+                screen.waiting = Some(request);
+                self.failed(id, events)
+            }
+        }
+    }
+
+    /// A screen does not show what it should. To the monitor it is a new one from now on.
+    fn failed(&mut self, id: OutputId, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+        let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
+        screen.flipping = None;
+        screen.retry_at = Instant::now().checked_add(RETRY);
+        if !screen.glass.is_lit() {
+            return Ok(());
+        }
+        screen.glass.blank();
+        let size = screen.glass.size();
+        tell(events, PresenterEvent::OutputRemoved { output: id })?;
+        tell(events, PresenterEvent::OutputAdded { output: id, size, scale: self.scale })
+    }
+
+    /// Takes new cards, and lets those go that are no longer there.
+    fn find_cards(&mut self) {
+        let nodes = self.nodes().unwrap_or_default();
+        // A name may be another card's already; one that is gone does not answer.
+        let answers = |card: &Card| card.resource_handles().is_ok();
+        self.cards.retain(|path, card| nodes.contains(path) && answers(card));
+        for path in nodes {
+            if !self.cards.contains_key(&path) {
+                // One that cannot be had now is tried again with the next message of the kernel.
+                let _ = self.take_card(&path);
+            }
+        }
+    }
+
+    /// Compares the screens with what is connected.
+    fn find_screens(&mut self, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+        let mut connected = Vec::new();
+        for card in self.cards.values() {
+            let screens = card.connected().unwrap_or_default();
+            connected.extend(screens.into_iter().map(|info| (Arc::clone(card), info)));
+        }
+        let same = |screen: &Screen, card: &Arc<Card>, info: &drm::control::connector::Info| {
+            Arc::ptr_eq(&screen.glass.card, card) && screen.glass.connector == info.handle()
+        };
+        // Another screen on the same connector may have another size.
+        let gone: Vec<OutputId> = self
+            .screens
+            .iter()
+            .filter(|(_, screen)| {
+                !connected.iter().any(|(card, info)| {
+                    same(screen, card, info)
+                        && preferred(info).as_ref().map(size_of) == Some(screen.glass.size())
+                })
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            self.screens.remove(&id);
+            self.compositor.forget(id);
+            tell(events, PresenterEvent::OutputRemoved { output: id })?;
+        }
+        for (card, info) in connected {
+            if self.screens.values().any(|screen| same(screen, &card, &info)) {
+                continue;
+            }
+            let on_card = self.screens.values().map(|screen| &screen.glass);
+            let used: Vec<_> = on_card
+                .filter(|glass| Arc::ptr_eq(&glass.card, &card))
+                .map(|glass| glass.crtc)
+                .collect();
+            let free = (0..=u8::MAX).map(OutputId).find(|id| !self.screens.contains_key(id));
+            let (Some(output), Ok(glass)) = (free, Glass::new(&card, &info, &used)) else {
+                // It stays dark; nothing on it could be taken for ours.
+                continue;
+            };
+            let (size, scale) = (glass.size(), self.scale);
+            let frame = Frame::new(size);
+            let screen = Screen { glass, frame, waiting: None, flipping: None, retry_at: None };
+            self.screens.insert(output, screen);
+            tell(events, PresenterEvent::OutputAdded { output, size, scale })?;
+        }
+        Ok(())
+    }
+
+    fn take_card(&mut self, path: &Path) -> Result<(), KmsError> {
+        let fault = |source| KmsError::Open { path: path.to_path_buf(), source };
+        let card = Card::open(path).map_err(fault)?;
+        // A card that only computes has no connectors to ask for.
+        if card.resource_handles().is_err() {
+            return Ok(());
+        }
+        if let Err(error) = card.acquire_master_lock() {
+            return Err(match error.raw_os_error() {
+                Some(code) if code == rustix::io::Errno::BUSY.raw_os_error() => {
+                    KmsError::Held(path.to_path_buf())
+                }
+                _ => fault(error),
+            });
+        }
+        self.cards.insert(path.to_path_buf(), Arc::new(card));
+        Ok(())
+    }
+
+    fn nodes(&self) -> Result<Vec<PathBuf>, KmsError> {
+        let fault = |source| KmsError::Folder { path: self.folder.clone(), source };
+        let is_card = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.strip_prefix("card").is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        let entries = std::fs::read_dir(&self.folder).map_err(fault)?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut nodes: Vec<PathBuf> = paths.filter(is_card).collect();
+        nodes.sort();
+        Ok(nodes)
+    }
+}
+
+fn tell(events: &Sender<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
+    events.send(event).map_err(|_| Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tabard_labels::LabelSet;
+
+    #[test]
+    fn without_cards_the_error_names_the_folder_and_what_to_do() {
+        let folder = std::env::temp_dir().join("tabard-no-such-folder");
+        let error = KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE).err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("tabard-no-such-folder") && text.contains("driver"), "{text}");
+    }
+}
