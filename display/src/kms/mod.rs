@@ -21,7 +21,9 @@ use tabard_labels::LabelSet;
 use tabard_view::{FrameSerial, OutputId, Scale};
 use thiserror::Error;
 
-use crate::{Compositor, FontError, Frame, FrameRequest, FrameSender, Presenter, PresenterEvent};
+use crate::{
+    CheckedCompositor, FontError, Frame, FrameRequest, FrameSender, Presenter, PresenterEvent,
+};
 use card::{Card, Glass, Shown, preferred, size_of};
 
 /// Where the kernel lists graphics cards.
@@ -80,7 +82,7 @@ pub struct KmsPresenter {
     scale: Scale,
     cards: BTreeMap<PathBuf, Arc<Card>>,
     screens: BTreeMap<OutputId, Screen>,
-    compositor: Compositor,
+    compositor: CheckedCompositor,
     requests: Receiver<FrameRequest>,
     woken: Arc<OwnedFd>,
     uevents: OwnedFd,
@@ -136,7 +138,7 @@ impl KmsPresenter {
             scale,
             cards: BTreeMap::new(),
             screens: BTreeMap::new(),
-            compositor: Compositor::new(labels)?,
+            compositor: CheckedCompositor::new(labels)?,
             requests,
             woken,
             uevents,
@@ -264,8 +266,15 @@ impl KmsPresenter {
         else {
             return Ok(());
         };
-        let (pictures, damage) = (&request.pictures, &request.damage);
-        let changed = self.compositor.compose(view, pictures, damage, &mut screen.frame);
+        let changed = match self.compositor.compose(&request, view, &mut screen.frame) {
+            Ok(changed) => changed,
+            Err(mismatch) => {
+                self.screens.values_mut().for_each(|screen| screen.glass.blank());
+                tell(events, PresenterEvent::FrameRefused(mismatch))?;
+                // The session ends; until then nothing is shown.
+                return Err(Ended);
+            }
+        };
         let serial = request.view.serial;
         match screen.glass.present(view, serial, &screen.frame, &changed) {
             Ok(()) => {

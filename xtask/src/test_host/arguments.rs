@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
-                     [--carry FOLDER]... -- COMMAND..., or: cargo test-host --scenarios";
+                     [--carry FOLDER]... -- COMMAND..., with --seat in place of the command, or: \
+                     cargo test-host --scenarios";
+/// Runs the lines that come in on the serial port.
+const REMOTE_SHELL: &str = "exec 9</dev/ttyS1; while read -r line <&9; do eval \"$line\"; done";
 
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Arguments {
     pub carried: Vec<PathBuf>,
     /// The command and its arguments; never empty.
     pub command: Vec<String>,
+    /// Whether the seat is to be tried; the command is then a shell for its script.
+    pub seat: bool,
 }
 
 /// Reads the arguments after `test-host`.
@@ -27,11 +32,13 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
     let mut programs = None;
     let mut carried = Vec::new();
     let mut timeout = Duration::from_secs(600);
+    let mut seat = false;
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value. {USAGE}"));
         match word.as_str() {
             "--" => break,
+            "--seat" => seat = true,
             "--programs" => programs = Some(PathBuf::from(value()?)),
             "--carry" => carried.push(PathBuf::from(value()?)),
             "--timeout" => {
@@ -43,11 +50,16 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
             _ => return Err(format!("test-host knows no {word:?}. {USAGE}")),
         }
     }
-    let command: Vec<String> = words.cloned().collect();
+    let mut command: Vec<String> = words.cloned().collect();
+    if seat && command.is_empty() {
+        command = ["sh", "-c", REMOTE_SHELL].map(str::to_owned).to_vec();
+    } else if seat {
+        return Err(format!("--seat takes no command. {USAGE}"));
+    }
     if command.is_empty() {
         return Err(format!("There is no command to run. {USAGE}"));
     }
-    Ok(Arguments { programs, timeout, carried, command })
+    Ok(Arguments { programs, timeout, carried, command, seat })
 }
 
 #[cfg(test)]

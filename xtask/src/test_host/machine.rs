@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub fn run(
     payload: &Payload,
 ) -> Result<u8, String> {
     let console = folder.join("console.log");
-    let mut host = Host::start(folder, image, payload, &console)?;
+    let mut host = Host::start(folder, image, payload, &console, &Hardware::default())?;
     let ended = step("boot", || host.wait_ready()).and_then(|()| host.wait_exit(arguments.timeout));
     let ended = ended.and_then(|status| host.wait_off().map(|()| status));
     ended.map_err(|why| {
@@ -51,27 +51,55 @@ fn messages(folder: &Path) -> PathBuf {
     folder.join("qemu.log")
 }
 
+/// What is plugged into the machine besides its disks.
+pub struct Hardware {
+    /// QEMU's devices.
+    pub devices: Vec<String>,
+    /// Further arguments of QEMU.
+    pub arguments: Vec<String>,
+    /// Whether the command's input comes from [`Host::type_line`].
+    pub typed: bool,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        let devices = ["virtio-gpu-pci", "virtio-keyboard-pci", "virtio-tablet-pci"];
+        let devices = devices.map(str::to_owned).to_vec();
+        Self { devices, arguments: Vec::new(), typed: false }
+    }
+}
+
 /// A running machine; it ends with this value.
-struct Host {
+pub struct Host {
     qemu: Child,
+    input: Option<ChildStdin>,
     bytes: Receiver<Vec<u8>>,
     listener: Listener,
 }
 
 impl Host {
-    fn start(
+    /// Switches the machine on.
+    ///
+    /// # Errors
+    /// A sentence, if QEMU does not start.
+    pub fn start(
         folder: &Path,
         image: &Path,
         payload: &Payload,
         console: &Path,
+        hardware: &Hardware,
     ) -> Result<Self, String> {
         let results = folder.join("results.tar");
         File::create(&results)
             .and_then(|file| file.set_len(RESULTS_BYTES))
             .map_err(|error| cannot("make", &results, &error))?;
-        let interactive = io::stdin().is_terminal();
+        let interactive = !hardware.typed && io::stdin().is_terminal();
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+        command.args(["-nodefaults", "-no-reboot"]);
+        if hardware.arguments.iter().all(|one| one != "-display") {
+            command.args(["-display", "none"]);
+        }
+        command.args(&hardware.arguments);
         command.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm"]);
         command.args(["-smp", "2", "-m", MEMORY_MIB]);
         command.arg("-kernel").arg(image.join("vmlinuz"));
@@ -87,10 +115,14 @@ impl Host {
             let name = path.display().to_string().replace(',', ",,");
             command.arg("-drive").arg(format!("if=virtio,format=raw,file={name}{extra}"));
         }
-        for device in ["virtio-gpu-pci", "virtio-keyboard-pci", "virtio-tablet-pci"] {
+        for device in &hardware.devices {
             command.args(["-device", device]);
         }
-        command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
+        command.stdin(match (hardware.typed, interactive) {
+            (true, _) => Stdio::piped(),
+            (false, true) => Stdio::inherit(),
+            (false, false) => Stdio::null(),
+        });
         // QEMU warns of each feature of the processor that it does not emulate.
         let messages = File::create(messages(folder))
             .map_err(|error| cannot("make", &messages(folder), &error))?;
@@ -110,10 +142,24 @@ impl Host {
                 }
             });
         }
-        Ok(Self { qemu, bytes, listener: Listener::new(&payload.word) })
+        let input = qemu.stdin.take();
+        Ok(Self { qemu, input, bytes, listener: Listener::new(&payload.word) })
     }
 
-    fn wait_ready(&mut self) -> Result<(), String> {
+    /// Types a line for a command that reads its serial port.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn type_line(&mut self, line: &str) -> Result<(), String> {
+        let input = self.input.as_mut().ok_or("The machine has no hands")?;
+        writeln!(input, "{line}").map_err(|error| format!("Cannot type {line:?}: {error}"))
+    }
+
+    /// Waits until the system is up.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn wait_ready(&mut self) -> Result<(), String> {
         let what = "the system to be up and to unpack its archive";
         self.wait(what, BOOT_TIME, |said| matches!(said, Said::Ready).then_some(()))
     }
@@ -126,11 +172,14 @@ impl Host {
     }
 
     /// Passes on output until `wanted` is said.
-    fn wait<T>(
+    ///
+    /// # Errors
+    /// A sentence that names what was waited for.
+    pub fn wait<T>(
         &mut self,
         what: &str,
         time: Duration,
-        wanted: impl Fn(&Said) -> Option<T>,
+        mut wanted: impl FnMut(&Said) -> Option<T>,
     ) -> Result<T, String> {
         let end = Instant::now() + time;
         loop {

@@ -9,7 +9,9 @@ mod arguments;
 mod machine;
 mod payload;
 mod protocol;
+mod qmp;
 mod scenarios;
+mod seat;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -49,7 +51,14 @@ fn run_with(arguments: &Arguments) -> Result<ExitCode, String> {
     };
     let image = folder.join("image");
     step("image", || make_image(&tabard, &image))?;
+    if arguments.seat {
+        step("pretended devices", || seat::build_devices(&tabard))?;
+    }
     let payload = step("payload", || payload::pack(arguments, &tabard, &folder))?;
+    if arguments.seat {
+        seat::run(&folder, &image, &payload)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let status = machine::run(arguments, &folder, &image, &payload)?;
     step("results", || unpack_results(&folder))?;
     Ok(ExitCode::from(status))

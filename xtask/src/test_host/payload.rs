@@ -33,7 +33,11 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     let programs = stage.join("usr/bin");
     make_folder(&programs)?;
     let mut libraries = BTreeSet::new();
-    for program in [tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")] {
+    let mut packed = vec![tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")];
+    if arguments.seat {
+        packed.push(tabard.with_file_name("examples").join("pretend"));
+    }
+    for program in packed {
         let to = programs.join(program.file_name().unwrap_or_default());
         // What debuggers need is most of a program, and would have to be unpacked in there.
         build::run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&program))?;
