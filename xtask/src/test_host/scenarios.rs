@@ -30,6 +30,7 @@ pub fn run(programs: Option<PathBuf>) -> Result<(), String> {
         timeout: TIMEOUT,
         carried: vec![tiny],
         command: ["sh", "tests/test-host/run.sh"].map(str::to_owned).to_vec(),
+        seat: false,
     };
     let status = super::run_with(&arguments)?;
     if status == ExitCode::SUCCESS {
