@@ -24,6 +24,8 @@ Usage: cargo xtask TASK
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds
                   what is carried in /carried
+  test-host --seat
+                  play `tabard run --seat` there, with QEMU as its screens and keyboards
   test-host --scenarios
                   run the scripts of tests/test-host there: stock Debian guests under Tabard
   conformance     run the tests that stand for each requirement, write docs/conformance.md
