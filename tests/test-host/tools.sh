@@ -1,0 +1,43 @@
+# What the guests of stock.tabard do with their volume; each reads this from /dev/vdb. Only a few
+# letters of it are typed, because a slow machine may repeat a key that is held too long.
+exec >/dev/ttyS0 2>/dev/null
+
+# Reads the line that was written 1 MiB into the volume, from the disk and not from a cache.
+line() {
+    echo 3 >/proc/sys/vm/drop_caches
+    dd if=/dev/vda skip=2048 count=1 | head -n 1
+}
+
+# Says how a command that should fail ended.
+attempt() {
+    name=$1
+    shift
+    if "$@"; then echo "$name done"; else echo "$name failed"; fi
+}
+
+write() {
+    echo "$1" | dd of=/dev/vda seek=2048 conv=notrunc,fsync
+}
+
+zeroes() {
+    dd if=/dev/zero of=/dev/vda bs=4096 count=8 conv=notrunc,fsync
+}
+
+case $1 in
+    write) write "$2" && echo "wrote $2" ;;
+    read)
+        echo "read $(line)"
+        echo "processors: $(nproc)"
+        ;;
+    try)
+        echo "read $(line)"
+        echo "read-only $(cat /sys/block/vda/ro)"
+        attempt write write no
+        attempt zeroes zeroes
+        attempt discard blkdiscard /dev/vda
+        attempt flush sync
+        echo "complaints of virtio: $(dmesg | grep -icE 'virtio.*(fail|error|warn|invalid)')"
+        echo "tried"
+        ;;
+esac
+exit
