@@ -8,7 +8,8 @@ use tabard_display::RawInput;
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, LabelId};
 use tabard_trusted_path::{
-    Effect, Ending, Event, GuestConfig, GuestReport, LayoutMode, Monitor, MonitorConfig, Policy,
+    Effect, Ending, Event, GuestConfig, GuestReport, LayoutMode, LoginConfig, Monitor,
+    MonitorConfig, Policy,
 };
 use tabard_view::{GuestId, OutputId, Recipient, Scale, Size};
 
@@ -167,6 +168,7 @@ fn monitor() -> Monitor {
         notice: String::new(),
         footer: String::new(),
         policy: Policy::default(),
+        login: LoginConfig::default(),
     })
     .unwrap()
 }

@@ -3,7 +3,8 @@
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
 use tabard_trusted_path::{
-    Clip, Digest, Event, GuestConfig, LayoutMode, LoginConfig, Monitor, MonitorConfig, Policy,
+    Authority, Clip, Digest, Event, GuestConfig, LayoutMode, LoginConfig, Monitor, MonitorConfig,
+    Policy, UserConfig,
 };
 use tabard_view::{GuestId, OutputId, Scale, Size};
 
@@ -19,6 +20,8 @@ pub(crate) const KEYS: [KeyCode; 5] = [CTRL, ALT, ESCAPE, A, TWO];
 /// The keys of a user who takes and gives texts on the trusted screen.
 pub(crate) const EXCHANGE_KEYS: [KeyCode; 6] =
     [KeyCode::C, KeyCode::V, KeyCode::UP, KeyCode::DOWN, CHALLENGE, ESCAPE];
+/// The keys of a user who logs in, locks and goes to guests.
+pub(crate) const LOCK_KEYS: [KeyCode; 5] = [A, KeyCode::ENTER, KeyCode::DOWN, KeyCode::L, TWO];
 /// Every letter of the challenge of both texts.
 pub(crate) const CHALLENGE: KeyCode = KeyCode::E;
 /// The texts that guests offer: one page each, and the same challenge.
@@ -35,7 +38,17 @@ const fn clip(byte: u8) -> Clip {
     Clip { digest: Digest([byte; 32]), bytes: 9, pages: 1 }
 }
 
-pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
+/// Two users: the first is cleared for the first two guests, the second for the first and third.
+pub(crate) fn users() -> LoginConfig {
+    let user = |name: &str, categories| {
+        let clearance = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
+        let authority = Authority { clearance, downgrade: false };
+        UserConfig { name: name.to_owned(), authority, phrase: String::new() }
+    };
+    LoginConfig { users: vec![user("u", 1), user("v", 2)], lock_after_minutes: None }
+}
+
+pub(crate) fn monitor(policy: Policy, login: LoginConfig) -> Option<Monitor> {
     // The first is below both others, which are incomparable.
     let class = |categories| {
         let secrecy = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
@@ -55,7 +68,7 @@ pub(crate) fn monitor(policy: Policy) -> Option<Monitor> {
         notice: String::new(),
         footer: String::new(),
         policy,
-        login: LoginConfig::default(),
+        login,
     })
     .ok()
 }

@@ -18,6 +18,10 @@ pub enum Fault {
     KeysLeftDown,
     /// Invariant 5: clicks go to the first guest, wherever the keyboard is.
     PointerStays,
+    /// Invariant 8: takes a wrong password for a right one.
+    AnyPasswordOpens,
+    /// Invariant 8: does not lock when the host is about to sleep.
+    LockIsForgotten,
     /// Invariant 9: hands over what the policy refuses.
     RefusalIsIgnored,
     /// Invariant 9: takes a text that is to be reviewed for one that was.
@@ -28,12 +32,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the number of the invariant that each breaks.
-    pub const ALL: [(u8, Self); 8] = [
+    pub const ALL: [(u8, Self); 10] = [
         (1, Self::KeysBeforeGlass),
         (2, Self::DeafToSak),
         (3, Self::GuestTakesFocus),
         (4, Self::KeysLeftDown),
         (5, Self::PointerStays),
+        (8, Self::AnyPasswordOpens),
+        (8, Self::LockIsForgotten),
         (9, Self::RefusalIsIgnored),
         (9, Self::ReviewIsSkipped),
         (9, Self::TextIsSwapped),
@@ -44,6 +50,7 @@ impl Fault {
     pub fn start(self) -> Start {
         match self {
             Self::RefusalIsIgnored | Self::ReviewIsSkipped | Self::TextIsSwapped => Start::Exchange,
+            Self::AnyPasswordOpens | Self::LockIsForgotten => Start::Locked,
             _ => Start::AtWork,
         }
     }
@@ -88,6 +95,10 @@ impl Fault {
                 }
                 effects
             }
+            (Self::AnyPasswordOpens, Event::PasswordChecked { ticket, .. }) => {
+                monitor.step(Event::PasswordChecked { ticket, right: true })
+            }
+            (Self::LockIsForgotten, Event::Lock(_)) => Vec::new(),
             (Self::RefusalIsIgnored, event) => {
                 let mut effects = monitor.step(event);
                 for effect in &mut effects {

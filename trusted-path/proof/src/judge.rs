@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tabard_input::KeyCode;
 use tabard_trusted_path::{Effect, Event, GuestInput, LayoutMode};
-use tabard_view::{FrameSerial, GuestId, OutputId, Recipient};
+use tabard_view::{FrameSerial, GuestId, OutputId, Recipient, View};
 
 use crate::desk::{ALT, CTRL, ESCAPE};
 use crate::flows::{Flows, Review};
+use crate::locks::Locks;
 
 /// What can be seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct World {
     pub(crate) told: BTreeSet<(GuestId, u16)>,
     /// Texts.
     pub(crate) flows: Flows,
+    /// Login and lock.
+    pub(crate) locks: Locks,
 }
 
 /// What a screen shows.
@@ -41,6 +44,8 @@ pub(crate) struct Step<'s> {
     pub(crate) layout: LayoutMode,
     /// Guests whose machine is gone: nothing can be told to them.
     pub(crate) gone: &'s [GuestId],
+    /// What is to be shown now.
+    pub(crate) view: &'s View,
 }
 
 impl World {
@@ -76,7 +81,13 @@ impl World {
         }
         let by_user = matches!(
             step.event,
-            Event::Key { .. } | Event::Button { .. } | Event::Pointer { .. } | Event::Wheel { .. }
+            Event::Key { .. }
+                | Event::Button { .. }
+                | Event::Pointer { .. }
+                | Event::Wheel { .. }
+                // A password that somebody typed, and a lock, which takes and gives nobody.
+                | Event::PasswordChecked { .. }
+                | Event::Lock(_)
         );
         if !by_user
             && (step.recipient != step.recipient_before || step.layout != step.layout_before)
@@ -124,6 +135,9 @@ impl World {
             self.told.iter().any(|(guest, _)| step.recipient != Recipient::Guest(*guest));
         if left_down {
             fail(4);
+        }
+        if !self.locks.take(step.event, step.effects, step.view) {
+            fail(8);
         }
         if !self.flows.take(step.event, step.effects, review) {
             fail(9);

@@ -2,15 +2,16 @@
 //! order of a user's keys and clicks, a presenter's confirmations (late, out of order, lost),
 //! guests' reports, and screens that come and go, to a stated depth.
 //!
-//! What is checked after every step is in `judge.rs` and `flows.rs`: invariants 1 to 5 and 9 of the
-//! design, by number. There are two places to begin: at work, and before the trusted screen with
-//! texts to take and give. For each invariant [`Fault`] has a broken monitor that the checker must catch.
+//! What is checked after every step is in `judge.rs`, `locks.rs` and `flows.rs`: invariants 1 to 5, 8
+//! and 9 of the design, by number. There are three places to begin: at work, before the trusted
+//! screen with texts to take and give, and before the lock screen. For each invariant [`Fault`] has a broken monitor that the checker must catch.
 #![forbid(unsafe_code)]
 
 mod desk;
 mod fault;
 mod flows;
 mod judge;
+mod locks;
 mod model;
 
 pub use fault::Fault;

@@ -44,9 +44,10 @@ fn main() -> ExitCode {
 }
 
 /// The searches: where each begins, what it is called, and how much deeper or less deep it goes.
-const SEARCHES: [(Start, &str, usize); 2] = [
+const SEARCHES: [(Start, &str, usize); 3] = [
     (Start::AtWork, "At work: keys, clicks, reports, screens that come and go", 0),
     (Start::Exchange, "Texts taken and given on the trusted screen, agents that come and go", 0),
+    (Start::Locked, "Login, lock and what two users may see", 0),
 ];
 
 fn prove(depth: usize) -> (String, bool) {

@@ -5,11 +5,15 @@ use std::hash::{Hash, Hasher};
 
 use stateright::{Model, Property};
 use tabard_input::KeyCode;
-use tabard_trusted_path::{Ending, Event, GuestReport, Monitor, Policy, ShownText, Timer};
+use tabard_trusted_path::{
+    Ending, Event, GuestReport, LockCause, LoginConfig, Monitor, Policy, ShownText, Timer,
+};
 use tabard_view::{Content, FrameSerial, GuestId, OutputId, OutputView, TrustedBody};
 
 use crate::Fault;
-use crate::desk::{self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, MOUSE, SECOND};
+use crate::desk::{
+    self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, LOCK_KEYS, MOUSE, SECOND,
+};
 use crate::flows::Review;
 use crate::judge::{Shown, Step, World};
 
@@ -44,6 +48,12 @@ pub enum Action {
     Listen(GuestId),
     /// The time in which a text can be given is over.
     Expire,
+    /// The session answers the last check of a password, perhaps once more.
+    Answer(bool),
+    /// The wait after a wrong password is over.
+    DelayOver,
+    /// The host is about to sleep.
+    Lock,
 }
 
 /// A state of everything.
@@ -68,6 +78,12 @@ impl State {
     #[must_use]
     pub fn given(&self) -> usize {
         self.world.flows.given
+    }
+
+    /// How often somebody logged in on the way here.
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        self.world.locks.logins
     }
 
     /// The same state with the views numbered anew from the oldest that matters. Only the order
@@ -143,6 +159,7 @@ impl State {
             layout_before,
             layout: self.monitor.layout(),
             gone: &gone,
+            view: &self.monitor.view(),
         });
         self.broken = self.broken.or(broken);
     }
@@ -172,6 +189,8 @@ pub enum Start {
     /// The trusted screen is open with the second guest selected; it and the first, which is
     /// below it, offer texts. Once with a user who may downgrade and once with one who may not.
     Exchange,
+    /// The lock screen is shown, with nobody logged in; and the first user at work.
+    Locked,
 }
 
 /// The model: the monitor that ships, or one with a fault.
@@ -184,11 +203,17 @@ pub struct Desk {
 }
 
 impl Desk {
-    fn begin(&self, reviewer: bool) -> Option<State> {
-        let monitor = desk::monitor(Policy { downgrade: reviewer, ..Policy::default() })?;
+    /// Where it begins; `second` of the two ways.
+    fn begin(&self, second: bool) -> Option<State> {
+        let locked = self.start == Start::Locked;
+        let reviewer = second && !locked;
+        let policy = Policy { downgrade: reviewer, ..Policy::default() };
+        let login = if locked { desk::users() } else { LoginConfig::default() };
+        let monitor = desk::monitor(policy, login)?;
         let (world, confirmations) = (World::default(), Vec::new());
         let mut state = State { monitor, world, confirmations, broken: None };
         state.world.flows.reviewer = reviewer;
+        state.world.locks.users = locked;
         state.world.glass.insert(FIRST, None);
         state.step(desk::plug(FIRST), None);
         for guest in GUESTS {
@@ -205,6 +230,13 @@ impl Desk {
             state.tap(KeyCode::DOWN, None);
             state.show();
         }
+        if locked && second {
+            state.tap(desk::A, None);
+            state.tap(KeyCode::ENTER, None);
+            let ticket = state.world.locks.last_ticket?;
+            state.step(Event::PasswordChecked { ticket, right: true }, None);
+            state.show();
+        }
         Some(state.canonical())
     }
 }
@@ -214,9 +246,8 @@ impl Model for Desk {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let reviewers: &[bool] =
-            if self.start == Start::AtWork { &[false] } else { &[false, true] };
-        reviewers.iter().filter_map(|reviewer| self.begin(*reviewer)).collect()
+        let ways: &[bool] = if self.start == Start::AtWork { &[false] } else { &[false, true] };
+        ways.iter().filter_map(|second| self.begin(*second)).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -242,6 +273,18 @@ impl Model for Desk {
                 }
                 actions.extend(GUESTS.map(Action::Listen));
                 actions.extend(state.world.flows.timer().map(|_| Action::Expire));
+            }
+            Start::Locked => {
+                actions.extend(LOCK_KEYS.map(Action::Tap));
+                actions.extend([Action::Attention, Action::Lock, Action::Plug]);
+                actions.extend([GUESTS[0], GUESTS[1]].map(Action::Click));
+                if state.world.locks.last_ticket.is_some() {
+                    actions.extend([Action::Answer(true), Action::Answer(false)]);
+                    actions.push(Action::DelayOver);
+                }
+                let died = GuestReport::Stopped(Ending::ProcessDied);
+                actions
+                    .extend([GuestReport::Running, died].map(|it| Action::Report(GUESTS[2], it)));
             }
         }
         let newest = state.monitor.view().serial;
@@ -286,6 +329,15 @@ impl Model for Desk {
                 let listens = !state.world.flows.listens(guest);
                 state.step(Event::Listens { guest, listens }, self.fault);
             }
+            Action::Answer(right) => {
+                let ticket = state.world.locks.last_ticket?;
+                state.step(Event::PasswordChecked { ticket, right }, self.fault);
+            }
+            Action::DelayOver => {
+                let timer = Timer::LoginDelay(state.world.locks.last_ticket?);
+                state.step(Event::Elapsed(timer), self.fault);
+            }
+            Action::Lock => state.step(Event::Lock(LockCause::Suspend), self.fault),
             Action::Expire => {
                 let timer = Timer::Held(state.world.flows.timer()?);
                 state.step(Event::Elapsed(timer), self.fault);
@@ -324,6 +376,7 @@ impl Model for Desk {
             Property::always("3 only the user switches", |_, state| holds(3, state)),
             Property::always("4 nothing is carried over", |_, state| holds(4, state)),
             Property::always("5 keyboard and pointer together", |_, state| holds(5, state)),
+            Property::always("8 locked means no guest is mapped", |_, state| holds(8, state)),
             Property::always("9 flows obey the lattice", |_, state| holds(9, state)),
         ]
     }

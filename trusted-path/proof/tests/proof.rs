@@ -22,6 +22,14 @@ fn invariant_9_holds_in_every_state_within_five_steps_of_taking_and_giving() {
 }
 
 #[test]
+fn invariant_8_holds_in_every_state_within_five_steps_of_login_and_lock() {
+    let desk = Desk { start: Start::Locked, ..Desk::default() };
+    let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
+    assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
+    assert!(checker.unique_state_count() > 1_000, "{}", checker.unique_state_count());
+}
+
+#[test]
 fn a_text_can_be_given_after_a_review() {
     // Otherwise nothing was proved of it: the second guest's text, upwards and downwards.
     let desk = Desk { start: Start::Exchange, ..Desk::default() };
@@ -61,8 +69,8 @@ fn a_fault_seeded_for_each_invariant_is_found() {
 fn no_random_history_breaks_an_invariant() {
     const HISTORIES: u64 = 60;
     const STEPS: usize = 1_000;
-    let mut given = 0;
-    for start in [Start::AtWork, Start::Exchange] {
+    let (mut given, mut logins) = (0, 0);
+    for start in [Start::AtWork, Start::Exchange, Start::Locked] {
         let desk = Desk { start, ..Desk::default() };
         for seed in 1..=HISTORIES {
             // xorshift64 (Marsaglia, J. Stat. Softw. 8(14), 2003).
@@ -84,7 +92,9 @@ fn no_random_history_breaks_an_invariant() {
                 assert_eq!(broken, None, "{start:?}, seed {seed}, step {step}: {action:?}");
             }
             given += state.given();
+            logins += state.logins();
         }
     }
+    assert!(logins > 100, "only {logins} logins: the histories go nowhere");
     assert!(given > 20, "only {given} texts were given: the histories go nowhere");
 }

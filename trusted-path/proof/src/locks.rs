@@ -1,0 +1,85 @@
+//! The judge of invariant 8: who is logged in, by the answers that the session gave, and so which
+//! guests may be in any view and whether anything may be done for one.
+
+use tabard_trusted_path::{Effect, Event, GuestInput, Record};
+use tabard_view::{Content, GuestId, TrustedBody, View};
+
+/// Guests that each user of the desk is cleared for.
+const CLEARED: [&[GuestId]; 2] = [&[GuestId(0), GuestId(1)], &[GuestId(0), GuestId(2)]];
+
+/// Login and lock, as they are seen from outside the monitor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Locks {
+    /// Whether the desk has users at all.
+    pub(crate) users: bool,
+    /// Who is logged in and not locked out.
+    present: Option<u8>,
+    /// The password that is being checked: whose, and the number of the check.
+    check: Option<(u8, u32)>,
+    /// The number of the last check, answered or not.
+    pub(crate) last_ticket: Option<u32>,
+    /// How often somebody logged in.
+    pub(crate) logins: usize,
+}
+
+impl Locks {
+    /// Takes a step after which this is the view. Whether it held.
+    pub(crate) fn take(&mut self, event: &Event, effects: &[Effect], view: &View) -> bool {
+        if !self.users {
+            return true;
+        }
+        match *event {
+            Event::PasswordChecked { ticket, right } => {
+                let asked = self.check.take_if(|(_, asked)| *asked == ticket);
+                if let Some((user, _)) = asked.filter(|_| right && self.present.is_none()) {
+                    self.present = Some(user);
+                    self.logins += 1;
+                }
+            }
+            Event::Lock(_) => self.present = None,
+            _ => {}
+        }
+        for effect in effects {
+            match *effect {
+                Effect::Audit(Record::Locked(_)) => self.present = None,
+                Effect::CheckPassword { user, ticket } => {
+                    self.check = Some((user.0, ticket));
+                    self.last_ticket = Some(ticket);
+                }
+                _ => {}
+            }
+        }
+        let cleared = self.present.and_then(|user| CLEARED.get(usize::from(user))).copied();
+        let seen = view.outputs.iter().all(|output| match (&output.content, cleared) {
+            (Content::Trusted(screen), None) => matches!(screen.body, TrustedBody::Login(_)),
+            (_, None) => false,
+            (Content::Windows(windows), Some(cleared)) => {
+                windows.iter().all(|window| cleared.contains(&window.guest))
+            }
+            (Content::Trusted(screen), Some(cleared)) => match &screen.body {
+                TrustedBody::Guests(rows) => rows.iter().all(|row| cleared.contains(&row.guest)),
+                TrustedBody::Login(_) => false,
+                _ => true,
+            },
+            (Content::Blank, Some(_)) => true,
+        });
+        let done =
+            effects.iter().all(|effect| match effect {
+                // What is owed to a guest is released in the very step that locks.
+                Effect::Deliver {
+                    input:
+                        GuestInput::Key { pressed: false, .. }
+                        | GuestInput::Button { pressed: false, .. },
+                    ..
+                } => true,
+                Effect::Deliver { guest, .. } | Effect::Take { guest, .. } => {
+                    cleared.is_some_and(|cleared| cleared.contains(guest))
+                }
+                Effect::Give { from, to, .. } => {
+                    cleared.is_some_and(|cleared| cleared.contains(from) && cleared.contains(to))
+                }
+                _ => true,
+            });
+        seen && done
+    }
+}
