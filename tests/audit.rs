@@ -142,6 +142,26 @@ fn a_log_damaged_in_fourteen_ways_is_found_out_and_where() {
 }
 
 #[test]
+fn a_thousand_records_at_once_have_their_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let entries: Vec<Entry> =
+        (0..1000u64).map(|count| Entry::new("volume").number("count", count)).collect();
+    let mut log = Log::open(&path).unwrap();
+    log.append(&entries).unwrap();
+    log.append(&entries[..1]).unwrap();
+    log.finish().unwrap();
+
+    let report = found(&path);
+
+    assert_eq!((report.fault, report.signed), (None, report.records));
+    let lines: Vec<String> =
+        std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(checkpoints(&lines).len() as u64, report.records - 1001);
+    assert!(checkpoints(&lines).windows(2).all(|pair| pair[1] - pair[0] <= 65));
+}
+
+#[test]
 fn a_long_run_without_a_checkpoint_is_a_forgery() {
     let folder = tempfile::tempdir().unwrap();
     let (path, good) = log(folder.path());

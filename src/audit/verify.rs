@@ -10,8 +10,9 @@ use ed25519_dalek::VerifyingKey;
 
 use crate::session::audit::{CHECKPOINT_EVERY, Hash, Head, Line, signed, unhex};
 
-/// Records that one append may add to those that a checkpoint is due after, at most.
-const LONGEST_APPEND: u64 = 256;
+/// A session that is cut off right before a checkpoint leaves it to the next one, which writes a
+/// record first; so many such cuts in a row are believed.
+const MOST_CUTS: u64 = 256;
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +160,7 @@ impl Verifier {
         }
         if line.kind != "checkpoint" {
             let unsigned = line.n.saturating_sub(before.signed);
-            return (unsigned > CHECKPOINT_EVERY + LONGEST_APPEND).then_some(Damage::NoCheckpoint);
+            return (unsigned > CHECKPOINT_EVERY + MOST_CUTS).then_some(Damage::NoCheckpoint);
         }
         if line.field("key") != Some(self.digits.as_str()) {
             return Some(Damage::WrongKey);

@@ -116,21 +116,25 @@ impl Log {
     /// # Errors
     /// [`LogError::File`].
     pub fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
-        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let sign_now = self.since_checkpoint.saturating_add(count) >= CHECKPOINT_EVERY;
         let (mut n, mut hash, mut text) = (self.n, self.hash, String::new());
-        let checkpoint = |n: u64, hash: &Hash| {
-            Entry::new("checkpoint")
-                .text("key", hex(self.key.verifying_key().as_bytes()))
-                .text("signature", sign(&self.key, "checkpoint", n, hash))
-        };
-        for entry in entries.iter().map(Some).chain(sign_now.then_some(None)) {
-            let signed = entry.is_none().then(|| checkpoint(n, &hash));
-            let Some(entry) = entry.or(signed.as_ref()) else { continue };
+        let mut push = |entry: &Entry| {
             n = n.saturating_add(1);
             let (line, next) = line(n, now_ms(), entry, &hash);
             text.push_str(&line);
             hash = next;
+            (n, hash)
+        };
+        let (mut since, mut signed, mut last) = (self.since_checkpoint, false, (self.n, self.hash));
+        // An append of nothing is a checkpoint if one is due.
+        for entry in entries.iter().map(Some).chain(entries.is_empty().then_some(None)) {
+            if let Some(entry) = entry {
+                last = push(entry);
+                since = since.saturating_add(1);
+            }
+            if since >= CHECKPOINT_EVERY {
+                last = push(&self.checkpoint(last.0, &last.1));
+                (since, signed) = (0, true);
+            }
         }
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
@@ -140,17 +144,20 @@ impl Log {
         }
         let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
         self.length_bytes = self.length_bytes.saturating_add(bytes);
-        (self.n, self.hash) = (n, hash);
-        self.since_checkpoint =
-            if sign_now { 0 } else { self.since_checkpoint.saturating_add(count) };
-        if sign_now {
-            // The records are in the log: a head that lags behind loses nothing, and is written
-            // with the next record.
-            if Head::write(&self.path, &self.key, n, &hash).is_err() {
-                self.since_checkpoint = CHECKPOINT_EVERY;
-            }
+        ((self.n, self.hash), self.since_checkpoint) = (last, since);
+        // The records are in the log: a head that lags behind loses nothing, and is written with
+        // the next record.
+        if signed && Head::write(&self.path, &self.key, last.0, &last.1).is_err() {
+            self.since_checkpoint = CHECKPOINT_EVERY;
         }
         Ok(())
+    }
+
+    /// Signs all up to record `n`, which has this hash.
+    fn checkpoint(&self, n: u64, hash: &Hash) -> Entry {
+        Entry::new("checkpoint")
+            .text("key", hex(self.key.verifying_key().as_bytes()))
+            .text("signature", sign(&self.key, "checkpoint", n, hash))
     }
 
     /// Signs what there is, as the last act of a session.
