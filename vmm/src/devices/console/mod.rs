@@ -59,6 +59,8 @@ pub struct Console {
     news: Option<bool>,
     /// The stream made no sense: it is thrown away until the guest opens the port anew.
     broken: bool,
+    /// The guest was told that this side is closed: its writers wait until that changes.
+    closed_here: bool,
 }
 
 impl Console {
@@ -113,7 +115,13 @@ impl Console {
                 self.say(Control::named(AGENT_PORT, PORT_NAME));
                 self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 1));
             }
-            (Event::PORT_OPEN, AGENT_PORT) => self.set_open(control.value == 1),
+            (Event::PORT_OPEN, AGENT_PORT) => {
+                let open = control.value == 1;
+                self.set_open(open);
+                if open && std::mem::take(&mut self.closed_here) {
+                    self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 1));
+                }
+            }
             _ => {}
         }
     }
@@ -199,6 +207,7 @@ impl Console {
             Err(_) => {
                 self.stream = Stream::default();
                 self.broken = true;
+                self.closed_here = true;
                 self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 0));
             }
         }

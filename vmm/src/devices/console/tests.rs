@@ -104,7 +104,10 @@ fn a_stream_that_makes_no_sense_is_closed_until_the_port_is_opened_anew() {
     assert_eq!(closed, Some(vec![1, 0, 0, 0, 6, 0, 0, 0]));
     send(&mut driver, &FromGuest::Offer("lost").encode());
     assert_eq!(driver.transport.device().take_frame(), None);
+    control(&mut driver, AGENT_PORT, Event::PORT_OPEN, 0);
     control(&mut driver, AGENT_PORT, Event::PORT_OPEN, 1);
+    let opened = receive(&mut driver, CONTROL_TO_GUEST, 64);
+    assert_eq!(opened, Some(vec![1, 0, 0, 0, 6, 0, 1, 0]));
     send(&mut driver, &FromGuest::Offer("heard").encode());
     assert_eq!(driver.transport.device().take_frame(), Some(FromGuest::Offer("heard").encode()));
 }
