@@ -160,6 +160,7 @@ fn monitor() -> Monitor {
         label: LabelId(index),
         class: AccessClass::default(),
         autostart: true,
+        restart: false,
     };
     Monitor::new(MonitorConfig {
         guests: (0..).zip(["a", "b", "c", "d"]).map(guest).collect(),
