@@ -22,11 +22,11 @@ const MOST_FINDINGS: u64 = 5;
 
 /// What to do.
 pub struct Plan {
-    /// How many executions of each target.
+    /// How many executions of each target, times its share.
     pub executions: u64,
     /// Of the randomness.
     pub seed: u64,
-    /// A folder of inputs for each target.
+    /// A folder with a file of inputs for each target.
     pub corpus: PathBuf,
     /// Where findings are written.
     pub findings: PathBuf,
@@ -71,6 +71,7 @@ pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
     let begin = Instant::now();
     let name = target.name();
     let mut corpus = read(&plan.corpus.join(name))?;
+    let executions = plan.executions.saturating_mul(target.share());
     corpus.extend(target.seeds());
     let mut fuzzer = Fuzzer {
         target,
@@ -83,11 +84,16 @@ pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
         findings: 0,
     };
     for input in corpus {
-        fuzzer.execute(input, false)?;
+        fuzzer.execute(input)?;
     }
-    while fuzzer.executions < plan.executions && fuzzer.findings < MOST_FINDINGS {
+    while fuzzer.executions < executions && fuzzer.findings < MOST_FINDINGS {
         let input = fuzzer.next_input();
-        fuzzer.execute(input, plan.keep)?;
+        fuzzer.execute(input)?;
+    }
+    let took = begin.elapsed();
+    if plan.keep && fuzzer.map.features() > 0 {
+        let corpus = fuzzer.smallest();
+        write_corpus(&plan.corpus, name, &corpus)?;
     }
     let features = match fuzzer.map.features() {
         0 => fuzzer.outcomes.len() as u64,
@@ -99,7 +105,7 @@ pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
         kept: fuzzer.inputs.len(),
         features,
         findings: fuzzer.findings,
-        took: begin.elapsed(),
+        took,
     })
 }
 
@@ -120,7 +126,7 @@ impl Fuzzer<'_> {
         mutate(&mut self.random, input, other, self.target.tokens(), self.target.most_bytes())
     }
 
-    fn execute(&mut self, input: Vec<u8>, keep: bool) -> Result<(), String> {
+    fn execute(&mut self, input: Vec<u8>) -> Result<(), String> {
         self.map.clear();
         let begin = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.target.run(&input)));
@@ -134,13 +140,6 @@ impl Fuzzer<'_> {
         let room = self.outcomes.len() < MOST_OUTCOMES;
         let new = (room && self.outcomes.insert(outcome)) || branches > 0;
         if new || self.inputs.is_empty() {
-            if keep {
-                // Of outcomes alone there are too many to keep in a folder.
-                let worth = branches > 0;
-                if worth {
-                    write(&self.plan.corpus.join(self.target.name()), "", &input)?;
-                }
-            }
             if self.inputs.len() < MOST_INPUTS {
                 self.inputs.push(input);
             } else {
@@ -149,6 +148,19 @@ impl Fuzzer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The fewest and shortest inputs, by a greedy choice, that take all branches known.
+    fn smallest(&mut self) -> Vec<Vec<u8>> {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        inputs.sort_by(|one, two| (one.len(), one).cmp(&(two.len(), two)));
+        let mut map = Map::new();
+        inputs.retain(|input| {
+            map.clear();
+            let passed = catch_unwind(AssertUnwindSafe(|| self.target.run(input))).is_ok();
+            map.take() > 0 && passed
+        });
+        inputs
     }
 
     fn found(&mut self, input: &[u8], what: &str) -> Result<(), String> {
@@ -165,15 +177,36 @@ impl Fuzzer<'_> {
     }
 }
 
-/// The inputs in a folder, in the order of their names; none if there is no folder.
-fn read(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    files
-        .iter()
-        .map(|file| fs::read(file).map_err(|why| format!("Cannot read {}: {why}", file.display())))
-        .collect()
+/// The inputs in a file: each is its length, in 16 bits, and its bytes. None if there is no file.
+fn read(file: &Path) -> Result<Vec<Vec<u8>>, String> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = fs::read(file).map_err(|why| format!("Cannot read {}: {why}", file.display()))?;
+    let mut rest = bytes.as_slice();
+    let mut inputs = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes(*length));
+        let Some((input, tail)) = tail.split_at_checked(length) else {
+            return Err(format!("{} is cut short; fetch it again", file.display()));
+        };
+        inputs.push(input.to_vec());
+        rest = tail;
+    }
+    Ok(inputs)
+}
+
+fn write_corpus(folder: &Path, name: &str, inputs: &[Vec<u8>]) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    for input in inputs {
+        let Ok(length) = u16::try_from(input.len()) else { continue };
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(input);
+    }
+    let file = folder.join(name);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&file, bytes))
+        .map_err(|why| format!("Cannot write {}: {why}", file.display()))
 }
 
 fn write(folder: &Path, prefix: &str, input: &[u8]) -> Result<PathBuf, String> {
@@ -220,9 +253,20 @@ mod tests {
             keep: false,
         };
         let run = run(&mut Planted, &plan).unwrap();
-        let written = read(&plan.findings).unwrap();
+        let files = fs::read_dir(&plan.findings).unwrap().flatten();
+        let written: Vec<Vec<u8>> = files.map(|file| fs::read(file.path()).unwrap()).collect();
         fs::remove_dir_all(&folder).unwrap();
         assert!(run.findings > 0);
         assert!(written.iter().all(|input| input.starts_with(b"bad")) && !written.is_empty());
+    }
+
+    #[test]
+    fn a_corpus_comes_back_as_it_was_written() {
+        let folder = std::env::temp_dir().join(format!("tabard-corpus-{}", std::process::id()));
+        let inputs = vec![b"one".to_vec(), Vec::new(), vec![7; 300]];
+        write_corpus(&folder, "name", &inputs).unwrap();
+        let back = read(&folder.join("name")).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(back, inputs);
     }
 }

@@ -17,9 +17,9 @@ Usage: tabard-fuzz [--target NAME] [--executions N] [--seed N] [--corpus FOLDER]
        tabard-fuzz --target NAME --replay FILE
        tabard-fuzz --list
 
-  --executions N  of each target that is run; 20000 if not given
-  --corpus FOLDER inputs that took new branches, in a folder for each target; fuzz/corpus
-  --keep          write new ones into the corpus
+  --executions N  of each target that is run, cheap decoders several times as many; 20000 if not given
+  --corpus FOLDER inputs that take all known branches, a file for each target; fuzz/corpus
+  --keep          with branch counters, write the corpus anew
   --replay FILE   run one input, such as one of fuzz/findings
 
 Without --target, all are run. Status 0: nothing found; 1: a finding, written to fuzz/findings;

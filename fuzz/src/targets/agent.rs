@@ -42,6 +42,10 @@ impl Target for Frames {
         &[b"TA\x01", b"\x01\x00\x00\x00", b"\xe2\x80\xae", b"\xff"]
     }
 
+    fn share(&self) -> u64 {
+        8
+    }
+
     fn run(&mut self, input: &[u8]) -> u64 {
         if let Ok(message) = FromGuest::decode(input) {
             assert_eq!(message.encode(), input, "another encoding of {message:?} decodes");

@@ -90,6 +90,10 @@ impl Target for Kernel {
         4096
     }
 
+    fn share(&self) -> u64 {
+        2
+    }
+
     fn run(&mut self, input: &[u8]) -> u64 {
         let Image { kernel, initrd, command_line, no_acpi } = &mut self.image;
         *no_acpi = input.len() % 2 == 1;

@@ -43,6 +43,10 @@ impl Target for Markings {
         256
     }
 
+    fn share(&self) -> u64 {
+        6
+    }
+
     fn run(&mut self, input: &[u8]) -> u64 {
         let text = String::from_utf8_lossy(input);
         let mut seen = Vec::new();

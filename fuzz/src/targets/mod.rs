@@ -29,6 +29,11 @@ pub trait Target {
         1024
     }
 
+    /// How often it is run for each run of the slowest: cheap decoders many times.
+    fn share(&self) -> u64 {
+        1
+    }
+
     /// Takes the input and judges what came of it: panics if that must not be. The number stands
     /// for the outcome; inputs with another one are worth keeping.
     fn run(&mut self, input: &[u8]) -> u64;

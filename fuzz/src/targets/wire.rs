@@ -36,6 +36,10 @@ impl Target for FromVmmBytes {
         MOST_BYTES
     }
 
+    fn share(&self) -> u64 {
+        8
+    }
+
     fn run(&mut self, input: &[u8]) -> u64 {
         match FromVmm::decode(input) {
             Ok(message) => {
@@ -75,6 +79,10 @@ impl Target for ToVmmBytes {
 
     fn most_bytes(&self) -> usize {
         MOST_BYTES
+    }
+
+    fn share(&self) -> u64 {
+        8
     }
 
     fn run(&mut self, input: &[u8]) -> u64 {
