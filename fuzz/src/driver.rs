@@ -90,7 +90,7 @@ pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
         let input = fuzzer.next_input();
         fuzzer.execute(input)?;
     }
-    let took = begin.elapsed();
+    let (took, kept) = (begin.elapsed(), fuzzer.inputs.len());
     if plan.keep && fuzzer.map.features() > 0 {
         let corpus = fuzzer.smallest();
         write_corpus(&plan.corpus, name, &corpus)?;
@@ -102,7 +102,7 @@ pub fn run(target: &mut dyn Target, plan: &Plan) -> Result<Run, String> {
     Ok(Run {
         target: name,
         executions: fuzzer.executions,
-        kept: fuzzer.inputs.len(),
+        kept,
         features,
         findings: fuzzer.findings,
         took,

@@ -17,6 +17,8 @@ pub const HOSTILE: usize = 7;
 
 /// After this a scenario that was not carried out has failed.
 const DAY: Duration = Duration::from_secs(120);
+/// How often what has ended is started again.
+const RESTARTS: usize = 2;
 /// The least that a user does.
 const ROUNDS: usize = 2;
 
@@ -105,6 +107,10 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
             });
         }
     }
+    for (index, one) in scenarios.iter().enumerate().filter(|(_, one)| one.fate == Fate::Ended) {
+        day.restart(index, one);
+    }
+    day.settle();
     let processes: Vec<u32> = stage.status().guests.iter().filter_map(|guest| guest.1).collect();
     let Stage { harness, .. } = stage;
     harness.stop();
@@ -114,6 +120,11 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     let findings = oracle.findings();
     assert!(findings.violations == 0, "{} violations: {:#?}", findings.violations, findings.words);
     findings
+}
+
+/// How often it has said that it has attacked.
+fn attacks(stage: &Stage, index: usize, scenario: &Scenario) -> usize {
+    stage.serial(index).matches(&format!("{{\"done\":\"{}\"", scenario.name)).count()
 }
 
 /// Whether it has said so, or its process ended as it must.
@@ -164,6 +175,23 @@ impl Day<'_> {
         // Bravo is never pointed at; whatever pointer events it has were not its own.
         if guest != self.hostile + 1 {
             self.point();
+        }
+    }
+
+    /// Starts a guest that has ended, which then attacks and ends again.
+    fn restart(&mut self, index: usize, scenario: &Scenario) {
+        for _ in 0..RESTARTS {
+            let before = attacks(self.stage, index, scenario);
+            self.visit(index);
+            self.oracle.asked();
+            self.stage.sak();
+            self.stage.until_open(Recipient::Trusted);
+            self.oracle.only(Recipient::Trusted);
+            self.stage.tap(key::S);
+            self.stage.until(&format!("{} again", scenario.name), |stage| {
+                attacks(stage, index, scenario) > before && stage.status().guests[index].1.is_none()
+            });
+            self.oracle.may_switch();
         }
     }
 
