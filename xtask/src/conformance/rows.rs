@@ -121,7 +121,7 @@ pub const ROWS: &[Row] = &[
     Row {
         requirement: "FTA_CIN_EXT.1",
         meaning: "A continuous, never conflicting indication of the selected guest.",
-        done: "Every frame of every screen is judged before it is confirmed: bar, letters, ring and label name the recipient, and outside of the guests' rectangles the picture is what the view alone makes it.",
+        done: "Every frame of every screen is judged before it is confirmed: bar, letters, ring and label name the recipient, and outside of the guests' rectangles the picture is what the view alone makes it. Besides, no presenter shows a frame whose bar and banners a verifier of other code has not read.",
         tests: &[
             HOSTILE,
             test("tabard", "lib", "oracle::"),
@@ -129,6 +129,8 @@ pub const ROWS: &[Row] = &[
             test("tabard-trusted-path", "lib", "invariants::invariant_1"),
             test("tabard-display", "compose", "banners_are_pixel_for_pixel"),
             test("tabard-display", "compose", "invariant_6"),
+            test("tabard-display", "lib", "verifier::"),
+            test("tabard", "architecture", "every_presenter_shows_verified_frames_only"),
         ],
         open: "",
     },
@@ -215,5 +217,16 @@ pub const ROWS: &[Row] = &[
             test("tabard", "lock", ""),
         ],
         open: "The lock comes after the host woke, not before it sleeps; no access banner.",
+    },
+    Row {
+        requirement: "FDP_IFC, FDP_IFF (Bell-LaPadula, Biba)",
+        meaning: "What moves between guests obeys the lattice; the one exception is a downgrade that a cleared human reviewed.",
+        done: "Texts, volumes and questions are checked by one policy function; what is released is the reviewed snapshot, by digest.",
+        tests: &[
+            test("tabard", "exchange", ""),
+            test("tabard", "lib", "session::desk::volume_tests::"),
+            test("tabard-labels", "laws", "flow_"),
+        ],
+        open: "",
     },
 ];
