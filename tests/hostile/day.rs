@@ -16,7 +16,7 @@ use crate::wire::Random;
 pub const HOSTILE: usize = 7;
 
 /// After this a scenario that was not carried out has failed.
-const DAY: Duration = Duration::from_secs(120);
+const DAY: Duration = Duration::from_secs(180);
 /// How often what has ended is started again.
 const RESTARTS: usize = 2;
 /// The least that a user does.

@@ -18,9 +18,9 @@ use tabard::oracle::Findings;
 /// Desks that live at the same time.
 const WORKERS: usize = 2;
 
-/// How long the trusted screen may take on a loaded machine; `cargo measure` holds the promise
-/// on a quiet one.
-const SAK_LIMIT: Duration = Duration::from_secs(2);
+/// How long the trusted screen may take, key to frame, on a machine that runs the attacks of two
+/// desks and perhaps builds beside them, without optimisation; `cargo measure` holds the promise.
+const SAK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is asked for on the command line. Words of the ordinary test harness are taken too.
 struct Args {

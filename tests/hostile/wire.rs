@@ -325,24 +325,24 @@ impl Process {
                 self.done();
             }
             "wire-random-messages" => {
-                for _ in 0..20_000 {
+                for _ in 0..3_000 {
                     let message = self.random_message();
                     self.tell(message);
                 }
                 self.done();
             }
-            "wire-damage-flood" => self.flood(30_000, |one, round| {
+            "wire-damage-flood" => self.flood(6_000, |one, round| {
                 let (width, height) = one.size();
                 let rect = Rect { x: round % width, y: round % height, width: 1, height: 1 };
                 FromVmm::Damage { generation: one.generation(), rect }
             }),
-            "wire-scanout-flood" => self.flood(10_000, |one, round| {
+            "wire-scanout-flood" => self.flood(1_500, |one, round| {
                 let (width, height) = (round % 2000, (round * 7) % 2000);
                 let none = width == 0 || height == 0;
                 let (width, height) = if none { (0, 0) } else { (width, height) };
                 FromVmm::Scanout { generation: one.generation(), width, height }
             }),
-            "wire-cursor-flood" => self.flood(20_000, |one, round| FromVmm::Cursor {
+            "wire-cursor-flood" => self.flood(4_000, |one, round| FromVmm::Cursor {
                 generation: one.generation(),
                 visible: round % 3 != 0,
                 hot_x: (round % 64) as u8,
@@ -356,7 +356,7 @@ impl Process {
                     },
                 )
             }
-            "wire-stale-generations" => self.flood(5_000, |one, round| {
+            "wire-stale-generations" => self.flood(2_000, |one, round| {
                 let generation =
                     one.generation().wrapping_add([1, u32::MAX, 77][round as usize % 3]);
                 FromVmm::Scanout { generation, width: 8192, height: 8192 }
@@ -364,7 +364,7 @@ impl Process {
             "wire-descriptors" => {
                 let null = File::open("/dev/null").unwrap();
                 let many = vec![null.as_fd(); 200];
-                for round in 0..2_000 {
+                for round in 0..1_000 {
                     self.send_with(&valid, &many[..1 + round % 200]);
                 }
                 self.done();
@@ -462,7 +462,7 @@ impl Process {
     /// Writes the pixels and the cursor's image while they are read.
     fn rewrite_surface(&mut self) {
         let (generation, (width, height)) = (self.generation(), self.size());
-        for round in 0..400u32 {
+        for round in 0..150u32 {
             let Some((_, geometry, memory)) = &self.surface else { return };
             let total = usize::try_from(geometry.total_bytes()).unwrap();
             let bytes = vec![round as u8; total];
