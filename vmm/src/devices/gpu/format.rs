@@ -28,6 +28,14 @@ impl Format {
         Some(Self { blue, green, red, alpha })
     }
 
+    /// The same with the unused byte, if it has one, as alpha. Linux makes cursors as formats
+    /// without alpha (`virtio_gpu_mode_dumb_create`) and means it all the same.
+    #[must_use]
+    pub fn with_alpha(self) -> Self {
+        let colours = [self.blue, self.green, self.red];
+        Self { alpha: (0..4).find(|place| !colours.contains(place)), ..self }
+    }
+
     /// Whether pixels can be copied as they are.
     #[must_use]
     pub fn is_native(self) -> bool {
@@ -53,6 +61,16 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_byte_that_a_format_leaves_out_is_the_alpha_of_a_cursor() {
+        for (code, pixel) in
+            [(2, [1, 2, 3, 4]), (4, [4, 3, 2, 1]), (68, [4, 1, 2, 3]), (3, [4, 3, 2, 1])]
+        {
+            let format = Format::from_code(code).unwrap().with_alpha();
+            assert_eq!(format.to_bgra(pixel), [1, 2, 3, 4], "format {code}");
+        }
+    }
 
     #[test]
     fn every_format_puts_the_colours_in_their_place() {

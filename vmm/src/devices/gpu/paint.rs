@@ -53,7 +53,7 @@ pub fn paint(
 pub fn paint_cursor(surface: &Surface, resource: &Resource, ram: &GuestRam) {
     let bytes = resource.stride_bytes().saturating_mul(CURSOR_SIDE_PX.into());
     if let Some(image) = surface.cursor() {
-        // Alpha counts here, so a format without it has to be made opaque.
+        // Alpha counts here, also in a format that says it has none.
         copy(resource, ram, 0, bytes, image, false);
     }
 }
@@ -85,7 +85,8 @@ fn copy(
                 slice.copy_to(part);
             }
         });
-        resource.format().convert(buffer);
+        // On the screen itself alpha counts nothing.
+        resource.format().with_alpha().convert(buffer);
         let place = usize::try_from(done).unwrap_or(usize::MAX);
         let Ok(rest) = target.offset(place) else { return };
         rest.copy_from(&*buffer);
