@@ -130,9 +130,15 @@ impl Glass {
         whole.then_some(Self { width, bytes })
     }
 
-    /// The part of the bar that says who receives input.
+    /// A part of the bar without words: its ground says who receives input.
     #[must_use]
     pub fn bar(&self) -> Vec<u8> {
+        self.columns(self.width * 2 / 10, self.width * 3 / 10)
+    }
+
+    /// The part of the bar with the words.
+    #[must_use]
+    pub fn words(&self) -> Vec<u8> {
         self.columns(0, self.width * 2 / 3)
     }
 
