@@ -232,13 +232,10 @@ fn of_100_000_random_events_none_reaches_another_than_the_glass_names() {
         let event = random_event(&mut random);
         input += usize::from(!matches!(event, Event::Guest { .. }));
         for effect in monitor.step(event) {
-            match effect {
-                Effect::Deliver { guest, .. } => {
-                    let named = glass == Some(Recipient::Guest(guest));
-                    assert!(named, "{event:?} brought {effect:?} while the glass named {glass:?}");
-                    delivered[usize::from(guest.0)] += 1;
-                }
-                _ => {}
+            if let Effect::Deliver { guest, .. } = effect {
+                let named = glass == Some(Recipient::Guest(guest));
+                assert!(named, "{event:?} brought {effect:?} while the glass named {glass:?}");
+                delivered[usize::from(guest.0)] += 1;
             }
         }
     }

@@ -18,7 +18,7 @@ const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 pub fn run() -> Result<(), String> {
     let started = Instant::now();
     let target = build::target_dir()?;
-    let mut steps = Steps { total: 8, done: 0, advice: Vec::new() };
+    let mut steps = Steps { total: 9, done: 0, advice: Vec::new() };
 
     steps.packages()?;
     steps.run(
