@@ -43,7 +43,7 @@ impl Disks {
         let thread = thread.spawn(move || match jail::confine(jail::Role::Disks) {
             Ok(()) => serve(&epoll, &volumes),
             // The guest's requests stay unanswered.
-            Err(error) => eprintln!("The thread of the disks cannot be confined: {error}"),
+            Err(error) => complain!("The thread of the disks cannot be confined: {error}"),
         })?;
         Ok(Self { end, thread: Some(thread) })
     }

@@ -14,6 +14,15 @@
     )
 )]
 
+/// Prints a line on standard error, like `eprintln!`, which panics where it cannot: a file of
+/// messages that has reached its limit must not be the end of the guest.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _full = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+
 mod acpi;
 mod agent;
 pub mod boot;
@@ -63,7 +72,7 @@ pub fn main_with(intruder: intruder::Intruder) -> ExitCode {
 pub fn main() -> ExitCode {
     // A thread that panics must not leave a machine half alive: end of file tells `tabard`.
     std::panic::set_hook(Box::new(|information| {
-        eprintln!("{information}");
+        complain!("{information}");
         std::process::abort();
     }));
     // SAFETY: `tabard` leaves the wire on this descriptor and nothing here has taken it yet; if
@@ -72,7 +81,7 @@ pub fn main() -> ExitCode {
     let wire = match Wire::new(socket) {
         Ok(wire) => wire,
         Err(error) => {
-            eprintln!("Descriptor {WIRE_FD} is not a wire ({error}); tabard starts this program");
+            complain!("Descriptor {WIRE_FD} is not a wire ({error}); tabard starts this program");
             return ExitCode::from(STATUS_NO_WIRE);
         }
     };

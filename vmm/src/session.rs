@@ -97,7 +97,7 @@ pub fn run(wire: Wire) -> End {
     let watch = match Watch::new(&wire) {
         Ok(watch) => watch,
         Err(error) => {
-            eprintln!("Descriptors of the session cannot be had: {error}");
+            complain!("Descriptors of the session cannot be had: {error}");
             let errno = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
             let detail = errno.unwrap_or(0);
             wire.send(FromVmm::Failed { reason: FailReason::Device, detail });
@@ -112,7 +112,7 @@ pub fn run(wire: Wire) -> End {
             End::Done
         }
         Stop::Failed(BootError { reason, detail }) => {
-            eprintln!("Failed: {reason:?}, {detail:#x}");
+            complain!("Failed: {reason:?}, {detail:#x}");
             session.outbox.answer(FromVmm::Failed { reason, detail });
             End::Failed
         }
@@ -398,7 +398,7 @@ impl Session {
             return Err(protocol());
         }
         let surface = Surface::map(fd, generation, geometry).map_err(|error| {
-            eprintln!("{error}");
+            complain!("{error}");
             BootError::new(FailReason::Device, error.errno())
         })?;
         let surface = Arc::new(surface);

@@ -177,7 +177,7 @@ impl Drop for Processors {
 fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
     let mut vcpu = Kickable::bind(vcpu);
     if let Err(error) = jail::confine(jail::Role::Vcpu) {
-        eprintln!("A processor's thread cannot be confined: {error}");
+        complain!("A processor's thread cannot be confined: {error}");
         return Some(Event::Stopped(StopReason::Unexpected));
     }
     intruder::act(jail::Role::Vcpu, &[]);
@@ -190,14 +190,14 @@ fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
             Ok(exit) => handle(exit, bus),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => None,
             Err(error) => {
-                eprintln!("KVM_RUN failed: {error}");
+                complain!("KVM_RUN failed: {error}");
                 Some(Event::Stopped(StopReason::KvmInternal))
             }
         };
         if let Some(event) = event {
             if let Event::Stopped(reason) = event {
                 let place = vcpu.instruction_pointer().unwrap_or(0);
-                eprintln!("Guest stopped at {place:#x}: {reason:?}");
+                complain!("Guest stopped at {place:#x}: {reason:?}");
             }
             return Some(event);
         }
@@ -221,7 +221,7 @@ fn handle(exit: VcpuExit<'_>, bus: &Bus) -> Option<Event> {
             return Some(Event::Stopped(StopReason::KvmInternal));
         }
         other => {
-            eprintln!("Exit that cannot happen on this machine: {other:?}");
+            complain!("Exit that cannot happen on this machine: {other:?}");
             return Some(Event::Stopped(StopReason::Unexpected));
         }
     }

@@ -3,7 +3,9 @@
 mod common;
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use common::{Vmm, memfd, sealed_surface};
 use tabard_wire::{FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
@@ -62,7 +64,20 @@ fn a_kernel_larger_than_memory_names_the_memory_it_needs() {
 
 #[test]
 fn an_initrd_that_does_not_fit_is_refused() {
-    let mut vmm = Vmm::spawn();
+    let vmm = Vmm::spawn();
+    refuse_initrd(vmm);
+}
+
+#[test]
+fn a_full_file_of_messages_ends_nothing() {
+    let mut messages = tempfile::tempfile().unwrap();
+    // Longer than the serial log may be, which is the longest file that the process may write.
+    messages.write_all(&[b'.'; 4096]).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_tabard-vmm"));
+    refuse_initrd(Vmm::spawn_program(program, messages.into()));
+}
+
+fn refuse_initrd(mut vmm: Vmm) {
     vmm.send(ToVmm::Machine { memory_mib: 16, vcpus: 1 });
     vmm.send_with(ToVmm::Kvm, kvm());
     vmm.send_with(ToVmm::Kernel, memfd(&probe()));
