@@ -18,7 +18,9 @@ pub struct Side {
     pub name: &'static str,
     /// Its folders, from the root of the repository.
     pub folders: &'static [&'static str],
-    /// The most lines that it may have.
+    /// The most lines that it should have: what the design promises.
+    pub promise: usize,
+    /// The most lines that it may have now, so that it does not grow unseen.
     pub budget: usize,
 }
 
@@ -35,9 +37,10 @@ pub const SIDES: [Side; 2] = [
             "src/session",
             "src/seat",
         ],
+        promise: 7_000,
         budget: 14_250,
     },
-    Side { name: "tabard-vmm", folders: &["vmm/src"], budget: 8_000 },
+    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_000, budget: 8_000 },
 ];
 
 /// Presenters that only run where there is no trusted path to protect: a window on somebody's

@@ -78,8 +78,8 @@ fn print_lines(check: bool) -> Result<(), String> {
     for side in lines::SIDES {
         let count = lines::count(&build::root(), side).map_err(|error| error.to_string())?;
         println!(
-            "{}: {} lines, budget {}; {} with comments and every presenter",
-            side.name, count.code, side.budget, count.whole
+            "{}: {} lines, promised {}, budget {}; {} with comments and every presenter",
+            side.name, count.code, side.promise, side.budget, count.whole
         );
         if count.code > side.budget {
             over.push(format!("{} is over its budget by {}", side.name, count.code - side.budget));

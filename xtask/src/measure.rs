@@ -38,7 +38,7 @@ pub fn run() -> Result<(), String> {
         let count = lines::count(&build::root(), side).map_err(|error| error.to_string())?;
         let figure = json!({
             "figure": format!("lines_{}", side.name.replace([' ', '-'], "_")),
-            "value": count.code, "unit": "lines", "limit": side.budget,
+            "value": count.code, "unit": "lines", "limit": side.promise,
             "peer": null, "peer_value": null, "ratio": null,
         });
         println!("{figure}");
