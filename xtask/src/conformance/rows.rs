@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
     Row {
         requirement: "FDP_APC_EXT.1",
         meaning: "Data goes only to the selected guest; nothing flows between guests, on or off, or in failure.",
-        done: "One process and one wire for each guest; input is delivered by two functions of the monitor alone. Random histories are judged event by event; good guests beside hostile ones get exactly what was typed into them.",
+        done: "One process and one wire for each guest; input is delivered by two functions of the monitor alone. Random histories are judged event by event; good guests beside hostile ones get exactly what was typed into them; what a guest is told is the same byte for byte whatever another does; a process that is taken over is jailed.",
         tests: &[
             test("tabard-trusted-path", "lib", "laws::"),
             test("tabard", "typing", "text_reaches_the_focused_probe_and_no_other"),
@@ -40,6 +40,9 @@ pub const ROWS: &[Row] = &[
                 "hostile_guests",
                 "a_process_that_is_stopped_and_reads_nothing_blocks_nobody",
             ),
+            test("tabard", "non_interference", ""),
+            test("tabard", "jail", ""),
+            test("tabard-vmm", "jail", ""),
             HOSTILE,
         ],
         open: "",
@@ -179,6 +182,7 @@ pub const ROWS: &[Row] = &[
             test("tabard-vmm", "guests", "a_reset_starts_the_guest_again"),
             test("tabard", "volumes", ""),
             test("tabard", "hostile_guests", "stopping_the_desk_leaves_no_process_behind"),
+            test("tabard", "kills", ""),
         ],
         open: "",
     },
