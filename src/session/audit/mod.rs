@@ -1,5 +1,5 @@
 //! The audit log of a session. A thread of its own holds the file; the loop waits for it before
-//! an effect takes place, but never longer than [`PATIENCE`], so that a disk that hangs cannot
+//! an effect takes place, but never longer than one second, so that a disk that hangs cannot
 //! hold up the secure-attention key.
 
 mod chain;
@@ -35,7 +35,7 @@ pub enum OnFull {
     #[default]
     Stop,
     /// Everything that is recorded takes a second, until there is room again, or until
-    /// [`MAX_WAITING`] batches wait.
+    /// `MAX_WAITING` batches wait.
     Slow,
 }
 
