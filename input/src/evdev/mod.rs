@@ -120,7 +120,7 @@ impl Inputs {
     }
 
     /// Tells everything that happens until nobody listens. A listener that is slow makes the
-    /// kernel's own buffers fill, which loses movement and no key (see [`decoder`]).
+    /// kernel's own buffers fill, which loses movement and no key (see `decoder`).
     pub fn run(mut self, listener: &Sender<HostEvent>) {
         loop {
             for event in self.events.drain(..) {
