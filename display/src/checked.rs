@@ -43,7 +43,9 @@ impl CheckedCompositor {
     ///
     /// [`FontError`] if a built-in font cannot be read.
     pub fn new(labels: LabelSet) -> Result<Self, FontError> {
-        Ok(Self::with(Compositor::new(labels.clone())?, Verifier::new(labels)?))
+        let compositor = Compositor::new(labels.clone())?;
+        let verifier = Verifier::with_fonts(labels, compositor.share_fonts());
+        Ok(Self::with(compositor, verifier))
     }
 }
 

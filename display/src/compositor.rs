@@ -64,6 +64,11 @@ impl Compositor {
         })
     }
 
+    /// The faces of its text, for the verifier.
+    pub(crate) fn share_fonts(&self) -> Fonts {
+        self.tools.fonts.share()
+    }
+
     /// Brings `frame` up to date with `output` and returns what changed in it. Hand in the same
     /// frame for the same output each time; any other frame is drawn whole. `damage` is what
     /// guests have drawn since the last time.

@@ -1,7 +1,7 @@
 //! B612, made to be read on cockpit screens: glyphs, widths, and what to do when text is too wide.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fontdue::{Font, FontSettings};
 use thiserror::Error;
@@ -50,26 +50,53 @@ pub(crate) struct Glyph {
     pub coverage: Vec<u8>,
 }
 
-/// The faces and every glyph drawn so far.
-pub(crate) struct Fonts {
+/// The faces, read once for all that draw with them: reading one takes milliseconds.
+struct Faces {
     regular: Font,
     bold: Font,
-    mono: Font,
+    /// Read when a text is first to be checked, which most desks never see.
+    mono: OnceLock<Option<Font>>,
+}
+
+impl Faces {
+    fn of(&self, weight: Weight) -> &Font {
+        match weight {
+            Weight::Regular => &self.regular,
+            Weight::Bold => &self.bold,
+            Weight::Mono => {
+                self.mono.get_or_init(|| read_mono().ok()).as_ref().unwrap_or(&self.regular)
+            }
+        }
+    }
+}
+
+fn read(name: &'static str, data: &[u8]) -> Result<Font, FontError> {
+    Font::from_bytes(data, FontSettings::default()).map_err(|reason| FontError { name, reason })
+}
+
+fn read_mono() -> Result<Font, FontError> {
+    read("B612 Mono", include_bytes!("../assets/B612Mono-Regular.otf"))
+}
+
+/// The faces and every glyph drawn so far.
+pub(crate) struct Fonts {
+    faces: Arc<Faces>,
     glyphs: HashMap<(Style, char), Arc<Glyph>>,
 }
 
 impl Fonts {
     pub(crate) fn new() -> Result<Self, FontError> {
-        let load = |name, data: &[u8]| {
-            Font::from_bytes(data, FontSettings::default())
-                .map_err(|reason| FontError { name, reason })
+        let faces = Faces {
+            regular: read("B612 Regular", include_bytes!("../assets/B612-Regular.otf"))?,
+            bold: read("B612 Bold", include_bytes!("../assets/B612-Bold.otf"))?,
+            mono: OnceLock::new(),
         };
-        Ok(Self {
-            regular: load("B612 Regular", include_bytes!("../assets/B612-Regular.otf"))?,
-            bold: load("B612 Bold", include_bytes!("../assets/B612-Bold.otf"))?,
-            mono: load("B612 Mono", include_bytes!("../assets/B612Mono-Regular.otf"))?,
-            glyphs: HashMap::new(),
-        })
+        Ok(Self { faces: Arc::new(faces), glyphs: HashMap::new() })
+    }
+
+    /// The same faces for another who draws, with glyphs of their own.
+    pub(crate) fn share(&self) -> Self {
+        Self { faces: Arc::clone(&self.faces), glyphs: HashMap::new() }
     }
 
     /// A character; one that the face lacks or that is no glyph shows as the face's empty box.
@@ -77,11 +104,7 @@ impl Fonts {
         if let Some(glyph) = self.glyphs.get(&(style, character)) {
             return Arc::clone(glyph);
         }
-        let font = match style.weight {
-            Weight::Regular => &self.regular,
-            Weight::Bold => &self.bold,
-            Weight::Mono => &self.mono,
-        };
+        let font = self.faces.of(style.weight);
         let shown = if character.is_control() { '\u{fffd}' } else { character };
         let (metrics, coverage) = font.rasterize(shown, style.size_px as f32);
         let height = u32::try_from(metrics.height).unwrap_or(0);
@@ -179,6 +202,11 @@ mod tests {
     use super::*;
 
     const STYLE: Style = Style { weight: Weight::Regular, size_px: 16 };
+
+    #[test]
+    fn the_face_that_is_read_last_can_be_read() {
+        assert!(read_mono().is_ok());
+    }
 
     #[test]
     fn elided_text_fits_and_says_so() {

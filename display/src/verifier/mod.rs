@@ -77,7 +77,12 @@ impl Verifier {
     ///
     /// [`FontError`] if a built-in font cannot be read.
     pub fn new(labels: LabelSet) -> Result<Self, FontError> {
-        Ok(Self { labels, fonts: Fonts::new()?, sheets: HashMap::new(), kept_pixels: 0 })
+        Ok(Self::with_fonts(labels, Fonts::new()?))
+    }
+
+    /// As [`Verifier::new`], with fonts that were read before.
+    pub(crate) fn with_fonts(labels: LabelSet, fonts: Fonts) -> Self {
+        Self { labels, fonts, sheets: HashMap::new(), kept_pixels: 0 }
     }
 
     /// Looks at all of Tabard's own pixels in the frame that shows `output` of `view`, every time:
