@@ -85,3 +85,20 @@ fn a_wait_that_never_comes_ends_at_its_limit() {
     assert_eq!(output.status.code(), Some(1));
     assert!((text(&output.stdout) + &text(&output.stderr)).contains("no such words"));
 }
+
+#[test]
+fn an_evaluator_runs_hostile_guests_by_script_and_every_frame_is_judged() {
+    let out = tempfile::tempdir().unwrap();
+    vmm();
+    let output = Command::new(tabard())
+        .args(["test", "tests/scripts/hostile.tabard", "--out"])
+        .arg(out.path())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    let line = said.lines().find(|line| line.contains("frames judged")).unwrap();
+    assert!(!line.contains(": 0 frames") && line.contains(" 0 violations, 4 asks"), "{line}");
+}

@@ -14,7 +14,8 @@
 //! shot typed.png
 //! ```
 //!
-//! A script is read as a whole, and held against its desk, before anything starts.
+//! A script is read as a whole, and held against its desk, before anything starts. While it runs,
+//! the [oracle](crate::oracle) judges every frame.
 
 mod args;
 mod check;
@@ -36,9 +37,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use tabard_display::FontError;
 use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
+use crate::oracle::{Findings, Oracle};
 use crate::run::status;
 use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Options, Outcome, StartError, vmm_program};
@@ -105,13 +108,19 @@ impl From<HarnessError> for ScriptError {
     }
 }
 
+impl From<FontError> for ScriptError {
+    fn from(error: FontError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
 impl From<StartError> for ScriptError {
     fn from(error: StartError) -> Self {
         Self::Refused(error.to_string())
     }
 }
 
-/// Runs the command: 0 if every step passed, 1 if one failed, 2 if nothing could be started, 3 if
+/// Runs the command: 0 if every step passed, 1 if one failed or a frame was wrong, 2 if nothing could be started, 3 if
 /// the verifier refused a frame.
 #[must_use]
 pub fn command(args: &TestArgs) -> ExitCode {
@@ -148,6 +157,7 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
             ))
         })?;
     }
+    println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     Ok(played.passed)
 }
@@ -165,6 +175,7 @@ pub fn play(text: &str, name: &Path, desk: &Desk, out: &Path) -> Result<bool, Sc
 
 struct Played {
     results: Vec<report::Result>,
+    findings: Findings,
     took: Duration,
     passed: bool,
 }
@@ -177,19 +188,23 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
     if screens.is_empty() {
         screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
     }
-    let harness = Harness::start(desk, &screens, options)?;
-    let results = run::run(script, &harness, out, &logs);
+    let oracle = Oracle::default();
+    let inspector = Some(oracle.inspector(desk)?);
+    let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
+    let findings = oracle.findings();
+    findings.words.iter().for_each(|words| eprintln!("tabard: a frame is wrong: {words}"));
     let (_, failed, _) = report::counts(&results);
     let passed = match outcome {
-        Outcome::Closed => failed == 0,
+        Outcome::Closed => failed == 0 && findings.violations == 0,
         Outcome::Failed(why) => {
             eprintln!("tabard: the session ended: {why}");
             false
         }
         Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
-    Ok(Played { results, took: begin.elapsed(), passed })
+    Ok(Played { results, findings, took: begin.elapsed(), passed })
 }
 
 fn read(file: &Path) -> Result<Script, ScriptError> {

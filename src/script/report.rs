@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fault::one_line;
 use super::step::{Script, Step};
+use crate::oracle::Findings;
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,18 @@ pub(crate) fn summary(results: &[Result], took: Duration, file: &Path) -> String
         "tabard test: {passed} {plural} passed, {failed} failed{skipped} in {:.1} s ({})",
         took.as_secs_f64(),
         file.display()
+    )
+}
+
+/// The line about the frames of a run.
+pub(crate) fn judged(findings: &Findings) -> String {
+    let worst = findings.sak.iter().max().copied().unwrap_or_default();
+    format!(
+        "tabard test: {} frames judged, {} violations, {} asks for the trusted screen (worst {} ms)",
+        findings.frames,
+        findings.violations,
+        findings.sak.len(),
+        worst.as_millis()
     )
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tabard_display::{Frame, write_png};
-use tabard_view::OutputId;
+use tabard_view::{GuestId, OutputId, Recipient};
 
 use super::condition::{Eyes, Failure, Mark};
 use super::diff;
@@ -14,14 +14,22 @@ use super::hands::{Hands, deadline};
 use super::report::{Fate, Progress, Result as StepResult};
 use super::step::{Action, Region, Script, Step};
 use crate::harness::{Harness, serial_log};
+use crate::oracle::Oracle;
 use crate::session::desk::chain;
 
 /// Runs a script. `out` is the folder for pictures; `logs` is where the harness has the serial
-/// logs, for messages.
-pub(crate) fn run(script: &Script, harness: &Harness, out: &Path, logs: &Path) -> Vec<StepResult> {
+/// logs, for messages. The oracle, which judges the frames, is told when the user acts.
+pub(crate) fn run(
+    script: &Script,
+    harness: &Harness,
+    oracle: &Oracle,
+    out: &Path,
+    logs: &Path,
+) -> Vec<StepResult> {
     let mut runner = Runner {
         script,
         harness,
+        oracle,
         out,
         logs,
         screen: OutputId(0),
@@ -53,6 +61,7 @@ pub(crate) fn run(script: &Script, harness: &Harness, out: &Path, logs: &Path) -
 struct Runner<'r> {
     script: &'r Script,
     harness: &'r Harness,
+    oracle: &'r Oracle,
     out: &'r Path,
     logs: &'r Path,
     screen: OutputId,
@@ -76,6 +85,7 @@ impl Runner<'_> {
     fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let eyes = self.eyes(step);
         let hands = &eyes.hands;
+        self.foretell(step);
         match &step.action {
             Action::Strokes(strokes) => hands.strokes(strokes)?,
             Action::Press(key) => hands.press(*key)?,
@@ -90,7 +100,13 @@ impl Runner<'_> {
             Action::Answer(yes) => hands.answer(*yes)?,
             Action::Sak => hands.sak()?,
             Action::Lock => hands.lock()?,
-            Action::Switch(guest) => hands.switch(hands.guest(guest)?)?,
+            Action::Switch(guest) => {
+                let guest = hands.guest(guest)?;
+                hands.switch(guest)?;
+                // From here on every frame must name it, until the user acts again.
+                let only = u8::try_from(guest).map(|guest| Recipient::Guest(GuestId(guest)));
+                only.into_iter().for_each(|only| self.oracle.only(only));
+            }
             Action::Layout(layout) => hands.layout(*layout)?,
             Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,
             Action::WaitFor(condition) => eyes.wait_for(condition)?,
@@ -113,6 +129,21 @@ impl Runner<'_> {
             Action::Mark => self.marks = eyes.mark(),
         }
         Ok(())
+    }
+
+    /// Tells the oracle what the step may change: looking changes nothing.
+    fn foretell(&self, step: &Step) {
+        match &step.action {
+            Action::WaitFor(_)
+            | Action::Expect(_)
+            | Action::Shot(..)
+            | Action::Echo(_)
+            | Action::OnScreen(_)
+            | Action::Mark
+            | Action::Kill(_) => {}
+            Action::Sak | Action::Switch(_) if !step.now => self.oracle.asked(),
+            _ => self.oracle.may_switch(),
+        }
     }
 
     fn shot(&self, eyes: &Eyes<'_>, file: &Path, guest: Option<&String>) -> Result<(), String> {
