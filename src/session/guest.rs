@@ -226,10 +226,18 @@ impl Guest {
     }
 
     fn message(&mut self, message: FromVmm, question: u32) -> Changed {
+        // Its jail is what it says first: before anything reached it that could make it lie.
+        if !matches!(message, FromVmm::Jailed { .. }) {
+            self.jail.get_or_insert_default();
+        }
         match message {
-            FromVmm::Jailed { layers } => {
+            FromVmm::Jailed { layers } if self.jail.is_none() => {
                 self.jail = Some(layers);
                 Changed::default()
+            }
+            FromVmm::Jailed { .. } => {
+                let words = "its process spoke of its jail out of turn".to_owned();
+                self.ended(Ending::ProtocolViolation, words)
             }
             FromVmm::Loaded if !self.jail_lacks().is_empty() => {
                 self.ended(Ending::LoadFailed, lacking(self.jail_lacks()))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tabard::oracle::{Findings, Oracle};
 use tabard_display::RawInput;
 use tabard_view::{GuestId, Recipient, Scale, Size};
+use tempfile::TempDir;
 
 use crate::catalogue::{Fate, Scenario, Who, guest_scenarios};
 use crate::common::{SCREEN, Stage, key};
@@ -31,33 +32,81 @@ const OUTPUTS: [(Size, Scale); 2] = [
 const LETTERS: [u16; 6] = [key::A, key::S, key::B, key::P, key::R, 46];
 const LABELS: [&str; 4] = ["UNCLASSIFIED", "CONFIDENTIAL", "SECRET", "TOP SECRET"];
 
-/// A desk file with these scenarios, of one kind, and the two good guests behind them.
-pub fn desk(scenarios: &[Scenario]) -> String {
+/// A desk file with these scenarios, of one kind, and the two good guests behind them. Each
+/// hostile guest has a disk of its own, and all of them one that they may only read.
+fn desk(scenarios: &[Scenario], volumes: &Volumes) -> String {
     let mut text = String::from("[desk]\nname = \"Hostile\"\ntheme = \"us\"\n");
     let process = scenarios.iter().any(|one| one.who == Who::Process);
-    let mut guest = |name: String, label: &str, kernel: &str, cmdline: String| {
+    for (index, (name, path)) in volumes.images.iter().enumerate() {
+        // The last is what all may read.
+        let common = index == scenarios.len();
+        let label = if common { LABELS[0] } else { LABELS[index % LABELS.len()] };
+        text.push_str(&format!(
+            "[volumes.{name}]\npath = {path:?}\nlabel = {label:?}\n{}\n",
+            if common { "mode = \"read-only\"" } else { "" }
+        ));
+    }
+    let mut guest = |name: String, label: &str, kernel: &str, rest: String| {
         text.push_str(&format!(
             "[guests.{name}]\nlabel = \"{label}\"\nkernel = \"builtin:{kernel}\"\n\
-             memory = \"64M\"\ncmdline = \"{cmdline}\"\n"
+             memory = \"64M\"\n{rest}\n"
         ));
     };
     for (index, Scenario { name, who, seed, .. }) in scenarios.iter().enumerate() {
         let label = LABELS[index % LABELS.len()];
         match who {
             Who::Guest => {
-                let line = format!("scenario={name} seed={seed}");
+                let line = format!(
+                    "cmdline = \"scenario={name} seed={seed}\"\nvolumes = [\"own{index}\", \"common\"]"
+                );
                 guest(format!("bad{index}"), label, "hostile", line);
             }
             Who::Process => {
-                guest(format!("bad{index}"), label, "probe", format!("wire={name} seed={seed}"));
+                let line = format!("cmdline = \"wire={name} seed={seed}\"");
+                guest(format!("bad{index}"), label, "probe", line);
             }
         }
     }
     for (name, label) in [("alpha", "SECRET//ALPHA"), ("bravo", "UNCLASSIFIED")] {
-        let line = if process { "wire=record" } else { "" };
+        let line = if process { "cmdline = \"wire=record\"" } else { "" };
         guest(name.to_owned(), label, "probe", line.to_owned());
     }
     text
+}
+
+/// The images of a desk of hostile guests.
+struct Volumes {
+    images: Vec<(String, PathBuf)>,
+    _folder: TempDir,
+}
+
+impl Volumes {
+    /// Bytes of each, all the same byte.
+    const BYTES: usize = 256 * 1024;
+    const BYTE: u8 = 0x5a;
+
+    fn new(scenarios: &[Scenario]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let guests = scenarios.iter().filter(|one| one.who == Who::Guest).count();
+        let own = (0..guests).map(|index| format!("own{index}"));
+        let names = own.chain((guests > 0).then(|| "common".to_owned()));
+        let images = names.map(|name| {
+            let path = folder.path().join(&name);
+            std::fs::write(&path, vec![Self::BYTE; Self::BYTES]).unwrap();
+            (name, path)
+        });
+        Self { images: images.collect(), _folder: folder }
+    }
+
+    /// No image has another length, and what all may only read has its bytes.
+    fn judge(&self) {
+        for (name, path) in &self.images {
+            let bytes = std::fs::read(path).unwrap();
+            assert_eq!(bytes.len(), Self::BYTES, "{name} changed its length");
+            let same = bytes.iter().all(|byte| *byte == Self::BYTE);
+            assert!(same || name != "common", "what may only be read was written");
+        }
+    }
 }
 
 struct Day<'a> {
@@ -72,7 +121,8 @@ struct Day<'a> {
 /// Lives through a day with these scenarios; panics, in words, if something was not as it must.
 pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     let oracle = Oracle::default();
-    let stage = Stage::watched(&desk(scenarios), &OUTPUTS, program, Some(&oracle));
+    let volumes = Volumes::new(scenarios);
+    let stage = Stage::watched(&desk(scenarios, &volumes), &OUTPUTS, program, Some(&oracle));
     let hostile = scenarios.len();
     for good in [hostile, hostile + 1] {
         stage.until(&format!("good guest {good} is ready"), |stage| {
@@ -117,6 +167,7 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     for process in processes {
         assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "{process} is left");
     }
+    volumes.judge();
     let findings = oracle.findings();
     assert!(findings.violations == 0, "{} violations: {:#?}", findings.violations, findings.words);
     findings

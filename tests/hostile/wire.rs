@@ -2,6 +2,8 @@
 //! believed and then not. As `wire=record` it is a good guest without a machine, which writes
 //! down all that it is sent: an independent witness of what was delivered to whom.
 
+mod agent;
+
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -14,7 +16,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, Shutdown, SocketType, recvmsg, send, sendmsg, shutdown,
 };
 use rustix::process::{Signal, getpid, kill_process};
-use tabard_wire::{FromVmm, MESSAGE_BYTES, Rect, StopReason, SurfaceGeometry, ToVmm};
+use tabard_wire::{FromVmm, Layers, MESSAGE_BYTES, Rect, StopReason, SurfaceGeometry, ToVmm};
 
 /// Whether this program was started as a guest's process: descriptor 0 is a wire.
 pub fn is_wire() -> bool {
@@ -51,6 +53,7 @@ struct Process {
     random: Random,
     log: Option<File>,
     surface: Option<(u32, SurfaceGeometry, File)>,
+    agent: agent::Agent,
     scenario: String,
     /// Messages sent that a full queue has not taken; the wire was closed.
     closed: bool,
@@ -82,6 +85,7 @@ pub fn main() {
         random: Random::new(1),
         log: None,
         surface: None,
+        agent: agent::Agent::default(),
         scenario: String::new(),
         closed: false,
     };
@@ -140,8 +144,9 @@ impl Process {
             (ToVmm::Surface { generation, geometry }, Some(descriptor)) => {
                 self.surface = Some((generation, geometry, descriptor.into()));
             }
+            (ToVmm::AgentBuffer, Some(descriptor)) => self.agent.buffer = Some(descriptor.into()),
             (ToVmm::Quit, _) => return None,
-            _ => {}
+            (other, _) => self.heard(other),
         }
         Some(message)
     }
@@ -373,6 +378,15 @@ impl Process {
                 self.done();
                 let null = File::open("/dev/null").unwrap();
                 self.send_with(&[0xff; 7], &[null.as_fd(); 200]);
+            }
+            "wire-agent-frames" => self.agent_frames(),
+            "wire-agent-open-storm" => self.agent_open_storm(),
+            "wire-agent-out-of-turn" => self.agent_out_of_turn(),
+            "wire-agent-buffer-truncated" => self.agent_buffer_truncated(),
+            // What a process says of its jail counts only while nothing has reached it.
+            "wire-jailed-again" => {
+                self.done();
+                self.tell(FromVmm::Jailed { layers: Layers::ALL });
             }
             "wire-never-reads" => {
                 self.done();

@@ -7,6 +7,10 @@ use tabard_bare::machine::{Machine, serial};
 use tabard_bare::screen::Screen;
 
 /// Virtio device types (virtio 1.2, chapter 5).
+pub const BLOCK: u32 = 2;
+/// The agent's port.
+pub const CONSOLE: u32 = 3;
+/// Random numbers.
 pub const RNG: u32 = 4;
 /// Display.
 pub const GPU: u32 = 16;
@@ -105,6 +109,11 @@ impl Kit {
     /// Every device that the machine announces.
     pub fn slots(&self) -> Vec<Slot> {
         self.machine.options.devices().iter().map(|&(base, _)| Slot { base }).collect()
+    }
+
+    /// Whether there is a device of a type.
+    pub fn has(&self, kind: u32) -> bool {
+        self.slots().into_iter().any(|slot| slot.kind() == kind)
     }
 
     /// The first device of a type, taken from the driver that had it.

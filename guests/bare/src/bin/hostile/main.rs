@@ -13,8 +13,10 @@ mod display;
 mod input;
 mod kit;
 mod machine;
+mod port;
 mod registers;
 mod rings;
+mod storage;
 
 use alloc::format;
 use alloc::string::ToString;
@@ -29,12 +31,14 @@ use tabard_bare::screen::Screen;
 /// An attack and its name.
 type Scenario = (&'static str, fn(&mut Kit));
 
-const GROUPS: [&[Scenario]; 6] = [
+const GROUPS: [&[Scenario]; 8] = [
     display::SCENARIOS,
     cursor::SCENARIOS,
     input::SCENARIOS,
     rings::SCENARIOS,
     registers::SCENARIOS,
+    storage::SCENARIOS,
+    port::SCENARIOS,
     machine::SCENARIOS,
 ];
 

@@ -2,7 +2,7 @@
 //! change, overlap or lie outside of memory.
 
 use super::Scenario;
-use super::kit::{GPU, INPUT, Kit, RNG};
+use super::kit::{BLOCK, CONSOLE, GPU, INPUT, Kit, RNG};
 use tabard_bare::machine::raw::{INDIRECT, Memory, NEXT, RING_SIZE, Ring, Slot, WRITE};
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -59,7 +59,13 @@ impl Queue {
 /// Each queue of each kind of device, one after the other; what `attack` did is kicked, and the
 /// device is reset.
 fn on_all(kit: &mut Kit, rounds: u32, mut attack: impl FnMut(&mut Queue, &mut Kit)) {
-    for (kind, index) in [(GPU, 0), (GPU, 1), (INPUT, 0), (INPUT, 1), (RNG, 0)] {
+    let queues = [(GPU, 0), (GPU, 1), (INPUT, 0), (INPUT, 1), (RNG, 0), (BLOCK, 0)];
+    let ports = (2..6).map(|index| (CONSOLE, index));
+    for (kind, index) in queues.into_iter().chain(ports) {
+        // A desk may give no volume.
+        if !kit.has(kind) {
+            continue;
+        }
         let mut queue = Queue::new(kit.take(kind), index);
         for _ in 0..rounds {
             attack(&mut queue, kit);
