@@ -46,6 +46,11 @@ fn what_goes_down_is_what_was_reviewed() {
 }
 
 #[test]
+fn a_text_that_is_not_given_in_time_is_forgotten() {
+    run("clipboard-expires.tabard", tempfile::tempdir().unwrap().path());
+}
+
+#[test]
 fn a_question_is_answered_by_the_user_and_the_answer_verifies() {
     let folder = tempfile::tempdir().unwrap();
     run("question.tabard", folder.path());

@@ -84,10 +84,10 @@ key Enter
 wait-for unlocked
 wait-for focus trusted
 expect no-text "alpha"
-key 1
+key 2
 key Up
 expect focus trusted
-key 2
+key 1
 wait-for focus bravo
 expect running alpha
 expect no-text "alpha"

@@ -61,6 +61,26 @@ fn one_file_under_two_names_is_refused_whatever_the_way_to_it() {
     }
 }
 
+/// A way down that no class shows: the one guest writes what the other starts from.
+#[test]
+fn a_volume_that_a_guest_boots_from_or_the_desk_goes_by_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("data.img"), [0; 512]).unwrap();
+    std::os::unix::fs::symlink("data.img", path.join("vmlinuz")).unwrap();
+    let change: [fn(&mut Desk); 4] = [
+        |desk| desk.guests[0].kernel = "vmlinuz".to_owned(),
+        |desk| desk.guests[0].initrd = Some("./data.img".into()),
+        |desk| desk.users.passwords = "vmlinuz".into(),
+        |desk| desk.audit.file = Some("data.img".into()),
+    ];
+    for change in change {
+        let mut desk = desk(path, "SECRET");
+        change(&mut desk);
+        assert!(refusal(&desk).contains("decides nothing else"), "{desk:?}");
+    }
+}
+
 #[test]
 fn a_volume_that_another_program_writes_is_not_started_and_can_be_checked() {
     let folder = tempfile::tempdir().unwrap();

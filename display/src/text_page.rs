@@ -79,10 +79,14 @@ fn text(painter: &mut Painter, panel: Rect, lines: &[TextLine]) {
         let mut x = inside.x;
         let mut all = String::new();
         for run in &line.0 {
-            let count = u32::try_from(run.shown.len()).unwrap_or(0);
+            let count = u32::try_from(run.shown.chars().count()).unwrap_or(0);
             let width = cell.saturating_mul(count);
             let ink = match run.kind {
                 TextKind::Plain => theme::TEXT,
+                TextKind::Marked => {
+                    painter.fill(Rect::new(x, y, width, height), theme::MARKED);
+                    theme::TEXT
+                }
                 TextKind::Break => theme::HATCH,
                 TextKind::Warning => {
                     painter.fill(Rect::new(x, y, width, height), theme::ACCENT);

@@ -25,6 +25,8 @@ pub(crate) const LIGHT: u32 = 0x00f6_f7f9;
 pub(crate) const INK: u32 = 0x0012_1418;
 /// Lesser text on light.
 pub(crate) const INK_DIM: u32 = 0x0050_5661;
+/// Behind letters of a guest's text that are not ASCII.
+pub(crate) const MARKED: u32 = 0x0022_5577;
 /// The bar when nobody receives input.
 pub(crate) const NEUTRAL: u32 = 0x004d_535e;
 /// The darker stripe of Tabard's hatch on dark.

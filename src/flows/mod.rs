@@ -24,7 +24,7 @@ pub struct Holder {
 }
 
 /// One way that information can take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     /// Index of the holder that it leaves.
     pub from: usize,
@@ -32,8 +32,21 @@ pub struct Edge {
     pub to: usize,
     /// By what.
     pub kind: FlowKind,
-    /// What becomes of it.
+    /// What becomes of it, by the person who may do most.
     pub decision: Decision,
+    /// Who may do that: indices of [`Flows::people`]. Nobody asks for what a volume carries.
+    pub by: Vec<usize>,
+}
+
+/// A user of the desk, and what the clearance lets the user see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The name.
+    pub name: String,
+    /// What the user may do; of somebody before a desk without users, what anybody may.
+    pub authority: Authority,
+    /// Indices of the guests that the user sees and can reach.
+    pub sees: Vec<usize>,
 }
 
 /// All holders of a desk and the ways between them.
@@ -43,6 +56,8 @@ pub struct Flows {
     pub holders: Vec<Holder>,
     /// Every pair of guests has one for the clipboard, in the order of the holders.
     pub edges: Vec<Edge>,
+    /// The users in the order of the desk file, or whoever is before a desk that has none.
+    pub people: Vec<Person>,
 }
 
 /// Steps that carry information, without a review, where it may not be.
@@ -52,24 +67,30 @@ pub struct Leak {
     pub path: Vec<String>,
 }
 
-/// Everything that can flow on this desk. The decisions are those of a person who may do all
-/// that anybody on this desk may.
+/// Everything that can flow on this desk, and who sees what.
 #[must_use]
 pub fn flows(desk: &Desk) -> Flows {
-    let person = most_powerful(desk);
     let holder = |name: &str, label| {
         let class = desk.labels.get(label)?.class;
         Some(Holder { name: name.to_owned(), label, class })
     };
     let mut holders: Vec<Holder> =
         desk.guests.iter().filter_map(|guest| holder(&guest.name, guest.label)).collect();
+    let people = people(desk, &holders);
     let mut edges = Vec::new();
     for (from, source) in holders.iter().enumerate() {
         for (to, destination) in holders.iter().enumerate().filter(|(to, _)| *to != from) {
             let kind = FlowKind::Clipboard;
             let flow = Flow { kind, source: source.class, destination: destination.class };
-            let decision = desk.policy.decide(&flow, Some(&person));
-            edges.push(Edge { from, to, kind, decision });
+            let all: Vec<Decision> =
+                people.iter().map(|p| desk.policy.decide(&flow, Some(&p.authority))).collect();
+            let best = all.iter().copied().min_by_key(|decision| order(*decision));
+            let decision = best.unwrap_or(Decision::Refused(Reason::Clearance));
+            let may = |index: &usize| {
+                order(decision) < 2 && all.get(*index).map(|d| order(*d)) == Some(order(decision))
+            };
+            let by = (0..people.len()).filter(may).collect();
+            edges.push(Edge { from, to, kind, decision, by });
         }
     }
     for (place, volume) in desk.volumes.iter().enumerate() {
@@ -83,7 +104,7 @@ pub fn flows(desk: &Desk) -> Flows {
             };
             let mut edge = |from, to, kind, source, destination| {
                 let decision = desk.policy.decide(&Flow { kind, source, destination }, None);
-                edges.push(Edge { from, to, kind, decision });
+                edges.push(Edge { from, to, kind, decision, by: Vec::new() });
             };
             edge(at, index, FlowKind::VolumeRead, found.class, class);
             if attached.access == Access::Write {
@@ -92,13 +113,20 @@ pub fn flows(desk: &Desk) -> Flows {
         }
         holders.push(found);
     }
-    Flows { holders, edges }
+    Flows { holders, edges, people }
 }
 
-fn most_powerful(desk: &Desk) -> Authority {
-    let clearance = tabard_labels::Compartment::TOP;
-    let downgrade = desk.users.users.iter().any(|user| user.authority.downgrade);
-    Authority { clearance, downgrade: downgrade || desk.policy.downgrade }
+/// Who may be before the screen, and the guests among these that each sees.
+fn people(desk: &Desk, guests: &[Holder]) -> Vec<Person> {
+    let person = |name: &str, authority: Authority| {
+        let seen = guests.iter().enumerate().filter(|(_, g)| authority.is_cleared_for(&g.class));
+        Person { name: name.to_owned(), authority, sees: seen.map(|(index, _)| index).collect() }
+    };
+    if desk.users.users.is_empty() {
+        let clearance = tabard_labels::Compartment::TOP;
+        return vec![person("", Authority { clearance, downgrade: desk.policy.downgrade })];
+    }
+    desk.users.users.iter().map(|user| person(&user.name, user.authority)).collect()
 }
 
 impl Flows {
@@ -174,7 +202,12 @@ impl Flows {
         let mut table = String::new();
         for rank in 0..3 {
             for (edge, from, to) in rows.iter().filter(|row| order(row.0.decision) == rank) {
-                let (word, why) = words(edge.decision);
+                let (word, mut why) = words(edge.decision);
+                let by = edge.by.iter().filter_map(|index| self.people.get(*index));
+                let by: Vec<&str> = by.map(|person| person.name.as_str()).collect();
+                if !by.concat().is_empty() {
+                    let _ = write!(why, "; by {}", by.join(", "));
+                }
                 let kind = edge.kind.name();
                 // Writing to a string cannot fail.
                 let _ = writeln!(
@@ -182,6 +215,12 @@ impl Flows {
                     "  {word:<8} {kind:<12} {from:<from_width$} -> {to:<to_width$}  {why}"
                 );
             }
+        }
+        for person in self.people.iter().filter(|person| !person.name.is_empty()) {
+            let seen = person.sees.iter().filter_map(|index| self.holders.get(*index));
+            let seen: Vec<&str> = seen.map(|guest| guest.name.as_str()).collect();
+            let may = if person.authority.downgrade { ", may release after a review" } else { "" };
+            let _ = writeln!(table, "  user     {} sees {}{may}", person.name, seen.join(", "));
         }
         table
     }
@@ -269,6 +308,32 @@ mod tests {
     }
 
     #[test]
+    fn users_see_what_they_are_cleared_for_and_move_texts_between_that_only() {
+        let users = "[users.ann]\nclearance = \"SECRET\"\ncategories = [\"ALPHA\"]\n\
+                     downgrade = true\n[users.bob]\nclearance = \"SECRET\"\n\
+                     categories = [\"BRAVO\"]\n";
+        let desk = desk(users);
+        let found = flows(&desk);
+
+        let sees: Vec<_> = found.people.iter().map(|person| person.sees.clone()).collect();
+        assert_eq!(sees, [vec![0, 1], vec![0, 2]]);
+        let who = |from, to| {
+            let edge = found.edges.iter().find(|edge| (edge.from, edge.to) == (from, to)).unwrap();
+            (words(edge.decision).0, edge.by.clone())
+        };
+        assert_eq!(who(0, 1), ("allowed", vec![0]));
+        assert_eq!(who(0, 2), ("allowed", vec![1]));
+        assert_eq!(who(1, 0), ("review", vec![0]));
+        // Ann may downgrade, but she does not see bravo; Bob may not.
+        assert_eq!(who(2, 0), ("refused", vec![]));
+        assert_eq!(who(1, 2), ("refused", vec![]));
+        let table = found.table(&desk);
+        assert!(table.contains("user     ann sees low, alpha, may release after a review"));
+        assert!(table.contains("user     bob sees low, bravo\n"));
+        assert!(table.contains("more secret than the destination; by ann\n"), "{table}");
+    }
+
+    #[test]
     fn without_a_clipboard_nothing_flows() {
         let found = flows(&desk("[policy]\nclipboard = false\ndowngrade = true\n"));
         assert!(words_of(&found).iter().all(|w| w.2 == "refused"));
@@ -284,10 +349,12 @@ mod tests {
     #[test]
     fn steps_that_lead_down_are_found_and_named() {
         // A shared volume that somebody labelled too low: no step of policy, but a way.
-        let edge = |from, to, decision| Edge { from, to, kind: FlowKind::VolumeWrite, decision };
+        let kind = FlowKind::VolumeWrite;
+        let edge = |from, to, decision| Edge { from, to, kind, decision, by: Vec::new() };
         let mut found = Flows {
             holders: vec![holder("high", 2), holder("shared", 1), holder("low", 0)],
             edges: vec![edge(2, 1, Decision::Allowed), edge(0, 1, Decision::Allowed)],
+            people: Vec::new(),
         };
         assert_eq!(found.leaks().len(), 1);
         found.edges.push(edge(1, 2, Decision::Allowed));
@@ -302,8 +369,10 @@ mod tests {
             to: 1,
             kind: FlowKind::Clipboard,
             decision: Decision::NeedsReview(Reason::Secrecy),
+            by: vec![0],
         };
-        let found = Flows { holders: vec![holder("high", 2), holder("low", 0)], edges: vec![edge] };
+        let holders = vec![holder("high", 2), holder("low", 0)];
+        let found = Flows { holders, edges: vec![edge], ..Flows::default() };
         assert_eq!(found.leaks(), []);
     }
 }

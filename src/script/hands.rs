@@ -294,9 +294,12 @@ impl Hands<'_> {
 
     /// From the open trusted screen to a guest: by its number, or by arrows and Enter.
     fn go(&self, guest: usize) -> Done {
-        let digit = u16::try_from(guest).ok().filter(|index| *index < 9);
-        match digit {
-            Some(index) => self.tap(KeyCode(KeyCode::DIGIT_1.0 + index)),
+        // The key that its row shows: a user who is not cleared for all counts only the others.
+        // What is typed in a hurry is typed before there is a row, as the desk file counts.
+        let shown = self.row(guest).and_then(|row| row.key.parse::<u16>().ok());
+        let counted = u16::try_from(guest).ok().filter(|_| self.now).map(|index| index + 1);
+        match shown.or(counted).filter(|number| (1..=9).contains(number)) {
+            Some(number) => self.tap(KeyCode(KeyCode::DIGIT_1.0 + number - 1)),
             None => {
                 self.select(guest)?;
                 self.tap(KeyCode::ENTER);

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{
-    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Question,
+    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question,
 };
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::{Layers, ToVmm};
@@ -86,6 +86,8 @@ pub struct Session {
     checker: Checker,
     slept: Slept,
     audit: Audit,
+    /// What the monitor was told of it.
+    records_wait: bool,
     /// Why the session must end at once: nothing takes effect any more.
     broken: Option<Outcome>,
 }
@@ -112,6 +114,7 @@ impl Session {
             checker,
             slept: Slept::now(),
             audit,
+            records_wait: false,
             broken: None,
         }
     }
@@ -243,6 +246,11 @@ impl Session {
     fn tick(&mut self, frames: &mut Frames) {
         if self.slept.again(Slept::now()) {
             self.step(Event::Lock(LockCause::Suspend), frames);
+        }
+        let wait = self.audit.waits();
+        if wait != self.records_wait {
+            self.records_wait = wait;
+            self.step(Event::RecordsWait(wait), frames);
         }
         let now = minute_of_day();
         if self.minute_of_day != Some(now) {
@@ -435,12 +443,11 @@ impl Session {
                         let offer = self.guest(guest).and_then(|guest| guest.agent.offer.clone());
                         self.exchange.keep(clip.digest, offer);
                     }
-                    Effect::Give { to, clip, .. } => {
+                    Effect::Give(Passage { to, clip, .. }) => {
                         if let Some(frame) = self.exchange.frame(clip.digest) {
                             events.extend(self.tell_agent(to, &frame));
                         }
                     }
-                    Effect::Refused { .. } => {}
                     Effect::Forget => self.exchange.forget(),
                     Effect::Answer { guest, number, yes } => {
                         let asked = self.guest(guest).and_then(|guest| guest.agent.question.take());

@@ -163,8 +163,6 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)), true)?;
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
-    let guests = if desk.guests.len() == 1 { "guest" } else { "guests" };
-    let footer = format!("{}: {} {guests}.", desk.name, desk.guests.len());
     let accounts = accounts(desk)?;
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
@@ -182,7 +180,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         layout: desk.layout,
         chord: desk.sak.clone(),
         notice: options.notice.clone(),
-        footer,
+        // Without the number of guests, which not every user may know.
+        footer: desk.name.clone(),
         policy: desk.policy,
         login: login_config(desk, &accounts),
     })

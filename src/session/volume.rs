@@ -11,7 +11,7 @@ use rustix::fs::{
     FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, flock, ftruncate, memfd_create,
 };
 
-use super::desk::{Access, Attachment, Desk, VolumeSpec};
+use super::desk::{Access, Attachment, Desk};
 
 /// Bytes of a sector of a guest's disk, whatever the image.
 const SECTOR_BYTES: u64 = 512;
@@ -44,23 +44,24 @@ pub enum VolumeError {
     /// Another guest or program has locked it to write.
     #[error("{} is in use by another tabard or program that writes it. End that one first", .0.display())]
     InUse(PathBuf),
-    /// Two volumes are one file.
-    #[error("{} is also the image of the volume {other:?}: one file has one label. Take one of the two out", path.display())]
+    /// The image is another volume too, or something else that the desk names.
+    #[error("{} is also {other}: one file has one label, and what a guest writes decides nothing else. Take one of the two out", path.display())]
     SameFile {
         /// The image.
         path: PathBuf,
-        /// The volume that was there first.
+        /// What else it is.
         other: String,
     },
 }
 
-/// Refuses images that cannot be used, and one file under two names, which could have two labels.
+/// Refuses images that cannot be used, and one file under two names, which could have two labels,
+/// or be what another guest boots.
 /// Nothing is locked.
 ///
 /// # Errors
 /// Line of the desk file and cause, for each volume.
 pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
-    let mut seen: Vec<((u64, u64), &VolumeSpec)> = Vec::new();
+    let mut seen = others(desk);
     let mut faults = Vec::new();
     for volume in &desk.volumes {
         let path = desk.base.join(&volume.path);
@@ -70,9 +71,9 @@ pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
                 .map_err(|source| VolumeError::Open { path: path.clone(), source })?;
             let identity = (metadata.dev(), metadata.ino());
             if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
-                return Err(VolumeError::SameFile { path, other: other.name.clone() });
+                return Err(VolumeError::SameFile { path, other: other.clone() });
             }
-            seen.push((identity, volume));
+            seen.push((identity, format!("the volume {:?}", volume.name)));
             Ok(())
         });
         if let Err(error) = checked {
@@ -80,6 +81,24 @@ pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Device and inode of every other file of the desk, and what it is. A name that is no file yet
+/// is no volume either.
+fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
+    let at = |path: &Path| desk.base.join(path);
+    let mut files = vec![
+        (desk.file.clone(), "the desk file".to_owned()),
+        (at(&desk.users.passwords), "the password file".to_owned()),
+    ];
+    files.extend(desk.audit.file.iter().map(|file| (at(file), "the audit log".to_owned())));
+    for guest in &desk.guests {
+        let images =
+            [Some(Path::new(&guest.kernel)), guest.initrd.as_deref()].into_iter().flatten();
+        files.extend(images.map(|path| (at(path), format!("what {:?} boots", guest.name))));
+    }
+    let identity = |path: PathBuf| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    files.into_iter().filter_map(|(path, what)| Some((identity(path).ok()?, what))).collect()
 }
 
 fn image(path: &Path, write: bool) -> Result<File, VolumeError> {

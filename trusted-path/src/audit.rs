@@ -8,7 +8,7 @@ use tabard_view::{GuestId, OutputId};
 use crate::focus::Focus;
 use crate::{
     Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, LockCause, Monitor,
-    UserId,
+    Passage, UserId,
 };
 
 /// Something to be written down before it takes effect.
@@ -36,24 +36,8 @@ pub enum Record {
     SourceLost(SourceId),
     /// The user takes the text that a guest offers.
     Take(GuestId, Clip),
-    /// A text that was taken is handed to a guest.
-    Give {
-        /// The guest that it was taken from.
-        from: GuestId,
-        /// The guest that gets it.
-        to: GuestId,
-        /// The text.
-        clip: Clip,
-    },
-    /// The policy refuses to hand a text over.
-    Refused {
-        /// The guest that it was taken from.
-        from: GuestId,
-        /// The guest that would have got it.
-        to: GuestId,
-        /// The text.
-        clip: Clip,
-    },
+    /// What becomes of a text that was taken.
+    Passage(Passage, Verdict),
     /// The user answers a guest's question.
     Answer(GuestId, bool),
     /// The screen is locked.
@@ -64,6 +48,19 @@ pub enum Record {
     LoginFailed(UserId, u32),
     /// The user ends the desk.
     Quit,
+}
+
+/// What becomes of a text that a guest is to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The policy lets it go.
+    Given,
+    /// The user opens its review. It was not released unless [`Verdict::Released`] follows.
+    Reviewed,
+    /// It goes against the order, after that review.
+    Released,
+    /// The policy refuses it.
+    Refused,
 }
 
 /// What is compared before and after a step.
@@ -133,8 +130,6 @@ pub(crate) fn audited(effect: Effect) -> impl Iterator<Item = Effect> {
         Effect::Command { command: GuestCommand::Resize(_), .. } => None,
         Effect::Command { guest, command } => Some(Record::Command(guest, command)),
         Effect::Take { guest, clip } => Some(Record::Take(guest, clip)),
-        Effect::Give { from, to, clip } => Some(Record::Give { from, to, clip }),
-        Effect::Refused { from, to, clip } => Some(Record::Refused { from, to, clip }),
         Effect::Answer { guest, yes, .. } => Some(Record::Answer(guest, yes)),
         Effect::Quit => Some(Record::Quit),
         _ => None,

@@ -8,12 +8,9 @@ use crate::focus::Focus;
 use crate::guests::Guest;
 use crate::sheet::{About, DEAD_TIME_MS, Sheet, Turn, Wait};
 use crate::{
-    Clip, Decision, Digest, Effect, Flow, FlowKind, Monitor, Question, Timer,
-    exchange_words as words,
+    Clip, Decision, Digest, Effect, Flow, FlowKind, Monitor, Passage, Question, Record, Timer,
+    Verdict, exchange_words as words,
 };
-
-/// How long a text that was taken can be given.
-const HELD_MS: u32 = 60_000;
 
 /// The least width and height of a screen for a page of text, in units.
 const MIN_PAGE_UNITS: (u32, u32) = (800, 600);
@@ -24,6 +21,16 @@ pub(crate) struct Held {
     pub(crate) from: GuestId,
     pub(crate) clip: Clip,
     timer: u32,
+}
+
+impl Held {
+    fn passage(self, to: GuestId) -> Passage {
+        Passage { from: self.from, to, clip: self.clip }
+    }
+
+    fn record(self, to: GuestId, verdict: Verdict) -> Effect {
+        Effect::Audit(Record::Passage(self.passage(to), verdict))
+    }
 }
 
 /// What is on its way between guests, and what the bar says of it.
@@ -153,11 +160,15 @@ impl Monitor {
         };
         let timer = self.exchange.next_timer();
         self.exchange.held = Some(Held { from, clip, timer });
-        let words = words::taken(self.guest_name(from), clip.bytes);
+        let seconds = self.config.policy.clipboard_seconds;
+        let words = words::taken(self.guest_name(from), clip.bytes, seconds);
         self.say(words);
         vec![
             Effect::Take { guest: from, clip },
-            Effect::Timer { timer: Timer::Held(timer), after_ms: HELD_MS },
+            Effect::Timer {
+                timer: Timer::Held(timer),
+                after_ms: u32::from(seconds).saturating_mul(1000),
+            },
         ]
     }
 
@@ -174,16 +185,15 @@ impl Monitor {
         }
         let (decision, words) = self.decide_text(source, destination);
         match decision {
-            Decision::Allowed => self.hand_over(held, to),
+            Decision::Allowed => self.hand_over(held, to, Verdict::Given),
             Decision::NeedsReview(_) => {
                 let about = About::Review { to, clip: held.clip, typed: 0 };
-                self.open_sheet(Sheet { about, page: 0, pages: held.clip.pages });
-                Vec::new()
+                let open = self.open_sheet(Sheet { about, page: 0, pages: held.clip.pages });
+                open.then(|| held.record(to, Verdict::Reviewed)).into_iter().collect()
             }
             Decision::Refused(_) => {
-                let refused = Effect::Refused { from: held.from, to, clip: held.clip };
                 self.say(words);
-                vec![refused]
+                vec![held.record(to, Verdict::Refused)]
             }
         }
     }
@@ -207,18 +217,19 @@ impl Monitor {
 
     /// Opens the question that waits longest.
     pub(crate) fn open_question(&mut self) -> Vec<Effect> {
-        let waiting = self
-            .guests
-            .iter()
-            .filter(|guest| guest.shown)
-            .filter_map(|guest| Some((guest.agent.question?, guest.id)))
-            .min_by_key(|(question, _)| question.number);
+        let waiting = self.questions().min_by_key(|(question, _)| question.number);
         let Some((Question { number, pages }, guest)) = waiting else {
             return self.say(words::no_question());
         };
         let about = About::Question { guest, number, wait: Wait::Unseen };
         self.open_sheet(Sheet { about, page: 0, pages });
         Vec::new()
+    }
+
+    /// The questions that wait for this user: what is not shown asks nothing.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = (Question, GuestId)> {
+        let shown = self.guests.iter().filter(|guest| guest.shown);
+        shown.filter_map(|guest| Some((guest.agent.question?, guest.id)))
     }
 
     /// What a key did to the open text.
@@ -235,7 +246,7 @@ impl Monitor {
                 let Some(About::Review { to, .. }) = self.close_sheet() else { return Vec::new() };
                 let Some(held) = self.exchange.held else { return Vec::new() };
                 if self.guests.get(to).is_some_and(|guest| guest.agent.listens) {
-                    self.hand_over(held, to)
+                    self.hand_over(held, to, Verdict::Released)
                 } else {
                     let words = words::not_listening(self.guest_name(to));
                     self.say(words);
@@ -283,16 +294,17 @@ impl Monitor {
         left
     }
 
-    fn open_sheet(&mut self, sheet: Sheet) {
+    /// Whether it is open now.
+    fn open_sheet(&mut self, sheet: Sheet) -> bool {
         if !self.pages_fit() {
             self.say(words::too_small());
-            return;
+            return false;
         }
-        if let Focus::Trusted(screen) = &mut self.focus {
-            screen.sheet = Some(sheet);
-            // What is typed before it is on the glass answers nothing.
-            self.recipient_serial = self.next_serial();
-        }
+        let Focus::Trusted(screen) = &mut self.focus else { return false };
+        screen.sheet = Some(sheet);
+        // What is typed before it is on the glass answers nothing.
+        self.recipient_serial = self.next_serial();
+        true
     }
 
     fn sheet(&mut self) -> Option<&mut Sheet> {
@@ -306,12 +318,12 @@ impl Monitor {
     }
 
     /// One text, one guest, once.
-    fn hand_over(&mut self, held: Held, to: GuestId) -> Vec<Effect> {
+    fn hand_over(&mut self, held: Held, to: GuestId, verdict: Verdict) -> Vec<Effect> {
         let words = words::given(held.clip.bytes, self.guest_name(held.from), self.guest_name(to));
         self.exchange.held = None;
         self.exchange.news.clone_from(&words);
         self.say(words);
-        vec![Effect::Give { from: held.from, to, clip: held.clip }, Effect::Forget]
+        vec![held.record(to, verdict), Effect::Give(held.passage(to)), Effect::Forget]
     }
 
     pub(crate) fn forget(&mut self) -> Vec<Effect> {
@@ -333,13 +345,12 @@ impl Monitor {
 
     /// What the bar says beside its message.
     pub(crate) fn notice(&self) -> String {
-        if self.is_locked() {
-            return self.config.notice.clone();
-        }
-        let asks = |guest: &&Guest| guest.shown && guest.agent.question.is_some();
-        let questions = self.guests.iter().filter(asks).count();
-        let waiting = words::questions_wait(questions);
-        let parts = [self.exchange.news.as_str(), &waiting, &self.config.notice];
+        let waiting = match self.is_locked() {
+            true => String::new(),
+            false => words::questions_wait(self.questions().count()),
+        };
+        let slow = if self.records_wait { crate::words::RECORDS_WAIT } else { "" };
+        let parts = [slow, &self.exchange.news, &waiting, &self.config.notice];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ·  ")
     }
 }

@@ -14,6 +14,10 @@ const LONG: Clip = Clip { digest: Digest([4; 32]), bytes: 60_000, pages: 3 };
 fn desk(downgrade: bool) -> Rig {
     let mut config = config();
     config.policy.downgrade = downgrade;
+    agents(config)
+}
+
+fn agents(config: MonitorConfig) -> Rig {
     let mut rig = Rig { monitor: Monitor::new(config).unwrap() };
     rig.add_output(ONE);
     for guest in [NOTES, SKETCH, SPARE] {
@@ -58,7 +62,7 @@ fn take_and_give(rig: &mut Rig, from: GuestId, to: GuestId) -> Vec<Effect> {
 
 fn given(effects: &[Effect]) -> Vec<(GuestId, GuestId, Clip)> {
     let one = |effect: &Effect| match *effect {
-        Effect::Give { from, to, clip } => Some((from, to, clip)),
+        Effect::Give(Passage { from, to, clip }) => Some((from, to, clip)),
         _ => None,
     };
     effects.iter().filter_map(one).collect()
@@ -95,6 +99,46 @@ fn a_text_goes_up_at_two_keys_and_the_bar_says_so() {
 }
 
 #[test]
+fn the_desk_says_how_long_a_text_can_be_given() {
+    let mut config = config();
+    config.policy.clipboard_seconds = 7;
+    let mut rig = agents(config);
+    offer(&mut rig, SKETCH, NOTE);
+    open_on(&mut rig, SKETCH);
+    let effects = press(&mut rig, KeyCode::C);
+    assert!(bar(&rig).contains("taken for 7 s"), "{}", bar(&rig));
+    let timer = effects.iter().find_map(|effect| match effect {
+        Effect::Timer { timer, after_ms: 7_000 } => Some(*timer),
+        _ => None,
+    });
+    rig.step(Event::Elapsed(timer.unwrap()));
+    select(&mut rig, NOTES);
+    assert_eq!(given(&press(&mut rig, KeyCode::V)), []);
+}
+
+#[test]
+fn invariant_10_the_log_tells_a_reviewed_text_from_one_that_goes_up() {
+    let records = |effects: &[Effect]| {
+        let one = |effect: &Effect| match effect {
+            Effect::Audit(Record::Passage(passage, verdict)) => {
+                Some((passage.from, passage.to, passage.clip, *verdict))
+            }
+            _ => None,
+        };
+        effects.iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let mut rig = desk(true);
+    offer(&mut rig, SKETCH, NOTE);
+    let up = take_and_give(&mut rig, SKETCH, NOTES);
+    assert_eq!(records(&up), [(SKETCH, NOTES, NOTE, Verdict::Given)]);
+    offer(&mut rig, NOTES, NOTE);
+    let opened = take_and_give(&mut rig, NOTES, SKETCH);
+    assert_eq!(records(&opened), [(NOTES, SKETCH, NOTE, Verdict::Reviewed)]);
+    let down = type_challenge(&mut rig, &NOTE);
+    assert_eq!(records(&down), [(NOTES, SKETCH, NOTE, Verdict::Released)]);
+}
+
+#[test]
 fn a_text_is_given_once() {
     let mut rig = desk(false);
     offer(&mut rig, SKETCH, NOTE);
@@ -109,7 +153,8 @@ fn invariant_9_a_text_does_not_go_down_without_the_privilege() {
     offer(&mut rig, NOTES, NOTE);
     let effects = take_and_give(&mut rig, NOTES, SKETCH);
     assert_eq!(given(&effects), []);
-    assert!(effects.contains(&Effect::Refused { from: NOTES, to: SKETCH, clip: NOTE }));
+    let passage = Passage { from: NOTES, to: SKETCH, clip: NOTE };
+    assert!(effects.contains(&Effect::Audit(Record::Passage(passage, Verdict::Refused))));
     assert!(bar(&rig).contains("more secret"), "{}", bar(&rig));
     assert_eq!(page(&rig), None);
 }

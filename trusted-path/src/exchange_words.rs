@@ -15,8 +15,8 @@ pub(crate) fn nothing_offered(name: &str) -> String {
     format!("{name} offers no text; copy it there first")
 }
 
-pub(crate) fn taken(name: &str, count: u32) -> String {
-    format!("{} of {name} taken for a minute; select a guest, V gives it", bytes(count))
+pub(crate) fn taken(name: &str, count: u32, seconds: u16) -> String {
+    format!("{} of {name} taken for {seconds} s; select a guest, V gives it", bytes(count))
 }
 
 pub(crate) fn nothing_taken() -> String {

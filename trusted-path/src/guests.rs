@@ -108,10 +108,6 @@ impl Guests {
         self.0.get_mut(usize::from(id.0))
     }
 
-    pub(crate) fn at(&self, index: usize) -> Option<&Guest> {
-        self.0.get(index)
-    }
-
     pub(crate) fn state(&self, id: GuestId) -> Option<GuestState> {
         self.get(id).map(|guest| guest.state)
     }

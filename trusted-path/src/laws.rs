@@ -342,7 +342,7 @@ impl Judge {
                     prop_assert_eq!(self.offers.get(&guest), Some(&Some(clip)));
                     self.kept = Some((guest, clip));
                 }
-                Effect::Give { from, to, clip } => {
+                Effect::Give(Passage { from, to, clip }) => {
                     prop_assert_eq!(fresh, Some(KeyCode::V.0));
                     prop_assert_eq!(self.kept.take(), Some((from, clip)));
                     prop_assert!(self.offers.contains_key(&to), "nobody listens");
@@ -350,7 +350,7 @@ impl Judge {
                     let class = |guest: GuestId| guests[usize::from(guest.0)].class;
                     prop_assert!(class(from).can_flow_to(&class(to)), "{effect:?}");
                 }
-                Effect::Refused { from, clip, .. } => {
+                Effect::Audit(Record::Passage(Passage { from, clip, .. }, Verdict::Refused)) => {
                     prop_assert_eq!(self.kept, Some((from, clip)));
                 }
                 Effect::Forget => self.kept = None,

@@ -44,7 +44,7 @@ mod laws;
 #[cfg(test)]
 mod rig;
 
-pub use audit::Record;
+pub use audit::{Record, Verdict};
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
 pub use exchange::ShownText;
 pub use guests::GuestState;
@@ -56,5 +56,5 @@ pub use policy::{Authority, Decision, Flow, FlowKind, Policy, Reason};
 pub use text_page::{text_page, text_pages};
 pub use types::{
     Clip, Digest, Effect, Ending, Event, GuestCommand, GuestInput, GuestReport, MIN_GUEST_PIXELS,
-    POINTER_MAX, Question, Timer,
+    POINTER_MAX, Passage, Question, Timer,
 };

@@ -252,12 +252,13 @@ fn invariant_9_a_guest_above_the_clearance_is_not_shown_and_not_reached() {
         other => panic!("{other:?}"),
     };
     assert_eq!(rows(&rig), [SKETCH]);
-    for code in [KeyCode::HOME, KeyCode::UP, KeyCode::DIGIT_1, KeyCode(4), KeyCode::END] {
+    for code in [KeyCode::HOME, KeyCode::UP, KeyCode::DIGIT_2, KeyCode(4), KeyCode::END] {
         let effects = rig.tap(code);
         rig.confirm();
         assert_eq!((commands(&effects), rig.monitor.recipient()), (vec![], Recipient::Trusted));
     }
-    rig.tap(KeyCode::ENTER);
+    // Nor does a number tell that there are others.
+    rig.tap(KeyCode::DIGIT_1);
     rig.confirm();
     assert_eq!(rig.monitor.recipient(), Recipient::Guest(SKETCH));
     let windows: Vec<GuestId> =
@@ -268,6 +269,71 @@ fn invariant_9_a_guest_above_the_clearance_is_not_shown_and_not_reached() {
         rig.button(true);
         rig.button(false);
         assert_eq!(rig.monitor.recipient(), Recipient::Guest(SKETCH));
+    }
+}
+
+#[test]
+fn invariant_9_what_a_guest_above_the_clearance_offers_and_asks_is_not_to_be_had() {
+    let clip = crate::Clip { digest: crate::Digest([3; 32]), bytes: 9, pages: 1 };
+    let mut rig = locked();
+    for guest in [NOTES, SKETCH] {
+        rig.step(Event::Listens { guest, listens: true });
+        rig.step(Event::Offered { guest, clip: Some(clip) });
+    }
+    let question = crate::Question { number: 1, pages: 1 };
+    rig.step(Event::Asked { guest: NOTES, question });
+    // Ann takes a text of notes, and locks.
+    answer(&mut rig, true);
+    rig.sak();
+    rig.confirm();
+    let took = rig.tap(KeyCode::C);
+    assert!(took.contains(&Effect::Take { guest: NOTES, clip }));
+    rig.confirm();
+    rig.tap(KeyCode::L);
+    rig.confirm();
+    rig.tap(KeyCode::DOWN);
+    rig.confirm();
+    answer(&mut rig, true);
+
+    // Nothing on any screen of Bob's says that there is such a guest, text or question.
+    let all = format!("{:?}", rig.view());
+    for word in ["notes", "question", "its text is", "give it"] {
+        assert!(!all.contains(word), "{word}: {all}");
+    }
+    // No key gets at them: every key of the trusted screen, after every way to select.
+    for select in [KeyCode::HOME, KeyCode::END, KeyCode::UP, KeyCode::DOWN, KeyCode::DIGIT_1] {
+        for code in (1..=127).map(KeyCode).filter(|code| *code != KeyCode::L) {
+            rig.sak();
+            rig.confirm();
+            rig.tap(select);
+            rig.confirm();
+            let mut effects = rig.tap(code);
+            rig.confirm();
+            effects.extend(rig.tap(code));
+            rig.confirm();
+            let reached = |effect: &Effect| match *effect {
+                Effect::Deliver { guest, .. }
+                | Effect::Command { guest, .. }
+                | Effect::Take { guest, .. }
+                | Effect::Answer { guest, .. } => guest != SKETCH,
+                Effect::Give(passage) => (passage.from, passage.to) != (SKETCH, SKETCH),
+                _ => false,
+            };
+            assert!(!effects.iter().any(reached), "{select:?} {code:?} {effects:?}");
+            assert_ne!(rig.monitor.recipient(), Recipient::Guest(NOTES));
+            assert!(!format!("{:?}", rig.view()).contains("notes"), "{select:?} {code:?}");
+        }
+    }
+}
+
+#[test]
+fn the_bar_says_that_records_wait_also_on_the_lock_screen() {
+    let says = |rig: &Rig| rig.view().outputs[0].bar.notice.contains("audit log");
+    for mut rig in [Rig::new(), locked()] {
+        rig.step(Event::RecordsWait(true));
+        assert!(says(&rig));
+        let effects = rig.step(Event::RecordsWait(false));
+        assert_eq!((says(&rig), effects), (false, vec![Effect::Redraw]));
     }
 }
 

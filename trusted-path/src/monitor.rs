@@ -33,6 +33,7 @@ pub struct Monitor {
     pub(crate) devices: Devices,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
+    pub(crate) records_wait: bool,
     /// The number of the first view that named the present recipient, or asked the question
     /// that is open: no key is obeyed before the user can have seen what it will do.
     pub(crate) recipient_serial: FrameSerial,
@@ -68,6 +69,7 @@ impl Monitor {
             devices: Devices::default(),
             pointer: None,
             minute_of_day: None,
+            records_wait: false,
             recipient_serial: serial,
             exchange: Exchange::default(),
             login: Login::new(),
@@ -136,6 +138,7 @@ impl Monitor {
             Event::Elapsed(Timer::Restart(guest, failure)) => done = self.restart(guest, failure),
             Event::Elapsed(timer) => done = self.elapsed(timer),
             Event::PasswordChecked { ticket, right } => done = self.password_checked(ticket, right),
+            Event::RecordsWait(wait) => self.records_wait = wait,
             Event::Lock(cause) => done = self.lock(cause),
             Event::Clock { minute_of_day } if minute_of_day < 24 * 60 => {
                 self.minute_of_day = Some(minute_of_day);

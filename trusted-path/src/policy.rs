@@ -117,14 +117,16 @@ impl fmt::Display for Reason {
 pub struct Policy {
     /// Whether the clipboard is there at all.
     pub clipboard: bool,
+    /// How long a text that was taken can be given, in seconds.
+    pub clipboard_seconds: u16,
     /// On a desk without users: whether the person before the screen may downgrade.
     pub downgrade: bool,
 }
 
 impl Default for Policy {
-    /// The clipboard follows the order, and nobody may downgrade.
+    /// The clipboard follows the order and forgets after a minute, and nobody may downgrade.
     fn default() -> Self {
-        Self { clipboard: true, downgrade: false }
+        Self { clipboard: true, clipboard_seconds: 60, downgrade: false }
     }
 }
 
@@ -221,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_switched_off_clipboard_is_off_for_everybody() {
-        let policy = Policy { clipboard: false, downgrade: true };
+        let policy = Policy { clipboard: false, downgrade: true, ..Policy::default() };
         let (source, destination) = (class(0, 0), class(0, 0));
         let flow = Flow { kind: FlowKind::Clipboard, source, destination };
         assert_eq!(policy.decide(&flow, Some(&REVIEWER)), Decision::Refused(Reason::SwitchedOff));
@@ -244,8 +246,11 @@ mod tests {
     }
 
     fn policy() -> impl Strategy<Value = Policy> {
-        (any::<bool>(), any::<bool>())
-            .prop_map(|(clipboard, downgrade)| Policy { clipboard, downgrade })
+        (any::<bool>(), any::<bool>()).prop_map(|(clipboard, downgrade)| Policy {
+            clipboard,
+            downgrade,
+            ..Policy::default()
+        })
     }
 
     fn kind() -> impl Strategy<Value = FlowKind> {

@@ -141,9 +141,11 @@ impl Monitor {
             let body = TrustedBody::Help(self.device_lines());
             return TrustedScreen { title, body, hints, footer };
         }
+        let shown = self.guests.shown();
         let row = |(index, id): (usize, GuestId)| {
             let guest = self.guests.get(id)?;
-            let number = usize::from(id.0).saturating_add(1);
+            // Counted without those that are not shown: a gap would tell of them.
+            let number = shown.iter().position(|other| *other == id)?.saturating_add(1);
             let had_it = screen.previous == Some(id);
             let held = self.exchange.held.is_some_and(|held| held.from == id);
             Some(TrustedRow {
@@ -179,8 +181,7 @@ impl Monitor {
     fn exchange_hints(&self, selected: GuestId) -> Vec<Hint> {
         let offers = self.guests.get(selected).is_some_and(|guest| guest.agent.offer.is_some());
         let held = self.exchange.held.map(|held| self.guest_name(held.from));
-        let asked = self.guests.iter().any(|guest| guest.agent.question.is_some());
-        exchange_words::hints(offers, held, asked)
+        exchange_words::hints(offers, held, self.questions().next().is_some())
     }
 
     /// A page of a guest's text. Its lines are the session's to fill in: they are a function of

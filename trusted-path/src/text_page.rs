@@ -2,9 +2,10 @@
 //! there: nothing turns the direction of writing, hides, joins, looks like another letter, or
 //! lies beyond the end of a line or behind a long run of spaces.
 //!
-//! Printable ASCII is shown as it is. Everything else is shown by its number (Unicode Technical
-//! Report 36, "Unicode Security Considerations", is the catalogue of what it could pretend), and
-//! a long run of one character by that character and its count. The lines can be read back into
+//! Printable ASCII is shown as it is, and the letters of Latin-1 on a ground of their own, so that
+//! none passes for its neighbour without the mark. Everything else is shown by its number (Unicode
+//! Technical Report 36, "Unicode Security Considerations", is the catalogue of what it could
+//! pretend), and a long run of one character by that character and its count. The lines can be read back into
 //! exactly the text they were made of; a law below holds that.
 
 use tabard_view::{PAGE_COLUMNS, PAGE_LINES, TextKind, TextLine, TextRun};
@@ -69,6 +70,13 @@ impl Layout {
                     self.put(letter.encode_utf8(&mut place), TextKind::Plain);
                 }
             }
+            // Without the signs × and ÷, which are between them.
+            'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ÿ' => {
+                let mut place = [0; 4];
+                for _ in 0..count {
+                    self.put(letter.encode_utf8(&mut place), TextKind::Marked);
+                }
+            }
             _ => {
                 for _ in 0..count {
                     self.warning(letter, 1);
@@ -87,7 +95,7 @@ impl Layout {
 
     /// Adds to the line what is never broken, on a new line if it does not fit.
     fn put(&mut self, shown: &str, kind: TextKind) {
-        let width = shown.len();
+        let width = shown.chars().count();
         // The sign of a line's end may stand in the margin: no line is opened for it alone.
         let room = if kind == TextKind::Break { 2 } else { 0 };
         if self.columns.saturating_add(width) > PAGE_COLUMNS.saturating_sub(2).saturating_add(room)
@@ -129,7 +137,7 @@ mod tests {
         let mut text = String::new();
         for run in lines.iter().flat_map(|line| &line.0) {
             match run.kind {
-                TextKind::Plain => text.push_str(&run.shown),
+                TextKind::Plain | TextKind::Marked => text.push_str(&run.shown),
                 TextKind::Break => text.push_str(&run.shown.replace("\\n", "\n")),
                 TextKind::Warning => {
                     for name in run.shown.split_terminator('>') {
@@ -150,6 +158,14 @@ mod tests {
         assert_eq!(shown("a\u{202e}b"), "a<U+202E>b");
         assert_eq!(shown("a\u{200b}\u{200b}b"), "a<U+200B><U+200B>b");
         assert_eq!(shown("p\u{430}y\t\u{1b}"), "p<U+0430>y<U+0009><U+001B>");
+    }
+
+    #[test]
+    fn letters_of_latin_1_can_be_read_and_are_marked() {
+        let lines = text_lines("Grüße ×÷ a\u{308} \u{e9}t\u{e9}");
+        let marked = lines[0].0.iter().filter(|run| run.kind == TextKind::Marked);
+        assert_eq!(marked.map(|run| run.shown.as_str()).collect::<Vec<_>>(), ["üß", "é", "é"]);
+        assert_eq!(shown("Grüße ×÷ a\u{308}"), "Grüße <U+00D7><U+00F7> a<U+0308>");
     }
 
     #[test]
@@ -185,6 +201,7 @@ mod tests {
     fn text() -> impl Strategy<Value = String> {
         let letter = prop_oneof![
             4 => prop::char::range(' ', '~').prop_map(|c| (c, 1)),
+            2 => prop::char::range('\u{a0}', '\u{ff}').prop_map(|c| (c, 1)),
             1 => (any::<char>(), 1..3usize),
             1 => Just(('\n', 1)),
             1 => (prop::sample::select(vec![' ', '\n', 'x', '\u{202e}']), 1..100usize),
@@ -202,11 +219,18 @@ mod tests {
         }
 
         #[test]
-        fn every_line_fits_and_is_printable_ascii(text in text()) {
+        fn every_line_fits_and_only_marked_letters_are_no_printable_ascii(text in text()) {
             for line in text_lines(&text) {
-                let all: String = line.0.iter().map(|run| run.shown.as_str()).collect();
-                prop_assert!(all.len() <= PAGE_COLUMNS, "{}", all);
-                prop_assert!(all.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                let columns: usize = line.0.iter().map(|run| run.shown.chars().count()).sum();
+                prop_assert!(columns <= PAGE_COLUMNS, "{:?}", line);
+                for run in &line.0 {
+                    let ascii = run.shown.chars().all(|letter| (' '..='~').contains(&letter));
+                    let latin = run.shown.chars().all(|letter| {
+                        letter.is_alphabetic() && ('\u{c0}'..='\u{ff}').contains(&letter)
+                    });
+                    let right = if run.kind == TextKind::Marked { latin } else { ascii };
+                    prop_assert!(right, "{:?}", run);
+                }
             }
         }
 

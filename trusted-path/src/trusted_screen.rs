@@ -171,8 +171,8 @@ impl TrustedScreen {
             KeyCode::L => Action::Lock,
             KeyCode::Q => self.question(Ask::Quit),
             _ => digit(code)
-                .and_then(|index| guests.at(index))
-                .map_or(Action::Nothing, |guest| Action::Go(guest.id)),
+                .and_then(|index| guests.shown().get(index).copied())
+                .map_or(Action::Nothing, Action::Go),
         }
     }
 
@@ -241,7 +241,7 @@ impl Ask {
     }
 }
 
-/// The index of the guest that a key of the digit row goes to.
+/// The place, among the guests that are shown, of the one that a key of the digit row goes to.
 fn digit(code: KeyCode) -> Option<usize> {
     let row = KeyCode::DIGIT_1..=KeyCode::DIGIT_9;
     row.contains(&code).then(|| usize::from(code.0.saturating_sub(KeyCode::DIGIT_1.0)))

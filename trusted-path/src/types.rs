@@ -141,6 +141,8 @@ pub enum Event {
         /// Whether it is the password of the user.
         right: bool,
     },
+    /// Whether records wait, because the audit log cannot be written: the bar says so.
+    RecordsWait(bool),
     /// Lock the screen; nothing happens on a desk without users.
     Lock(LockCause),
     /// A timer of [`Effect::Timer`] ran out.
@@ -165,6 +167,17 @@ pub struct Clip {
     pub bytes: u32,
     /// Its pages, as [`crate::text_pages`] counts them.
     pub pages: u16,
+}
+
+/// A text between two guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Passage {
+    /// The guest that it was taken from.
+    pub from: GuestId,
+    /// The guest that gets it, or would.
+    pub to: GuestId,
+    /// The text.
+    pub clip: Clip,
 }
 
 /// A question of a guest.
@@ -246,23 +259,7 @@ pub enum Effect {
         clip: Clip,
     },
     /// Hand the text that was kept to a guest.
-    Give {
-        /// The guest that it was taken from.
-        from: GuestId,
-        /// The guest that gets it.
-        to: GuestId,
-        /// The text.
-        clip: Clip,
-    },
-    /// The policy refused to hand a text over.
-    Refused {
-        /// The guest that it was taken from.
-        from: GuestId,
-        /// The guest that would have got it.
-        to: GuestId,
-        /// The text.
-        clip: Clip,
-    },
+    Give(Passage),
     /// Keep the text that was taken no longer.
     Forget,
     /// Send a guest the signed answer to its question.

@@ -147,6 +147,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
 
 /// What the bar says while locked.
 pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
+/// What the bar says while records wait.
+pub(crate) const RECORDS_WAIT: &str = "the audit log is full: all waits for it";
 /// What the lock screen says while a password is checked.
 pub(crate) const CHECKING: &str = "Checking...";
 

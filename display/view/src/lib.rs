@@ -267,6 +267,8 @@ pub struct TextRun {
 pub enum TextKind {
     /// Printable ASCII, as it is.
     Plain,
+    /// Letters of Latin-1 with marks, as they are, but on a ground that says so.
+    Marked,
     /// The end of a line, where the text has one.
     Break,
     /// A name in place of what cannot be seen, could be taken for something else, or repeats.

@@ -76,6 +76,13 @@ impl Audit {
         Ok(Self { batches, answers, waiting: 0, on_full, quit, thread, names })
     }
 
+    /// Whether records still wait to be written, after a write that came back.
+    pub(crate) fn waits(&mut self) -> bool {
+        let written = self.answers.try_iter().filter(Result::is_ok).count();
+        self.waiting = self.waiting.saturating_sub(written);
+        self.waiting > 0
+    }
+
     /// Writes records and waits until they are on the disk.
     ///
     /// # Errors

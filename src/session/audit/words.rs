@@ -1,7 +1,7 @@
 //! Records of the monitor in words. Names come from the desk file only.
 
 use tabard_trusted_path::{
-    Clip, Effect, Ending, GuestCommand, GuestReport, LayoutMode, LockCause, Record, UserId,
+    Clip, Effect, Ending, GuestCommand, GuestReport, LayoutMode, LockCause, Record, UserId, Verdict,
 };
 use tabard_view::GuestId;
 
@@ -64,9 +64,15 @@ impl Names {
             }
             Record::SourceLost(source) => Entry::new("input-removed").number("device", source.0),
             Record::Take(guest, clip) => clip_of(self.of("text-taken", guest), clip),
-            Record::Give { from, to, clip } => clip_of(self.between("text-given", from, to), clip),
-            Record::Refused { from, to, clip } => {
-                clip_of(self.between("text-refused", from, to), clip)
+            Record::Passage(passage, verdict) => {
+                let kind = match verdict {
+                    Verdict::Given => "text-given",
+                    Verdict::Reviewed => "text-reviewed",
+                    Verdict::Released => "text-released",
+                    Verdict::Refused => "text-refused",
+                };
+                let to = self.guests.get(usize::from(passage.to.0)).map_or("", String::as_str);
+                clip_of(self.of(kind, passage.from).text("to", to), passage.clip)
             }
             Record::Answer(guest, yes) => {
                 self.of("question-answered", guest).text("answer", if yes { "yes" } else { "no" })
@@ -97,11 +103,6 @@ impl Names {
     fn by(&self, kind: &'static str, user: UserId) -> Entry {
         let name = self.users.get(usize::from(user.0)).map_or("", String::as_str);
         Entry::new(kind).text("user", name)
-    }
-
-    fn between(&self, kind: &'static str, from: GuestId, to: GuestId) -> Entry {
-        let name = self.guests.get(usize::from(to.0)).map_or("", String::as_str);
-        self.of(kind, from).text("to", name)
     }
 
     fn report(&self, guest: GuestId, report: GuestReport) -> Entry {

@@ -12,6 +12,10 @@ pub(super) fn read_policy(top: &mut Table<'_, '_>, report: &mut Report<'_>) -> P
     if let Some(clipboard) = table.boolean(report, "clipboard") {
         policy.clipboard = clipboard.value;
     }
+    let seconds = table.integer(report, "clipboard_seconds", 1..=3600);
+    if let Some(seconds) = seconds.and_then(|seconds| u16::try_from(seconds.value).ok()) {
+        policy.clipboard_seconds = seconds;
+    }
     if let Some(downgrade) = table.boolean(report, "downgrade") {
         policy.downgrade = downgrade.value;
     }

@@ -1,6 +1,8 @@
 //! Monitors that are broken on purpose: a checker that does not catch them proves nothing.
 
-use tabard_trusted_path::{Effect, Event, GuestInput, Monitor, ShownText};
+use tabard_trusted_path::{
+    Effect, Event, GuestInput, Monitor, Passage, Record, ShownText, Verdict,
+};
 use tabard_view::{GuestId, OutputId};
 
 use crate::Start;
@@ -102,8 +104,8 @@ impl Fault {
             (Self::RefusalIsIgnored, event) => {
                 let mut effects = monitor.step(event);
                 for effect in &mut effects {
-                    if let Effect::Refused { from, to, clip } = *effect {
-                        *effect = Effect::Give { from, to, clip };
+                    if let Effect::Audit(Record::Passage(passage, Verdict::Refused)) = *effect {
+                        *effect = Effect::Give(passage);
                     }
                 }
                 effects
@@ -126,7 +128,7 @@ impl Fault {
             (Self::TextIsSwapped, event) => {
                 let mut effects = monitor.step(event);
                 for effect in &mut effects {
-                    if let Effect::Give { clip, .. } = effect {
+                    if let Effect::Give(Passage { clip, .. }) = effect {
                         let other = crate::desk::CLIPS.into_iter().find(|other| other != clip);
                         *clip = other.unwrap_or(*clip);
                     }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tabard_input::KeyCode;
-use tabard_trusted_path::{Clip, Digest, Effect, Event, Timer};
+use tabard_trusted_path::{Clip, Digest, Effect, Event, Passage, Timer};
 use tabard_view::GuestId;
 
 use crate::desk::CHALLENGE;
@@ -115,7 +115,7 @@ impl Flows {
                 taken.timer = Some(number);
                 true
             }
-            Effect::Give { from, to, clip } => {
+            Effect::Give(Passage { from, to, clip }) => {
                 // One text, one guest, once.
                 let taken = self.taken.take();
                 let this = taken.is_some_and(|taken| {

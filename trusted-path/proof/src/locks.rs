@@ -1,7 +1,7 @@
 //! The judge of invariant 8: who is logged in, by the answers that the session gave, and so which
 //! guests may be in any view and whether anything may be done for one.
 
-use tabard_trusted_path::{Effect, Event, GuestInput, Record};
+use tabard_trusted_path::{Effect, Event, GuestInput, Passage, Record};
 use tabard_view::{Content, GuestId, TrustedBody, View};
 
 /// Guests that each user of the desk is cleared for.
@@ -75,7 +75,7 @@ impl Locks {
                 Effect::Deliver { guest, .. } | Effect::Take { guest, .. } => {
                     cleared.is_some_and(|cleared| cleared.contains(guest))
                 }
-                Effect::Give { from, to, .. } => {
+                Effect::Give(Passage { from, to, .. }) => {
                     cleared.is_some_and(|cleared| cleared.contains(from) && cleared.contains(to))
                 }
                 _ => true,
