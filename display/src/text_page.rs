@@ -74,6 +74,7 @@ fn text(painter: &mut Painter, panel: Rect, lines: &[TextLine]) {
         .unwrap_or(least);
     let style = Style { weight: Weight::Mono, size_px };
     let (cell, height) = (cell_of(painter, size_px), line_of(size_px).max(1));
+    let dot = (size_px / 6).max(1);
     for (row, line) in (0u32..).zip(lines) {
         let y = inside.y.saturating_add(height.saturating_mul(row));
         let mut x = inside.x;
@@ -95,15 +96,16 @@ fn text(painter: &mut Painter, panel: Rect, lines: &[TextLine]) {
             };
             for letter in run.shown.chars() {
                 let place = Rect::new(x, y, cell, height);
-                // A space must be as easy to count as a letter.
-                let dot = letter == ' ' && run.kind == TextKind::Plain;
-                let (shown, ink, align) = if dot {
-                    ('·', theme::HATCH, Align::Centre)
-                } else {
-                    (letter, ink, Align::Left)
-                };
                 let mut bytes = [0; 4];
-                painter.draw_line(place, align, shown.encode_utf8(&mut bytes), style, ink);
+                painter.draw_line(place, Align::Left, letter.encode_utf8(&mut bytes), style, ink);
+                // A space must be as easy to count as a letter, and a zero be no O.
+                match letter {
+                    ' ' if run.kind == TextKind::Plain => {
+                        painter.fill(place.middle(dot, dot), theme::HATCH);
+                    }
+                    '0' => painter.fill(place.middle(dot, dot), ink),
+                    _ => {}
+                }
                 x = x.saturating_add(cell);
             }
             all.push_str(&run.shown);

@@ -14,8 +14,10 @@ const PLAIN_TEXT: u32 = 16;
 pub(crate) const HINT_UNITS: u32 = 36;
 /// Height of an entry of the help table, in units.
 const HELP_UNITS: u32 = 42;
-/// Narrower than this many units, a row stacks state and remark and help has one column.
+/// Narrower than this many units, a row stacks state and remark.
 const NARROW_UNITS: u32 = 860;
+/// Below this width the keys of the help stand in one column, in units.
+const NARROW_HELP_UNITS: u32 = 600;
 
 /// One guest: key, name, label, state, remark.
 pub(crate) fn row(painter: &mut Painter, row: &TrustedRow, labels: &LabelSet) {
@@ -112,7 +114,7 @@ pub(crate) fn hints(painter: &mut Painter, hints: &[Hint]) {
 
 /// Columns and rows of a help table of so many keys on a screen of this width.
 fn help_grid(scale: Scale, width: u32, count: usize) -> (u32, u32) {
-    let columns = if width < scale.px(NARROW_UNITS) { 1 } else { 2 };
+    let columns = if width < scale.px(NARROW_HELP_UNITS) { 1 } else { 2 };
     (columns, u32::try_from(count).unwrap_or(u32::MAX).div_ceil(columns).max(1))
 }
 

@@ -137,14 +137,7 @@ impl Args {
         let size = self.word("a size such as 1280x800")?.text;
         let size = parse_size(&size).map_err(|next| format!("{size:?} is no size; {next}"))?;
         let Some(scale) = self.words.next() else { return Ok((size, Scale::ONE)) };
-        let percent = scale.text.parse::<f64>().ok().map(|scale| (scale * 100.0).round());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
-        let scale_of = |percent: f64| Scale::from_percent(percent as u16);
-        percent
-            .filter(|percent| (50.0..=400.0).contains(percent))
-            .and_then(scale_of)
-            .map(|scale| (size, scale))
-            .ok_or_else(|| format!("{:?} is no scale; write a number from 0.5 to 4", scale.text))
+        parse_scale(&scale.text).map(|scale| (size, scale))
     }
 
     /// A file to write below the folder for pictures, and nowhere else.
@@ -161,6 +154,23 @@ impl Args {
         }
         Ok(path)
     }
+}
+
+/// Reads a scale such as `1.5`.
+fn parse_scale(text: &str) -> Result<Scale, String> {
+    let percent = text.parse::<f64>().ok().map(|scale| (scale * 100.0).round());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
+    let scale_of = |percent: f64| Scale::from_percent(percent as u16);
+    percent
+        .filter(|percent| (50.0..=400.0).contains(percent))
+        .and_then(scale_of)
+        .ok_or_else(|| format!("{text:?} is no scale; write a number from 0.5 to 4"))
+}
+
+/// Reads a screen as it is named on the command line, such as `1280x800` or `2560x1600@2`.
+pub(super) fn parse_screen(text: &str) -> Result<(Size, Scale), String> {
+    let (size, scale) = text.split_once('@').unwrap_or((text, "1"));
+    Ok((parse_size(size)?, parse_scale(scale)?))
 }
 
 /// Reads a time such as `300ms`, `5s`, `1.5s` or `2m`.

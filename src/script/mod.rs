@@ -61,6 +61,9 @@ pub struct TestArgs {
     /// The desk file, instead of the one that the script names.
     #[arg(long)]
     pub desk: Option<PathBuf>,
+    /// This screen instead of those that the script names, such as 2560x1600@2 for scale 2.
+    #[arg(long, value_name = "WxH[@SCALE]", value_parser = args::parse_screen)]
+    pub size: Option<(Size, Scale)>,
     /// Write the results as JUnit XML to this file.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -144,7 +147,10 @@ pub fn command(args: &TestArgs) -> ExitCode {
 /// # Errors
 /// [`ScriptError`].
 pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
-    let script = read(&args.script)?;
+    let mut script = read(&args.script)?;
+    if let Some(screen) = args.size {
+        script.screens = vec![screen];
+    }
     let desk = read_desk(&script, args.desk.as_deref())?;
     check::check(&script, &desk)?;
     let played = run_checked(&script, &desk, &args.out)?;

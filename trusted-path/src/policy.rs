@@ -83,8 +83,11 @@ pub enum Decision {
 /// Why a flow is not simply allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The source is more secret than the destination, or has categories that it lacks.
+    /// The source is of a higher level than the destination.
     Secrecy,
+    /// It is not, but has categories that the destination lacks: neither is above the other, or
+    /// the source is above by its categories alone.
+    Categories,
     /// The source is less trusted than the destination.
     Integrity,
     /// Both.
@@ -101,6 +104,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Secrecy => "the source is more secret than the destination",
+            Self::Categories => "the source has categories that the destination lacks",
             Self::Integrity => "the source is less trusted than the destination",
             Self::SecrecyAndIntegrity => {
                 "the source is more secret and less trusted than the destination"
@@ -165,6 +169,7 @@ fn against_the_order(from: &AccessClass, to: &AccessClass) -> Option<Reason> {
     let integrity = from.integrity.dominates(&to.integrity);
     match (secrecy, integrity) {
         (true, true) => None,
+        (false, true) if to.secrecy.level >= from.secrecy.level => Some(Reason::Categories),
         (false, true) => Some(Reason::Secrecy),
         (true, false) => Some(Reason::Integrity),
         (false, false) => Some(Reason::SecrecyAndIntegrity),
@@ -175,7 +180,7 @@ fn against_the_order(from: &AccessClass, to: &AccessClass) -> Option<Reason> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tabard_labels::{CategorySet, Level};
+    use tabard_labels::{Category, CategorySet, Level};
 
     const REVIEWER: Authority = Authority { clearance: Compartment::TOP, downgrade: true };
     const READER: Authority = Authority { clearance: Compartment::TOP, downgrade: false };
@@ -201,6 +206,21 @@ mod tests {
         assert_eq!(clipboard(low, high, &READER), Decision::Allowed);
         assert_eq!(clipboard(high, low, &READER), Decision::Refused(Reason::Secrecy));
         assert_eq!(clipboard(high, low, &REVIEWER), Decision::NeedsReview(Reason::Secrecy));
+    }
+
+    #[test]
+    fn sideways_the_reason_is_the_category_and_not_the_level() {
+        let side = |level, category| {
+            let mut categories = CategorySet::EMPTY;
+            categories.insert(Category::new(category).unwrap());
+            let secrecy = Compartment::new(Level::new(level), categories);
+            AccessClass::new(secrecy, Compartment::BOTTOM)
+        };
+        let clipboard = |from, to| decide(FlowKind::Clipboard, from, to, Some(&READER));
+        let (alpha, bravo) = (side(1, 0), side(1, 1));
+        assert_eq!(clipboard(alpha, bravo), Decision::Refused(Reason::Categories));
+        assert_eq!(clipboard(alpha, class(1, 0)), Decision::Refused(Reason::Categories));
+        assert_eq!(clipboard(side(2, 0), bravo), Decision::Refused(Reason::Secrecy));
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn run(machine: Machine) -> ! {
                     let other = machine.options.get("other").map(String::from);
                     if let Some(text) = other {
                         machine.send_frame(&FromGuest::Offer(&text).encode());
+                        serial::line("{\"offered\":\"other\"}");
                     }
                 }
             }
