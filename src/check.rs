@@ -65,6 +65,15 @@ pub fn command(args: &CheckArgs) -> ExitCode {
         );
     }
     print_volumes(&desk);
+    for output in &desk.outputs {
+        let mode = output.wish.mode.map_or("its own mode".to_owned(), |mode| {
+            let hertz = mode.hertz.map_or(String::new(), |hertz| format!("@{hertz}"));
+            format!("{}x{}{hertz}", mode.size.width, mode.size.height)
+        });
+        let guest = output.guest.and_then(|guest| desk.guests.get(usize::from(guest.0)));
+        let guest = guest.map_or("all guests", |guest| &guest.name);
+        println!("  screen {:<13} {mode:<28} {guest}", output.wish.connector);
+    }
     println!("  {} opens the trusted screen", desk.sak);
     show_flows(args, &desk)
 }

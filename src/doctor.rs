@@ -37,7 +37,9 @@ pub fn command() -> ExitCode {
         ("memory", memory()),
         ("descriptors", descriptors()),
     ];
-    let lines: Vec<Line> = lines.into_iter().chain(jail()).collect();
+    let outputs = connectors(Path::new("/sys/class/drm")).into_iter();
+    let outputs = outputs.map(|words| ("screen", good(words)));
+    let lines: Vec<Line> = lines.into_iter().chain(outputs).chain(jail()).collect();
     print_all(&lines);
     if lines.iter().any(|(_, finding)| matches!(finding, Finding::Bad(..))) {
         ExitCode::from(2)
@@ -178,13 +180,31 @@ fn devices(folder: &str, prefix: &str, what: &str, group: &str) -> Finding {
         .filter(|path| fs::File::options().read(true).write(true).open(path).is_ok())
         .count();
     if usable == paths.len() {
-        good(format!("{usable} {what}; owning them directly is not built yet"))
+        good(format!("{usable} {what} for `tabard run DESK --seat`"))
     } else {
         Finding::Partly(
             format!("{usable} of {} {what} can be opened", paths.len()),
             format!("sudo usermod -aG {group} $USER"),
         )
     }
+}
+
+/// Every connected screen by the name that a desk file may use, with the sizes of its modes.
+fn connectors(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut screens: Vec<String> = entries
+        .filter_map(|entry| {
+            let path = entry.path();
+            let status = fs::read_to_string(path.join("status")).ok()?;
+            let modes = fs::read_to_string(path.join("modes")).ok()?;
+            let mut sizes: Vec<&str> = modes.lines().collect();
+            sizes.dedup();
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            (status.trim() == "connected").then(|| format!("{name}: {}", sizes.join(" ")))
+        })
+        .collect();
+    screens.sort();
+    screens
 }
 
 fn memory() -> Finding {
@@ -254,5 +274,30 @@ fn missing(layer: Layer) -> (&'static str, &'static str) {
         Layer::Privileges | Layer::Seccomp | Layer::Limits => {
             ("every supported kernel has it", "Run Linux 5.9 or later")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connected_screens_are_listed_with_their_sizes() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, status, modes) in [
+            ("card0", None, None),
+            ("card0-DP-1", Some("disconnected\n"), Some("")),
+            ("card0-HDMI-A-1", Some("connected\n"), Some("1920x1080\n1920x1080\n800x600\n")),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            for (file, text) in [("status", status), ("modes", modes)] {
+                if let Some(text) = text {
+                    fs::write(path.join(file), text).unwrap();
+                }
+            }
+        }
+        assert_eq!(connectors(folder.path()), ["card0-HDMI-A-1: 1920x1080 800x600"]);
+        assert!(connectors(&folder.path().join("none")).is_empty());
     }
 }

@@ -138,6 +138,16 @@ impl Harness {
         })
     }
 
+    /// Asks the session to lock, as before the host sleeps. What is returned says whether it did,
+    /// once no screen shows a guest any more.
+    #[must_use]
+    pub fn lock(&self) -> Receiver<bool> {
+        let (answer, locked) = bounded(1);
+        // A session that has ended drops the order, which the receiver tells.
+        let _ = self.control.send(Control::Lock(answer));
+        locked
+    }
+
     /// What a screen shows now; `None` if there is no such screen, or the session has ended.
     #[must_use]
     pub fn snapshot(&self, output: OutputId) -> Option<Snapshot> {

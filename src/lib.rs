@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod flows;
 pub mod harness;
 pub mod image;
+pub mod lock;
 pub mod oracle;
 pub mod passwd;
 pub mod run;

@@ -2,10 +2,11 @@
 //! into one clear message and a status. 0: done; 1: a test failed or a session broke; 2: bad
 //! input or a host that cannot; 3: the verifier refused a frame.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, confirm, demo, doctor, image, passwd, run, script, seat};
+use tabard::{audit, check, confirm, demo, doctor, image, lock, passwd, run, script, seat};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ enum Command {
     Confirm(confirm::ConfirmArgs),
     /// Make or change the password of a user of a desk.
     Passwd(passwd::PasswdArgs),
+    /// Lock the desk that owns this machine, and wait until its screens show that.
+    Lock,
     /// Build the kernel and initrd of a Debian guest.
     Image(image::ImageArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::command(&args),
         Command::Confirm(args) => confirm::command(&args),
         Command::Passwd(args) => passwd::command(&args),
+        Command::Lock => lock::command(Path::new(seat::SOCKET)),
         Command::Image(args) => image::command(&args),
         Command::Doctor => doctor::command(),
         Command::Guardian { tty } => seat::guard(&tty),

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{tabard, vmm};
+use common::{LIMIT, Stage, key, tabard, vmm};
+use tabard_input::KeyCode;
+use tabard_view::{GuestId, Recipient};
 
 const DESK: &str = include_str!("scripts/lock.toml");
 const SCRIPT: &str = include_str!("scripts/lock.tabard");
@@ -69,6 +71,40 @@ fn invariant_8_login_and_lock_by_script_with_a_log_of_it() {
         .current_dir(folder)
         .output();
     assert_eq!(verified.unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn who_asks_for_the_lock_is_answered_when_no_screen_shows_a_guest() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(passwd(folder.path(), "ann", "", "correct horse").status.code(), Some(0));
+    assert_eq!(passwd(folder.path(), "bob", "", "battery staple").status.code(), Some(0));
+    let file = format!("{:?}", folder.path().join("passwords"));
+    let stage = Stage::ready(&DESK.replace("\"passwords\"", &file));
+    for typed in b"correct horse" {
+        stage.tap((0..=255).find(|code| KeyCode(*code).ascii(false) == Some(*typed)).unwrap());
+    }
+    stage.tap(key::ENTER);
+    stage.until_open(Recipient::Guest(GuestId(0)));
+
+    stage.hold(true);
+    let locked = stage.lock();
+    stage.until("the lock", |stage| stage.status().locked);
+    assert!(locked.try_recv().is_err(), "no screen has confirmed the lock yet");
+    stage.hold(false);
+
+    assert!(locked.recv_timeout(LIMIT).unwrap());
+    let shown = stage.shown().view.unwrap();
+    assert_eq!((shown.recipient, shown.outputs[0].windows().len()), (Recipient::Trusted, 0));
+    let unlockable = Stage::ready(common::DESK);
+    assert!(!unlockable.lock().recv_timeout(LIMIT).unwrap());
+}
+
+#[test]
+fn tabard_lock_without_a_desk_that_owns_the_machine_says_what_is_missing() {
+    let output = Command::new(tabard()).arg("lock").output().unwrap();
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("/run/tabard/lock") && words.contains("--seat"), "{words}");
 }
 
 #[test]

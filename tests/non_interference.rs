@@ -161,6 +161,7 @@ fn monitor() -> Monitor {
         class: AccessClass::default(),
         autostart: true,
         restart: false,
+        screen: None,
     };
     Monitor::new(MonitorConfig {
         guests: (0..).zip(["a", "b", "c", "d"]).map(guest).collect(),

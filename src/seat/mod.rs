@@ -12,9 +12,11 @@
 )]
 
 mod guardian;
+mod lock;
 mod vt;
 
 use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
@@ -29,6 +31,7 @@ use crate::session::desk::Desk;
 use crate::session::{Control, Outcome, Session};
 use guardian::Console;
 pub use guardian::{ConsoleError, SUBCOMMAND, command as guard, terminal};
+pub use lock::SOCKET;
 
 /// Events of devices that may wait for the loop; the reader waits beyond it, and the kernel's own
 /// buffers behind the reader.
@@ -46,6 +49,9 @@ pub enum SeatError {
     /// The console.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The place where `tabard lock` asks.
+    #[error("Cannot listen at {SOCKET}: {0}. Start as root (the unit tabard@.service does)")]
+    Lock(std::io::Error),
 }
 
 /// Screens, devices and console, had but not used yet.
@@ -53,6 +59,7 @@ pub struct Seat {
     screens: KmsPresenter,
     frames: FrameSender,
     inputs: Inputs,
+    lock: UnixListener,
     tty: Option<std::path::PathBuf>,
 }
 
@@ -63,10 +70,12 @@ impl Seat {
     /// [`SeatError`]; nothing stays taken then.
     pub fn open(desk: &Desk, tty: Option<&Path>) -> Result<Self, SeatError> {
         let scale = desk.scale.unwrap_or(Scale::ONE);
-        let (screens, frames) =
-            KmsPresenter::open(Path::new(kms::FOLDER), desk.labels.clone(), scale)?;
+        let wishes = desk.outputs.iter().map(|output| output.wish.clone()).collect();
+        let cards = Path::new(kms::FOLDER);
+        let (screens, frames) = KmsPresenter::open(cards, desk.labels.clone(), scale, wishes)?;
         let inputs = Inputs::open(Path::new(evdev::FOLDER))?;
-        Ok(Self { screens, frames, inputs, tty: tty.map(Path::to_path_buf) })
+        let lock = lock::listen(Path::new(SOCKET)).map_err(SeatError::Lock)?;
+        Ok(Self { screens, frames, inputs, lock, tty: tty.map(Path::to_path_buf) })
     }
 
     /// Runs a session on it until the user ends the desk.
@@ -76,6 +85,7 @@ impl Seat {
     pub fn run(self, session: Session) -> Result<Outcome, SeatError> {
         let (console, mut guardian) = Console::take(self.tty.as_deref())?;
         let (control, controls) = bounded(1);
+        let (orders, lock) = (control.clone(), self.lock);
         let (device_events, devices) = bounded(INPUT_QUEUE);
         let (events, presenter) = bounded(crate::run::PRESENTER_QUEUE);
         let (screens, inputs) = (self.screens, self.inputs);
@@ -91,6 +101,7 @@ impl Seat {
                 let _ = control.send(Control::Quit);
             }),
         )
+        .and_then(|_| spawn("lock", Box::new(move || lock::serve(&lock, &orders))))
         .and_then(|_| spawn("devices", Box::new(move || inputs.run(&device_events))))
         .and_then(|_| spawn("screens", Box::new(move || screens.run(&events))));
         let outcome = match started {

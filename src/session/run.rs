@@ -42,6 +42,9 @@ pub enum Control {
     Input(RawInput),
     /// Answer with the present state.
     Query(Sender<Status>),
+    /// Lock the screen, and say so once no screen shows a guest any more; `false` if the desk has
+    /// no users and so no lock.
+    Lock(Sender<bool>),
     /// End the session.
     Quit,
 }
@@ -85,6 +88,8 @@ pub struct Session {
     devices: Receiver<HostEvent>,
     checker: Checker,
     slept: Slept,
+    /// Who waits for the lock to be on the glass.
+    locking: Vec<Sender<bool>>,
     audit: Audit,
     /// What the monitor was told of it.
     records_wait: bool,
@@ -113,6 +118,7 @@ impl Session {
             devices: crossbeam_channel::never(),
             checker,
             slept: Slept::now(),
+            locking: Vec::new(),
             audit,
             records_wait: false,
             broken: None,
@@ -203,6 +209,13 @@ impl Session {
                     Err(TryRecvError::Empty) => break,
                 }
             }
+            let shown = || self.monitor.input_open() || self.monitor.view().outputs.is_empty();
+            if !self.locking.is_empty() && shown() {
+                for answer in self.locking.drain(..) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = answer.try_send(self.monitor.is_locked());
+                }
+            }
             self.take_from_guests(&mut frames);
             if let Some(outcome) = self.broken.take() {
                 return outcome;
@@ -288,6 +301,10 @@ impl Session {
                 // Whoever asked may have stopped waiting.
                 let _ = answer.try_send(self.status());
                 None
+            }
+            Control::Lock(answer) => {
+                self.locking.push(answer);
+                self.step(Event::Lock(LockCause::Suspend), frames)
             }
             Control::Quit => Some(Outcome::Closed),
         }

@@ -1,7 +1,6 @@
 //! From a checked desk to a session that is ready to run: images opened, kernels tried, log
 //! folder made. Nothing of a guest runs before all of it has succeeded.
 
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,8 @@ use tabard_labels::AccessClass;
 use tabard_trusted_path::{
     ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig,
 };
+
+use tabard_view::GuestId;
 
 use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
@@ -38,9 +39,10 @@ pub struct Options {
 }
 
 /// What keeps a desk from starting.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Guests that cannot be loaded: a line of the desk file, and why.
+    #[error("{}", lines(.file, .faults))]
     Guests {
         /// The desk file.
         file: PathBuf,
@@ -48,10 +50,13 @@ pub enum StartError {
         faults: Vec<(usize, String)>,
     },
     /// The jail that the desk demands cannot be had; why, in words.
+    #[error("Cannot jail the guests as the desk demands: {0}")]
     Jail(String),
     /// KVM or the guests' program.
-    Process(ProcessError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// The folder for logs.
+    #[error("Cannot write serial logs to {}: {source}. Name another folder with --logs", .path.display())]
     Logs {
         /// The folder.
         path: PathBuf,
@@ -59,67 +64,35 @@ pub enum StartError {
         source: io::Error,
     },
     /// The monitor refuses the desk.
+    #[error(transparent)]
     Config(ConfigError),
     /// The key that answers to guests are signed with.
+    #[error(transparent)]
     ConfirmKey(KeyError),
     /// The password file.
+    #[error(transparent)]
     Accounts(AccountsError),
     /// The thread that checks passwords.
+    #[error("Cannot start a thread: {0}. Look at `ulimit -a`")]
     Login(io::Error),
     /// The audit log.
-    Audit(LogError),
+    #[error(transparent)]
+    Audit(#[from] LogError),
     /// The audit log is full.
+    #[error(transparent)]
     Unwritten(Unwritten),
     /// The program `tabard-vmm` is not beside `tabard`.
+    #[error(
+        "Cannot find {}. Build it with `cargo build --workspace`, or install it beside `tabard`",
+        .0.display()
+    )]
     NoProgram(PathBuf),
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Guests { file, faults } => {
-                for (index, (line, cause)) in faults.iter().enumerate() {
-                    if index > 0 {
-                        writeln!(f)?;
-                    }
-                    write!(f, "{}:{line}: {cause}", file.display())?;
-                }
-                Ok(())
-            }
-            Self::Jail(why) => write!(f, "Cannot jail the guests as the desk demands: {why}"),
-            Self::Process(error) => error.fmt(f),
-            Self::Logs { path, source } => write!(
-                f,
-                "Cannot write serial logs to {}: {source}. Name another folder with --logs",
-                path.display()
-            ),
-            Self::Config(error) => error.fmt(f),
-            Self::ConfirmKey(error) => error.fmt(f),
-            Self::Accounts(error) => error.fmt(f),
-            Self::Login(error) => write!(f, "Cannot start a thread: {error}. Look at `ulimit -a`"),
-            Self::Audit(error) => error.fmt(f),
-            Self::Unwritten(error) => error.fmt(f),
-            Self::NoProgram(path) => write!(
-                f,
-                "Cannot find {}. Build it with `cargo build --workspace`, or install it beside `tabard`",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<LogError> for StartError {
-    fn from(error: LogError) -> Self {
-        Self::Audit(error)
-    }
-}
-
-impl From<ProcessError> for StartError {
-    fn from(error: ProcessError) -> Self {
-        Self::Process(error)
-    }
+/// A line for each fault, as a compiler would say it.
+fn lines(file: &Path, faults: &[(usize, String)]) -> String {
+    let line = |(line, cause): &(usize, String)| format!("{}:{line}: {cause}", file.display());
+    faults.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The `tabard-vmm` that belongs to this `tabard`: the one beside it.
@@ -168,13 +141,15 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         guests: desk
             .guests
             .iter()
-            .map(|guest| GuestConfig {
+            .zip((0..=u8::MAX).map(GuestId))
+            .map(|(guest, id)| GuestConfig {
                 name: guest.name.clone(),
                 label: guest.label,
                 // Every guest's label is in the table; nothing flows out of one that is not.
                 class: desk.labels.get(guest.label).map_or(AccessClass::SYSTEM_HIGH, |l| l.class),
                 autostart: guest.autostart,
                 restart: guest.restart,
+                screen: desk.screen_of(id),
             })
             .collect(),
         layout: desk.layout,

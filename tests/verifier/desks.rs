@@ -182,6 +182,7 @@ proptest! {
         names in prop::collection::btree_set("[A-Za-z0-9äß][ -~·é]{0,40}", 1..9),
         which in prop::collection::vec(0..16u16, 9),
         solo in any::<bool>(),
+        own in [prop::option::of(0..4u16), prop::option::of(0..4u16)],
         notice in prop_oneof![Just(String::new()), "[A-Za-z ]{1,60}"],
         footer in "[a-z ]{0,30}",
         (size, scale) in (a_size(), a_scale()),
@@ -194,9 +195,17 @@ proptest! {
             class: tabard_labels::AccessClass::default(),
             autostart: label % 4 != 0,
             restart: false,
+            screen: None,
         });
+        let mut guests: Vec<GuestConfig> = guests.collect();
+        // Some guests have a screen for themselves.
+        for (screen, guest) in [OutputId(0), OutputId(1)].into_iter().zip(own) {
+            let guest = guest.and_then(|guest| guests.get_mut(usize::from(guest)));
+            if let Some(guest) = guest {
+                guest.screen = Some(screen);
+            }
+        }
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
-        let guests = guests.collect();
         let (chord, policy) = (Chord::default(), Policy::default());
         let config = MonitorConfig {
             guests,

@@ -421,6 +421,54 @@ fn a_view_that_contradicts_itself_is_refused() {
     assert_eq!(verifier.verify(&right, &right.outputs[0], &pictures(), &frame), Ok(()));
 }
 
+#[test]
+fn a_screen_of_another_guest_names_who_receives_input() {
+    let mut verifier = Verifier::new(labels(|_| ())).unwrap();
+    let mut compositor = Compositor::new(labels(|_| ())).unwrap();
+    let mut right = view(1, 0);
+    let bravo = right.outputs[0].windows()[1].clone();
+    let frame = layout::desk(SIZE, right.outputs[0].scale, 1)[0];
+    let content = Content::Windows(vec![Window { frame, ..bravo.clone() }]);
+    let first = right.outputs[0].clone();
+    right.outputs.push(OutputView { id: OutputId(1), content, pointer: None, ..first.clone() });
+    let mut verify = |view: &View| {
+        let mut frame = Frame::default();
+        compositor.compose(&view.outputs[1], &pictures(), &[], &mut frame);
+        verifier.verify(view, &view.outputs[1], &pictures(), &frame)
+    };
+    let mut changed: Vec<(&str, View)> = Vec::new();
+    let mut change = |what, change: &dyn Fn(&mut View)| {
+        let mut view = right.clone();
+        change(&mut view);
+        changed.push((what, view));
+    };
+    let names =
+        |name: &str, label| BarKind::TypingInto { name: name.into(), label: LabelId(label) };
+    change("its own guest", &|view| view.outputs[1].bar.kind = names("bravo", 1));
+    change("another label", &|view| view.outputs[1].bar.kind = names("alpha", 1));
+    change("the trusted path", &|view| {
+        view.outputs[1].bar.kind = BarKind::Trusted { message: String::new() };
+    });
+    change("no ring anywhere", &|view| {
+        view.outputs[0].content = view.outputs[1].content.clone();
+    });
+    change("no banner below the bar", &|view| {
+        let frame = layout::solo(SIZE, first.scale);
+        view.outputs[1].content = Content::Windows(vec![Window { frame, ..bravo.clone() }]);
+    });
+    change("the recipient without a ring", &|view| {
+        let alpha = Window { focused: false, ..first.windows()[0].clone() };
+        view.outputs[1].content = Content::Windows(vec![alpha]);
+    });
+    change("nothing", &|view| view.outputs[1].content = Content::Blank);
+
+    assert_eq!(verify(&right), Ok(()));
+    for (what, view) in changed {
+        let verdict = verify(&view);
+        assert!(matches!(verdict, Err(Mismatch::View { .. })), "{what}: {verdict:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 

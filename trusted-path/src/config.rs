@@ -3,6 +3,7 @@
 
 use tabard_input::Chord;
 use tabard_labels::{AccessClass, LabelId};
+use tabard_view::OutputId;
 use thiserror::Error;
 
 use crate::{LoginConfig, Policy};
@@ -25,6 +26,8 @@ pub struct GuestConfig {
     pub autostart: bool,
     /// Whether it starts again by itself when it fails.
     pub restart: bool,
+    /// The screen that shows it alone, whoever receives input.
+    pub screen: Option<OutputId>,
 }
 
 /// How guests share an output.
@@ -117,6 +120,7 @@ mod tests {
             class: AccessClass::default(),
             autostart: true,
             restart: false,
+            screen: None,
         };
         MonitorConfig {
             guests: names.iter().map(guest).collect(),

@@ -2,7 +2,7 @@
 //! A new keyboard types nothing until somebody says on the trusted screen that it is theirs; what
 //! it sends meanwhile reaches nobody, but the chord works on it, because it works everywhere.
 
-use crate::{Effect, Monitor, focus::Focus, trusted_screen::TrustedScreen};
+use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen};
 use tabard_input::{Device, DeviceClass, Refusal, SourceId};
 use tabard_view::Hint;
 
@@ -82,6 +82,11 @@ impl Devices {
         self.0.iter().find(|known| known.source == source)
     }
 
+    /// Whether there is a keyboard that the user accepted.
+    fn may_type(&self) -> bool {
+        self.keyboards().any(|known| known.accepted)
+    }
+
     fn keyboards(&self) -> impl Iterator<Item = &Known> {
         self.0.iter().filter(|known| known.device.class == DeviceClass::Keyboard)
     }
@@ -123,15 +128,20 @@ impl Monitor {
     }
 
     pub(crate) fn device_gone(&mut self, source: SourceId) -> Vec<Effect> {
-        let effects = self.source_lost(source);
+        let had_one = self.devices.may_type();
+        let mut effects = self.source_lost(source);
         self.devices.remove(source);
+        // Whoever brings the next keyboard, which needs no question, need not be who had this one.
+        if had_one && !self.devices.may_type() {
+            effects.extend(self.lock(LockCause::SeatLost));
+        }
         effects
     }
 
     /// The chord was completed on this keyboard. If no other is accepted, it is the user's: there
     /// is no other way to accept one then.
     pub(crate) fn chord_on(&mut self, source: SourceId) {
-        if !self.devices.keyboards().any(|known| known.accepted) {
+        if !self.devices.may_type() {
             self.devices.accept(source);
         }
     }

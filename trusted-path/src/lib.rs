@@ -43,6 +43,8 @@ mod invariants;
 mod laws;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod screens_tests;
 
 pub use audit::{Record, Verdict};
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};

@@ -50,7 +50,7 @@ pub enum LockCause {
     User,
     /// There was no input for long.
     Idle,
-    /// The host is about to sleep.
+    /// The host is about to sleep, or has slept.
     Suspend,
     /// The screen or the input devices were taken away.
     SeatLost,

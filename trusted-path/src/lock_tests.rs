@@ -384,6 +384,29 @@ fn when_the_last_screen_is_taken_away_the_next_one_shows_the_lock() {
 }
 
 #[test]
+fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password() {
+    use tabard_input::{Device, DeviceClass, DeviceName};
+    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let mut rig = ann();
+    let [first, second, third] = [16, 17, 18].map(SourceId);
+    rig.step(Event::DeviceAppeared { source: first, device });
+    rig.step(Event::DeviceAppeared { source: second, device });
+    rig.step(Event::DeviceGone(second));
+    assert!(!rig.monitor.is_locked(), "one that was never accepted is no loss");
+    rig.step(Event::Key { source: first, code: KeyCode::A, pressed: true });
+
+    let effects = rig.step(Event::DeviceGone(first));
+
+    assert_eq!(effects[0], Effect::Audit(Record::Locked(LockCause::SeatLost)));
+    assert_eq!(delivered(&effects), [(NOTES, key(KeyCode::A, false))]);
+    rig.step(Event::DeviceAppeared { source: third, device });
+    rig.confirm();
+    rig.step(Event::Key { source: third, code: KeyCode::A, pressed: true });
+    assert!(rig.monitor.is_locked() && !shows_a_guest(&rig));
+    assert_eq!(form(&rig).typed, 1);
+}
+
+#[test]
 fn without_users_there_is_no_lock() {
     let mut rig = Rig::new();
     rig.step(Event::Lock(LockCause::Suspend));

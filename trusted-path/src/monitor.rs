@@ -7,7 +7,7 @@ use crate::{
     devices::Devices,
     exchange::Exchange,
     focus::Focus,
-    guests::Guests,
+    guests::{Guest, Guests},
     lock::Login,
     outputs::{Output, Outputs},
     pointer::Place,
@@ -201,15 +201,11 @@ impl Monitor {
     /// Tells guests their new sizes; the first time, starts those that start with the desk. A
     /// screen that is too small for the present layout leaves the sizes as they were.
     fn resize_guests(&mut self) -> Vec<Effect> {
-        let Some(output) = self.outputs.iter().next().copied() else { return Vec::new() };
-        let (mode, shown) = (self.layout, self.guests.shown());
+        let sizes: Vec<_> = self.guests.iter().map(|guest| self.fitting_size(guest.id)).collect();
         let mut effects = Vec::new();
         let mut all_sized = true;
-        for guest in self.guests.iter_mut().filter(|guest| guest.shown) {
-            let windows = Windows::new(mode, output.size, output.scale, &shown, guest.id);
-            if let Some(size) =
-                windows.guest_size(guest.id).filter(|&size| guest.size != Some(size))
-            {
+        for (guest, size) in self.guests.iter_mut().zip(sizes).filter(|(guest, _)| guest.shown) {
+            if let Some(size) = size.filter(|&size| guest.size != Some(size)) {
                 guest.size = Some(size);
                 let command = GuestCommand::Resize(size);
                 effects.push(Effect::Command { guest: guest.id, command });
@@ -250,13 +246,42 @@ impl Monitor {
         FrameSerial(self.view.serial.0.saturating_add(1))
     }
 
-    /// Whether every output can show the guests in the present layout.
-    pub(crate) fn all_outputs_fit(&self) -> bool {
-        self.outputs.iter().all(|output| self.windows(output, GuestId(0)).fit())
+    /// What a guest is to be told: its size on its own screen if that is there, else on the first
+    /// that is nobody's own.
+    fn fitting_size(&self, guest: GuestId) -> Option<Size> {
+        let rank = |output: &&Output| match self.owner(output) {
+            Some(owner) if owner == guest => 0,
+            None => 1,
+            Some(_) => 2,
+        };
+        let output = self.outputs.iter().min_by_key(rank)?;
+        self.windows(output, guest).guest_size(guest)
     }
 
-    /// The windows of a screen in the present layout; in solo that of `shown`.
+    /// Whether every output can show the guests in the present layout.
+    pub(crate) fn all_outputs_fit(&self) -> bool {
+        let shown = match self.focus {
+            Focus::Guest(guest) => guest,
+            _ => GuestId(0),
+        };
+        self.outputs.iter().all(|output| self.windows(output, shown).fit())
+    }
+
+    /// The windows of a screen: of the guest whose own it is, or else those of the present layout,
+    /// in solo that of `shown`. Should `shown` be on no screen then, it is on all of them.
     pub(crate) fn windows(&self, output: &Output, shown: GuestId) -> Windows {
-        Windows::new(self.layout, output.size, output.scale, &self.guests.shown(), shown)
+        let (size, scale) = (output.size, output.scale);
+        let shows = |output: &Output| self.owner(output).is_none_or(|owner| owner == shown);
+        match self.owner(output).filter(|_| self.outputs.iter().any(shows)) {
+            // With a banner above as well: the bar may name another guest.
+            Some(owner) => Windows::new(LayoutMode::Desk, size, scale, &[owner], owner),
+            None => Windows::new(self.layout, size, scale, &self.guests.shown(), shown),
+        }
+    }
+
+    /// The guest whose own this screen is.
+    fn owner(&self, output: &Output) -> Option<GuestId> {
+        let owns = |guest: &&Guest| guest.shown && guest.config.screen == Some(output.id);
+        self.guests.iter().find(owns).map(|guest| guest.id)
     }
 }

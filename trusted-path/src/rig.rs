@@ -30,6 +30,7 @@ pub(crate) fn config() -> MonitorConfig {
         class: class(label),
         autostart,
         restart: false,
+        screen: None,
     };
     MonitorConfig {
         guests: vec![guest("notes", 7, true), guest("sketch", 3, true), guest("spare", 5, false)],

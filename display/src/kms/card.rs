@@ -1,6 +1,5 @@
 //! One graphics card and the screens on it: which are connected, in which mode, two buffers each,
-//! and putting a frame up. Kernel mode setting by the legacy calls of drm(7), which every driver
-//! has; they are as whole as atomic ones here, because each screen has one plane.
+//! and putting a frame up.
 
 use std::fs::File;
 use std::io;
@@ -8,18 +7,22 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use drm::Device as _;
 use drm::buffer::{Buffer as _, DrmFourcc};
 use drm::control::dumbbuffer::DumbBuffer;
 use drm::control::{Device, Mode, ModeTypeFlags, PageFlipFlags, connector, crtc, framebuffer};
+use drm::{ClientCapability, Device as _};
 use rustix::fs::{Mode as FileMode, OFlags};
 use tabard_view::{FrameSerial, OutputView, Rect, Size};
 
+use super::ModeWish;
+use super::plane::Plane;
 use crate::{Damage, Frame, PresentError, Presenter};
 
 /// An open card.
 pub(super) struct Card {
     file: File,
+    /// As the kernel names it, such as `card0`.
+    name: String,
 }
 
 impl AsFd for Card {
@@ -34,7 +37,11 @@ impl Card {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, FileMode::empty())?;
-        Ok(Self { file: file.into() })
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let card = Self { file: file.into(), name };
+        // Without it, `Plane::of` finds none and frames go up by the older call.
+        let _ = card.set_client_capability(ClientCapability::Atomic, true);
+        Ok(card)
     }
 
     /// Every connected screen, whether it is in use or not.
@@ -44,9 +51,16 @@ impl Card {
         // One that does not know may be a screen that cannot be asked; one that is gone has no
         // modes.
         let connected = |info: &connector::Info| {
-            info.state() != connector::State::Disconnected && preferred(info).is_some()
+            info.state() != connector::State::Disconnected && !info.modes().is_empty()
         };
         Ok(all.filter(connected).collect())
+    }
+
+    /// Whether this is a name of one of its connectors: such as `HDMI-A-1`, or with that of the
+    /// card `card0-HDMI-A-1`.
+    pub(super) fn is_called(&self, info: &connector::Info, name: &str) -> bool {
+        let connector = info.to_string();
+        name == connector || name == format!("{}-{connector}", self.name)
     }
 
     /// A circuit that can drive this connector and is not in `used`.
@@ -60,11 +74,16 @@ impl Card {
     }
 }
 
-/// The mode that the screen prefers, else its first.
-pub(super) fn preferred(info: &connector::Info) -> Option<Mode> {
+/// The mode that was wished for, else the one that the screen prefers, else its first.
+pub(super) fn chosen(info: &connector::Info, wish: Option<ModeWish>) -> Option<Mode> {
     let modes = info.modes();
+    let wished = |mode: &&Mode| {
+        let at = |hertz| mode.vrefresh() == hertz;
+        wish.is_some_and(|wish| wish.size == size_of(mode) && wish.hertz.is_none_or(at))
+    };
     let prefers = |mode: &&Mode| mode.mode_type().contains(ModeTypeFlags::PREFERRED);
-    modes.iter().find(prefers).or_else(|| modes.first()).copied()
+    let found = modes.iter().find(wished).or_else(|| modes.iter().find(prefers));
+    found.or_else(|| modes.first()).copied()
 }
 
 pub(super) fn size_of(mode: &Mode) -> Size {
@@ -80,15 +99,6 @@ struct Buffer {
     stale: Damage,
 }
 
-/// How a frame went up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// It is up.
-    Now,
-    /// It is on its way; the card will say when it is up.
-    AtFlip,
-}
-
 /// A screen.
 pub(super) struct Glass {
     pub(super) card: Arc<Card>,
@@ -99,7 +109,8 @@ pub(super) struct Glass {
     front: Buffer,
     /// Whether the mode is set and the front buffer is what the screen shows.
     lit: bool,
-    shown: Shown,
+    /// Where frames go; `None` on a card that takes no atomic commits.
+    plane: Option<Plane>,
 }
 
 impl Glass {
@@ -108,25 +119,20 @@ impl Glass {
     pub(super) fn new(
         card: &Arc<Card>,
         info: &connector::Info,
+        mode: Mode,
         used: &[crtc::Handle],
     ) -> io::Result<Self> {
-        let nothing = || io::Error::other("it has no mode, or the card has no circuit left");
-        let mode = preferred(info).ok_or_else(nothing)?;
+        let nothing = || io::Error::other("the card has no circuit left");
         let crtc = card.free_crtc(info, used).ok_or_else(nothing)?;
         let size = size_of(&mode);
         let back = Buffer::new(card, size)?;
         let front = Buffer::new(card, size).inspect_err(|_| back.free(card))?;
         let (card, connector) = (Arc::clone(card), info.handle());
-        Ok(Self { card, connector, crtc, mode, back, front, lit: false, shown: Shown::Now })
+        Ok(Self { card, connector, crtc, mode, back, front, lit: false, plane: None })
     }
 
     pub(super) fn size(&self) -> Size {
         size_of(&self.mode)
-    }
-
-    /// How the frame went up that was presented last.
-    pub(super) fn shown(&self) -> Shown {
-        self.shown
     }
 
     /// Whether it shows a frame of ours.
@@ -146,24 +152,20 @@ impl Glass {
             self.back.stale.add(*rect);
             self.front.stale.add(*rect);
         }
-        self.back.fill(&self.card, frame)?;
-        let framebuffer = self.back.framebuffer;
-        if self.lit {
-            self.card.page_flip(self.crtc, framebuffer, PageFlipFlags::EVENT, None)?;
-            self.shown = Shown::AtFlip;
-        } else {
+        let changed = self.back.fill(&self.card, frame)?;
+        let framebuffer = Some(self.back.framebuffer);
+        if !self.lit {
             // Another display server may have had the card; fails harmlessly if it is ours.
             let _ = self.card.acquire_master_lock();
             let connectors = [self.connector];
-            // Returns once the mode is set and the picture is up.
-            self.card.set_crtc(
-                self.crtc,
-                Some(framebuffer),
-                (0, 0),
-                &connectors,
-                Some(self.mode),
-            )?;
-            (self.lit, self.shown) = (true, Shown::Now);
+            self.card.set_crtc(self.crtc, framebuffer, (0, 0), &connectors, Some(self.mode))?;
+            self.lit = true;
+            self.plane = Plane::of(&self.card, self.crtc);
+        }
+        let (card, framebuffer) = (&self.card, self.back.framebuffer);
+        match &self.plane {
+            Some(plane) => plane.show(card, framebuffer, changed)?,
+            None => card.page_flip(self.crtc, framebuffer, PageFlipFlags::EVENT, None)?,
         }
         std::mem::swap(&mut self.back, &mut self.front);
         Ok(())
@@ -207,15 +209,16 @@ impl Buffer {
         Ok(Self { memory, framebuffer, stale })
     }
 
-    /// Copies what it does not hold yet.
-    fn fill(&mut self, card: &Card, frame: &Frame) -> io::Result<()> {
+    /// Copies what it does not hold yet. Answers what is around all of that.
+    fn fill(&mut self, card: &Card, frame: &Frame) -> io::Result<Rect> {
         let pitch = usize::try_from(self.memory.pitch()).unwrap_or(0);
         let mut pixels = card.map_dumb_buffer(&mut self.memory)?;
-        for rect in self.stale.rects() {
+        let mut changed = Rect::default();
+        for rect in std::mem::take(&mut self.stale).rects() {
             copy(frame, *rect, pixels.as_mut(), pitch);
+            changed = changed.union(*rect);
         }
-        self.stale = Damage::default();
-        Ok(())
+        Ok(changed)
     }
 
     fn free(&self, card: &Card) {

@@ -4,6 +4,7 @@
 //! frame is whole again.
 
 mod card;
+mod plane;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,16 +16,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use drm::Device as _;
 use drm::control::{Device as _, Event};
+use drm::control::{Mode, connector};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink};
 use tabard_labels::LabelSet;
-use tabard_view::{FrameSerial, OutputId, Scale};
+use tabard_view::{FrameSerial, OutputId, Scale, Size};
 use thiserror::Error;
 
 use crate::{
     CheckedCompositor, FontError, Frame, FrameRequest, FrameSender, Presenter, PresenterEvent,
 };
-use card::{Card, Glass, Shown, preferred, size_of};
+use card::{Card, Glass, chosen, size_of};
 
 /// Where the kernel lists graphics cards.
 pub const FOLDER: &str = "/dev/dri";
@@ -34,6 +36,29 @@ const RETRY: Duration = Duration::from_millis(250);
 const FLIP_TIME: Duration = Duration::from_secs(2);
 /// The multicast group of the kernel's own messages about devices (netlink(7), lib/kobject_uevent.c).
 const KERNEL_GROUP: u32 = 1;
+
+/// The number of the first screen that is wished for by name; others have lower ones.
+pub const FIRST_NAMED: u8 = 128;
+
+/// What is wished of a screen that is known by the name of its connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Its number, [`FIRST_NAMED`] or higher, when it is there.
+    pub output: OutputId,
+    /// Its connector, such as `HDMI-A-1` or, where two cards have one, `card0-HDMI-A-1`.
+    pub connector: String,
+    /// Its mode; without one, or if the screen lacks it, the one that the screen prefers.
+    pub mode: Option<ModeWish>,
+}
+
+/// A mode by what people know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModeWish {
+    /// Its size in pixels.
+    pub size: Size,
+    /// Pictures a second, rounded as the kernel does; without it, the screen's first choice.
+    pub hertz: Option<u32>,
+}
 
 /// Why the screens cannot be had. Each message names the device and says what to do.
 #[derive(Debug, Error)]
@@ -80,6 +105,7 @@ pub enum KmsError {
 pub struct KmsPresenter {
     folder: PathBuf,
     scale: Scale,
+    wishes: Vec<Wish>,
     cards: BTreeMap<PathBuf, Arc<Card>>,
     screens: BTreeMap<OutputId, Screen>,
     compositor: CheckedCompositor,
@@ -112,6 +138,7 @@ impl KmsPresenter {
         folder: &Path,
         labels: LabelSet,
         scale: Scale,
+        wishes: Vec<Wish>,
     ) -> Result<(Self, FrameSender), KmsError> {
         let watch = |error: rustix::io::Errno| KmsError::Watch(error.into());
         let uevents = rustix::net::socket_with(
@@ -136,6 +163,7 @@ impl KmsPresenter {
         let mut presenter = Self {
             folder: folder.to_path_buf(),
             scale,
+            wishes,
             cards: BTreeMap::new(),
             screens: BTreeMap::new(),
             compositor: CheckedCompositor::new(labels)?,
@@ -278,14 +306,8 @@ impl KmsPresenter {
         let serial = request.view.serial;
         match screen.glass.present(view, serial, &screen.frame, &changed) {
             Ok(()) => {
-                screen.retry_at = None;
-                match screen.glass.shown() {
-                    Shown::Now => tell(events, PresenterEvent::Presented { output: id, serial }),
-                    Shown::AtFlip => {
-                        screen.flipping = Some((serial, now));
-                        Ok(())
-                    }
-                }
+                (screen.retry_at, screen.flipping) = (None, Some((serial, now)));
+                Ok(())
             }
             Err(_) => {
                 // Its damage is kept by the buffers, the rest is drawn again from this.
@@ -330,7 +352,7 @@ impl KmsPresenter {
             let screens = card.connected().unwrap_or_default();
             connected.extend(screens.into_iter().map(|info| (Arc::clone(card), info)));
         }
-        let same = |screen: &Screen, card: &Arc<Card>, info: &drm::control::connector::Info| {
+        let same = |screen: &Screen, card: &Arc<Card>, info: &connector::Info| {
             Arc::ptr_eq(&screen.glass.card, card) && screen.glass.connector == info.handle()
         };
         // Another screen on the same connector may have another size.
@@ -340,7 +362,7 @@ impl KmsPresenter {
             .filter(|(_, screen)| {
                 !connected.iter().any(|(card, info)| {
                     same(screen, card, info)
-                        && preferred(info).as_ref().map(size_of) == Some(screen.glass.size())
+                        && self.mode(card, info).as_ref().map(size_of) == Some(screen.glass.size())
                 })
             })
             .map(|(id, _)| *id)
@@ -359,8 +381,11 @@ impl KmsPresenter {
                 .filter(|glass| Arc::ptr_eq(&glass.card, &card))
                 .map(|glass| glass.crtc)
                 .collect();
-            let free = (0..=u8::MAX).map(OutputId).find(|id| !self.screens.contains_key(id));
-            let (Some(output), Ok(glass)) = (free, Glass::new(&card, &info, &used)) else {
+            let named = self.wish(&card, &info).map(|wish| wish.output);
+            let mut ids = named.into_iter().chain((0..FIRST_NAMED).map(OutputId));
+            let free = ids.find(|id| !self.screens.contains_key(id));
+            let glass = self.mode(&card, &info).map(|mode| Glass::new(&card, &info, mode, &used));
+            let (Some(output), Some(Ok(glass))) = (free, glass) else {
                 // It stays dark; nothing on it could be taken for ours.
                 continue;
             };
@@ -371,6 +396,14 @@ impl KmsPresenter {
             tell(events, PresenterEvent::OutputAdded { output, size, scale })?;
         }
         Ok(())
+    }
+
+    fn wish(&self, card: &Card, info: &connector::Info) -> Option<&Wish> {
+        self.wishes.iter().find(|wish| card.is_called(info, &wish.connector))
+    }
+
+    fn mode(&self, card: &Card, info: &connector::Info) -> Option<Mode> {
+        chosen(info, self.wish(card, info).and_then(|wish| wish.mode))
     }
 
     fn take_card(&mut self, path: &Path) -> Result<(), KmsError> {
@@ -418,7 +451,8 @@ mod tests {
     #[test]
     fn without_cards_the_error_names_the_folder_and_what_to_do() {
         let folder = std::env::temp_dir().join("tabard-no-such-folder");
-        let error = KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE).err().unwrap();
+        let error =
+            KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE, Vec::new()).err().unwrap();
         let text = error.to_string();
         assert!(text.contains("tabard-no-such-folder") && text.contains("driver"), "{text}");
     }

@@ -91,10 +91,17 @@ pub(super) fn pieces<'v>(view: &'v View, output: &'v OutputView) -> Result<Vec<P
     Ok(pieces)
 }
 
-/// The bar, the window with the ring and the recipient of input are one.
+/// The bar, the window with the ring and the recipient of input are one. A screen that another
+/// guest has for itself shows no ring; what its bar must name, another screen's ring says, and the
+/// guest has a banner between its picture and that bar.
 fn one_recipient(view: &View, output: &OutputView) -> Result<(), Fault> {
     let mut focused = output.windows().iter().filter(|window| window.focused);
-    let (first, second) = (focused.next(), focused.next());
+    let (here, second) = (focused.next(), focused.next());
+    let elsewhere = || view.outputs.iter().flat_map(OutputView::windows).find(|one| one.focused);
+    let its =
+        |one: &Window| view.recipient != Recipient::Guest(one.guest) && one.frame.top.height > 0;
+    let another = !output.windows().is_empty() && output.windows().iter().all(its);
+    let first = here.or_else(|| elsewhere().filter(|_| another));
     let trusted = matches!(output.content, Content::Trusted(_));
     let agree = match (view.recipient, &output.bar.kind, first) {
         (Recipient::Guest(guest), BarKind::TypingInto { name, label }, Some(window)) => {

@@ -276,6 +276,51 @@ mod tests {
     }
 
     #[test]
+    fn num_lock_is_a_key_like_any_other_and_lights_and_scan_codes_are_nothing() {
+        let mut decoder = decoder(None);
+        let (light, scan_code) = ((0x11, 0, 1), (4, 4, 0x7_0053));
+        let reports = [scan_code, (1, 69, 1), light, (0, 0, 0), (1, 69, 0), light, (0, 0, 0)];
+        assert_eq!(all(&mut decoder, &reports), [key(69, true), key(69, false)]);
+    }
+
+    #[test]
+    fn both_wheels_are_told_in_notches_and_fine_steps_are_not_counted_twice() {
+        let mut decoder = decoder(Some(Pointing::Relative));
+        // REL_WHEEL_HI_RES and REL_HWHEEL_HI_RES say the same again in parts of a notch.
+        let reports = [(2, 8, -1), (2, 11, -120), (2, 6, 2), (2, 12, 240), (0, 0, 0)];
+        let wheel = HostEvent::Wheel { source: SOURCE, vertical: -1, horizontal: 2 };
+        assert_eq!(all(&mut decoder, &reports), [wheel]);
+        assert_eq!(all(&mut decoder, &[(2, 8, i32::MAX), (2, 8, i32::MAX)]).len(), 1);
+    }
+
+    #[test]
+    fn a_flood_with_lost_reports_leaves_no_button_down_and_no_long_queue() {
+        let mut decoder = decoder(Some(Pointing::Relative));
+        let (mut events, mut down) = (Vec::new(), BTreeSet::new());
+        for round in 0..100_u16 {
+            // A press that is heard, its release lost; and the other way round.
+            let pressed = round % 2 == 0;
+            let press = Report { kind: 1, code: 0x110, value: pressed.into() };
+            assert!(!decoder.take(press, &mut events));
+            for _ in 0..1000 {
+                assert!(!decoder.take(Report { kind: 2, code: 0, value: 1 }, &mut events));
+            }
+            assert!(!decoder.take(Report { kind: 0, code: SYN_DROPPED, value: 0 }, &mut events));
+            assert!(decoder.take(Report { kind: 0, code: 0, value: 0 }, &mut events));
+            if !pressed {
+                down.insert(0x110);
+            }
+            decoder.resync(&down, &mut events);
+            down.clear();
+        }
+        decoder.resync(&down, &mut events);
+        decoder.flush(&mut events);
+        assert!(events.len() <= 500, "{} events of 100,000 reports", events.len());
+        let last = events.iter().rev().find(|event| matches!(event, HostEvent::Key { .. }));
+        assert_eq!(last, Some(&key(0x110, false)));
+    }
+
+    #[test]
     fn after_lost_reports_only_the_differences_are_told() {
         let mut decoder = decoder(None);
         all(&mut decoder, &[(1, 30, 1), (1, 31, 1)]);

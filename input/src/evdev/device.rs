@@ -120,7 +120,9 @@ fn capabilities(device: &RawDevice) -> Capabilities {
 /// What stays the same when a device is pulled out and put in again.
 fn identity(device: &RawDevice) -> String {
     let id = device.input_id();
-    let port = device.physical_path().unwrap_or_default();
+    // Where no port is known, what it calls itself must do, or all of them would be one.
+    let port = device.physical_path().filter(|port| !port.is_empty()).or(device.name());
+    let port = port.unwrap_or_default();
     let (bus, vendor, product) = (id.bus_type().0, id.vendor(), id.product());
     format!("{bus:04x}:{vendor:04x}:{product:04x} {port}")
 }

@@ -177,38 +177,24 @@ impl Inputs {
             came.extend(self.nodes().unwrap_or_default());
         }
         for name in came {
-            if !self.folder.join(&name).exists() {
+            // One that does not answer is gone, and its name may be another device's already.
+            if self.open.get(&name).is_some_and(|held| !held.device.is_there()) {
                 self.remove(&name);
-            } else if self.open.contains_key(&name)
-                && !self.open.get(&name).is_some_and(|held| held.device.is_there())
-            {
-                // The name is another device's already.
-                self.remove(&name);
-                self.add_later(&name);
-            } else {
-                self.add_later(&name);
             }
+            self.add_later(&name);
         }
     }
 
     /// Adds a device that was plugged in: it may be gone again already, or not yet be readable.
     fn add_later(&mut self, name: &str) {
-        let path = self.folder.join(name);
-        match self.add(name) {
-            Ok(()) => {}
-            Err(InputError::Held { name: called, .. }) => {
-                let device = Device {
-                    class: DeviceClass::Refused(Refusal::NotAlone),
-                    name: crate::DeviceName::new(&called),
-                };
-                if let Some(source) = self.number() {
-                    self.events.push(HostEvent::Appeared { source, device });
-                    self.events.push(HostEvent::Gone(source));
-                }
-            }
-            Err(_) if !path.exists() => {}
-            // Its rights may follow, which tells us again.
-            Err(_) => {}
+        // Any other fault: it is gone, or its rights follow, which tells us again.
+        if let Err(InputError::Held { name: called, .. }) = self.add(name)
+            && let Some(source) = self.number()
+        {
+            let class = DeviceClass::Refused(Refusal::NotAlone);
+            let device = Device { class, name: crate::DeviceName::new(&called) };
+            self.events.push(HostEvent::Appeared { source, device });
+            self.events.push(HostEvent::Gone(source));
         }
     }
 

@@ -82,7 +82,7 @@ impl Names {
                 match cause {
                     LockCause::User => "by the user",
                     LockCause::Idle => "no input",
-                    LockCause::Suspend => "the host is about to sleep",
+                    LockCause::Suspend => "the host sleeps, or tabard lock",
                     LockCause::SeatLost => "screen or input taken away",
                 },
             ),

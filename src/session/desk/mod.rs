@@ -4,6 +4,7 @@
 mod audit;
 mod guest;
 mod label;
+mod output;
 mod policy;
 mod report;
 mod table;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use tabard_input::Chord;
 use tabard_labels::LabelSet;
 use tabard_trusted_path::{LayoutMode, Policy};
-use tabard_view::Scale;
+use tabard_view::{GuestId, OutputId, Scale};
 use tabard_wire::Layers;
 use toml::de::DeTable;
 
@@ -30,6 +31,7 @@ use table::Table;
 
 pub use audit::AuditSpec;
 pub use guest::GuestSpec;
+pub use output::OutputSpec;
 pub use report::{DeskFaults, Fault};
 pub use users::{UserSpec, Users};
 pub use volume::{Access, Attachment, VolumeSpec};
@@ -66,6 +68,8 @@ pub struct Desk {
     pub volumes: Vec<VolumeSpec>,
     /// The guests in the order of the file.
     pub guests: Vec<GuestSpec>,
+    /// The screens that the file names, in its order.
+    pub outputs: Vec<OutputSpec>,
     /// What may flow, beyond what the classes of the labels say.
     pub policy: Policy,
     /// Who may use the desk.
@@ -99,6 +103,12 @@ impl Desk {
             unreadable(format!("Cannot read the file: {error}"), "It must be readable UTF-8 text")
         })?;
         Self::parse(&text, file)
+    }
+
+    /// The screen that a guest has for itself.
+    pub(crate) fn screen_of(&self, guest: GuestId) -> Option<OutputId> {
+        let own = self.outputs.iter().find(|output| output.guest == Some(guest));
+        own.map(|output| output.wish.output)
     }
 
     /// Reads a desk from text; `file` names it in messages and is where relative paths start.
@@ -145,6 +155,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     let attach = volume::Attach { volumes: &volumes, policy: &policy };
     let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
     volume::refuse_two_writers(&guests, &volumes, report);
+    let outputs = output::read_outputs(top, &guests, report);
     let audit = audit::read_audit(top, report);
     let users = users::read_users(top, preset.as_ref(), &guests, &labels.set, report);
     if !users.users.is_empty() && policy.downgrade {
@@ -173,6 +184,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         labels: labels.set,
         volumes,
         guests,
+        outputs,
         policy,
         users,
         audit,

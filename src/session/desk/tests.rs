@@ -131,6 +131,37 @@ fn a_label_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn outputs_have_modes_and_guests() {
+    let outputs = "[outputs.DP-1]\nmode = \"1024x768@75\"\nguest = \"ant\"\n\
+                   [outputs.card1-HDMI-A-1]\nmode = \"1920x1080\"\n";
+    let desk = parse(&format!("{GOOD}{outputs}")).unwrap();
+    let ant = desk.guests.iter().position(|guest| guest.name == "ant").unwrap();
+    let [first, second] = desk.outputs.as_slice() else { panic!("{:?}", desk.outputs) };
+    assert_eq!(first.guest, Some(GuestId(u8::try_from(ant).unwrap())));
+    let mode = first.wish.mode.unwrap();
+    assert_eq!((mode.size.width, mode.size.height, mode.hertz), (1024, 768, Some(75)));
+    assert_eq!((second.wish.connector.as_str(), second.guest), ("card1-HDMI-A-1", None));
+    assert_eq!(second.wish.mode.unwrap().hertz, None);
+    assert_eq!(desk.screen_of(first.guest.unwrap()), Some(first.wish.output));
+    assert_ne!(first.wish.output, second.wish.output);
+}
+
+#[test]
+fn outputs_that_cannot_be_are_refused() {
+    for (outputs, words) in [
+        ("[outputs.DP-1]\nmode = \"1024\"", "no mode"),
+        ("[outputs.DP-1]\nmode = \"0x768\"", "no mode"),
+        ("[outputs.DP-1]\nmode = \"1024x768@\"", "no mode"),
+        ("[outputs.DP-1]\nguest = \"bee\"", "no guest \"bee\""),
+        ("[outputs.DP-1]\nguest = \"ant\"\n[outputs.DP-2]\nguest = \"ant\"", "another output"),
+        ("[outputs.DP-1]\nscale = 2", "scale"),
+    ] {
+        let found = faults(&format!("{GOOD}{outputs}\n"));
+        assert!(found.len() == 1 && found[0].contains(words), "{outputs}: {found:?}");
+    }
+}
+
+#[test]
 fn a_desk_without_guests_is_refused() {
     assert!(faults("[desk]\nname = \"x\"\n")[0].contains("no guests"));
 }
@@ -151,7 +182,7 @@ fn a_scale_that_is_not_a_number_is_refused() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "(\\[(desk|labels|guests)(\\.[a-z]+)?\\]\n|[a-z]+ = (\"[ -~]*\"|-?[0-9.]+|\\[\\]|true)\n|\\PC*\n){0,12}") {
+    fn no_text_makes_the_reader_panic(text in "(\\[(desk|labels|guests|outputs)(\\.[a-z]+)?\\]\n|[a-z]+ = (\"[ -~]*\"|-?[0-9.]+|\\[\\]|true)\n|\\PC*\n){0,12}") {
         let _ = parse(&text);
     }
 }

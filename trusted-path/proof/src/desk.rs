@@ -60,6 +60,7 @@ pub(crate) fn monitor(policy: Policy, login: LoginConfig) -> Option<Monitor> {
         class: class(label.into()),
         autostart: true,
         restart: false,
+        screen: None,
     };
     Monitor::new(MonitorConfig {
         guests: vec![guest("a", 0), guest("b", 1), guest("c", 2)],

@@ -220,7 +220,7 @@ pub const ROWS: &[Row] = &[
             test("tabard", "lib", "session::accounts::"),
             test("tabard", "lock", ""),
         ],
-        open: "The lock comes after the host woke, not before it sleeps; no access banner.",
+        open: "In a window the lock comes after the host woke, not before it sleeps; no access banner.",
     },
     Row {
         requirement: "FDP_IFC, FDP_IFF (Bell-LaPadula, Biba)",
