@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use crate::build;
 
 /// What the window's tests need: an X server without a screen, a hand that moves its pointer, a
-/// camera, and the libraries that winit and softbuffer load at run time.
-pub const TESTS: [&str; 10] = [
+/// camera, and the libraries that winit and softbuffer load at run time. For those of the agent in a
+/// Linux session: a Wayland compositor without a screen, and programs that copy and paste.
+pub const TESTS: [&str; 14] = [
     "xvfb",
     "xdotool",
     "x11-apps",
@@ -18,6 +19,10 @@ pub const TESTS: [&str; 10] = [
     "libxi6",
     "libxkbcommon0",
     "libxkbcommon-x11-0",
+    "xclip",
+    "xsel",
+    "wl-clipboard",
+    "sway",
 ];
 
 /// Makes sure that these packages are there: installs what is missing when run by root, and else

@@ -2,10 +2,18 @@
 //! under Wayland, `xclip` under X11.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use tabard_agent_wire::MAX_TEXT_BYTES;
+
+/// How long a program may take to hand over what it has on the clipboard.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// [`MAX_TEXT_BYTES`], as a limit of a reader.
+const LONGEST_BYTES: u64 = MAX_TEXT_BYTES as u64;
 
 /// How to reach the clipboard.
 #[derive(Debug, Clone)]
@@ -48,11 +56,29 @@ impl Clipboard {
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("copying: {status}"))) }
     }
 
-    /// The text on the clipboard; `None` if there is none, or one that may not be offered.
+    /// The text on the clipboard; `None` if there is none, or one that may not be offered. The
+    /// program that has it may be broken or be another's: it gets [`PATIENCE`] and no more bytes
+    /// than a text may have.
     pub(crate) fn paste(&self) -> Option<String> {
-        let output = command(&self.paste).ok()?.stdin(Stdio::null()).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        (output.status.success() && text.len() <= MAX_TEXT_BYTES).then_some(text)
+        let mut command = command(&self.paste).ok()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
+        let output = child.stdout.take()?.take(LONGEST_BYTES + 1);
+        let (sender, read) = sync_channel(1);
+        thread::spawn(move || {
+            let mut output = output;
+            let mut bytes = Vec::new();
+            let read = output.read_to_end(&mut bytes).map(|_| bytes);
+            // Nobody listens once the time is over.
+            let _ = sender.send(read);
+        });
+        let bytes = read.recv_timeout(PATIENCE).ok().and_then(Result::ok);
+        let whole = bytes.filter(|bytes| bytes.len() <= MAX_TEXT_BYTES);
+        if whole.is_none() {
+            // What is not read to its end would wait for a reader.
+            let _ = child.kill();
+        }
+        let status = child.wait().ok()?;
+        whole.filter(|_| status.success()).and_then(|bytes| String::from_utf8(bytes).ok())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use tabard_agent_wire::PORT_NAME;
@@ -20,6 +21,18 @@ pub(crate) fn open() -> io::Result<File> {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no port has this name"))?
     };
     File::options().read(true).write(true).open(path)
+}
+
+/// Opens this file as the port; `-` is standard input, which must be open for both ways, as a
+/// socket is.
+///
+/// # Errors
+/// If it cannot be opened so.
+pub(crate) fn named(file: &str) -> io::Result<File> {
+    if file == "-" {
+        return io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    }
+    File::options().read(true).write(true).open(file)
 }
 
 /// The device of the port with the agent's name, as the kernel lists them.

@@ -16,6 +16,10 @@ use crate::clipboard::Clipboard;
 
 /// How often the clipboard is looked at: neither protocol tells a program without a window.
 const LOOK: Duration = Duration::from_millis(500);
+/// Time between two looks for a text that was just put onto the clipboard.
+const SETTLE: Duration = Duration::from_millis(20);
+/// How many such looks.
+const SETTLE_LOOKS: u32 = 25;
 /// Bytes read from the port at once.
 const CHUNK_BYTES: usize = 4096;
 
@@ -41,7 +45,7 @@ pub(crate) fn serve(port: File, clipboard: Clipboard, questions: UnixListener) -
         Ok(reader) => reader,
         Err(error) => return error,
     };
-    let known = Mutex::new(clipboard.paste());
+    let known = Mutex::new(clipboard.paste().filter(|text| !text.is_empty()));
     let shared = Arc::new(Shared { port: Mutex::new(port), clipboard, known });
     let (answers, replies) = sync_channel(1);
     let looker = Arc::clone(&shared);
@@ -82,8 +86,11 @@ fn heard(frame: &[u8], shared: &Shared, answers: &SyncSender<Reply>) {
             // Held until it is on the clipboard: nobody looks in between.
             let mut known = lock(&shared.known);
             *known = Some(text.to_owned());
-            if let Err(error) = shared.clipboard.copy(text) {
-                eprintln!("tabard-agent: cannot put what was given onto the clipboard: {error}");
+            match shared.clipboard.copy(text) {
+                Ok(()) => until_there(&shared.clipboard, text),
+                Err(error) => {
+                    eprintln!("tabard-agent: cannot put what was given onto the clipboard: {error}")
+                }
             }
             return;
         }
@@ -98,13 +105,27 @@ fn heard(frame: &[u8], shared: &Shared, answers: &SyncSender<Reply>) {
     let _ = answers.try_send(reply);
 }
 
-/// Offers what is copied.
+/// Waits until the clipboard has the text: the program that holds it may end before the display
+/// server has heard, and what was there before would pass for something new.
+fn until_there(clipboard: &Clipboard, text: &str) {
+    for _ in 0..SETTLE_LOOKS {
+        if clipboard.paste().as_deref() == Some(text) {
+            return;
+        }
+        thread::sleep(SETTLE);
+    }
+}
+
+/// Offers what is copied, and nothing any more once it is gone: what the user takes is what a paste
+/// in the guest would give.
 fn look(shared: &Shared) {
     loop {
         let mut known = lock(&shared.known);
-        if let Some(text) = shared.clipboard.paste().filter(|text| known.as_ref() != Some(text)) {
-            let sent = lock(&shared.port).write_all(&FromGuest::Offer(&text).encode());
-            *known = Some(text);
+        let text = shared.clipboard.paste().filter(|text| !text.is_empty());
+        if text != *known {
+            let offer = FromGuest::Offer(text.as_deref().unwrap_or_default()).encode();
+            let sent = lock(&shared.port).write_all(&offer);
+            *known = text;
             if sent.is_err() {
                 return;
             }
@@ -177,7 +198,7 @@ mod tests {
             // Whole texts only, as a clipboard has them: written aside, then moved into place.
             let script = folder.path().join("copy");
             let aside = folder.path().join("aside");
-            let lines = format!("cat > {0} && mv {0} {1}", aside.display(), file.display());
+            let lines = format!("cat > {0}$$ && mv {0}$$ {1}", aside.display(), file.display());
             std::fs::write(&script, lines).unwrap();
             let clipboard = Clipboard::new(
                 &format!("sh {}", script.display()),
@@ -187,6 +208,21 @@ mod tests {
             let port = File::from(OwnedFd::from(port));
             thread::spawn(move || serve(port, clipboard, questions));
             Self { tabard, folder, stream: Stream::default() }
+        }
+
+        /// One that was given a text: it has seen by then what was there at its start.
+        fn given() -> Self {
+            let mut guest = Self::new();
+            guest.tabard.write_all(&ToGuest::Give("given").encode()).unwrap();
+            let clipboard = guest.clipboard();
+            let given = || std::fs::read_to_string(&clipboard).is_ok_and(|text| text == "given");
+            until("the gift", given);
+            guest
+        }
+
+        fn copy(&self, text: &str) {
+            let program = format!("sh {}", self.folder.path().join("copy").display());
+            Clipboard::new(&program, "").copy(text).unwrap();
         }
 
         fn clipboard(&self) -> std::path::PathBuf {
@@ -200,8 +236,11 @@ mod tests {
                 if let Some(frame) = self.stream.next_frame().unwrap() {
                     return frame;
                 }
-                let length = self.tabard.read(&mut chunk).unwrap();
-                self.stream.push(&chunk[..length]);
+                match self.tabard.read(&mut chunk) {
+                    // With a timeout, a signal of any kind ends it.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    length => self.stream.push(&chunk[..length.unwrap()]),
+                }
             }
         }
     }
@@ -216,19 +255,27 @@ mod tests {
 
     #[test]
     fn what_is_copied_is_offered_and_what_is_given_is_not_offered_back() {
-        let mut guest = Guest::new();
-        guest.tabard.write_all(&ToGuest::Give("given").encode()).unwrap();
-        let clipboard = guest.clipboard();
-        until("the gift", || std::fs::read_to_string(&clipboard).is_ok_and(|text| text == "given"));
-        Clipboard::new(&format!("sh {}", guest.folder.path().join("copy").display()), "")
-            .copy("copied")
-            .unwrap();
+        let mut guest = Guest::given();
+        guest.copy("copied");
         assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("copied")));
     }
 
     fn asked(socket: &Path, text: &str) -> thread::JoinHandle<std::process::ExitCode> {
         let (socket, text) = (socket.to_owned(), text.to_owned());
         thread::spawn(move || ask::ask(&socket, &text))
+    }
+
+    #[test]
+    fn what_is_gone_or_too_long_is_not_offered_any_more() {
+        let mut guest = Guest::given();
+        guest.copy("copied");
+        assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("copied")));
+        guest.copy(&"x".repeat(65_537));
+        assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("")));
+        guest.copy("copied");
+        assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("copied")));
+        std::fs::remove_file(guest.clipboard()).unwrap();
+        assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("")));
     }
 
     #[test]
