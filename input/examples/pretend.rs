@@ -1,6 +1,6 @@
 //! Pretends to be an input device, through uinput, for tests of the seat: `pretend keyboard|both
-//! NAME`. It says "ready", and then types an `a` for each line that it reads. At the end of its
-//! input it is unplugged.
+//! NAME`. It says "ready", then types an `a` for each line that it reads and says "typed". At the end of
+//! its input it is unplugged.
 
 use evdev::uinput::VirtualDevice;
 use evdev::{AttributeSet, InputEvent, KeyCode, RelativeAxisCode};
@@ -26,6 +26,7 @@ fn main() -> std::io::Result<()> {
         for value in [1, 0] {
             device.emit(&[InputEvent::new(1, KeyCode::KEY_A.code(), value)])?;
         }
+        println!("typed");
     }
     Ok(())
 }

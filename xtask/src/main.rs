@@ -20,12 +20,16 @@ Usage: cargo xtask TASK
 
   verify          install what the tests need (as root), then format, lints, build, tests, docs
   demo [ARGS]     build the release and show a desk of real guests; ARGS go to `tabard demo`
+  demo --seat [--vnc]
+                  show the same desk as owner of a whole machine: that of the test host, in a
+                  window of QEMU's or at a VNC socket
   measure         print every promised figure as a line of JSON, write docs/specification.md
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds
                   what is carried in /carried
-  test-host --seat
-                  play `tabard run --seat` there, with QEMU as its screens and keyboards
+  test-host --seat [--actions NUMBER] [--seed NUMBER]
+                  play `tabard run --seat` there, with QEMU as its screens and keyboards, so many
+                  random actions among it; pictures are in target/test-host/pictures
   test-host --scenarios
                   run the scripts of tests/test-host there: stock Debian guests under Tabard
   conformance     run the tests that stand for each requirement, write docs/conformance.md
@@ -41,7 +45,10 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match (task.as_str(), rest.as_slice()) {
         ("verify", []) => verify::run(),
-        ("demo", rest) => demo::run(rest),
+        ("demo", rest) => match demo::run(rest) {
+            Ok(status) => return status,
+            Err(why) => Err(why),
+        },
         ("measure", []) => measure::run(),
         ("test-host", rest) => match test_host::run(rest) {
             Ok(status) => return status,

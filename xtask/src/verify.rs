@@ -11,6 +11,9 @@ use crate::{build, packages, test_host};
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Random actions on the seat; `cargo test-host --seat --actions 200` plays more.
+const SEAT_ACTIONS: u32 = 10;
+
 /// Runs all steps.
 ///
 /// # Errors
@@ -67,12 +70,17 @@ pub fn run() -> Result<(), String> {
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
 
-    // Last, because it takes longest: stock Debian guests, on a KVM that can run them.
-    let begun = steps.begin("stock Debian guests in the test host");
+    // Last, because it takes longest: a seat of emulated hardware, and stock Debian guests on a KVM
+    // that can run them, in one boot.
+    let name = "the seat, then stock Debian guests, in the test host";
+    let begun = steps.begin(name);
     let programs = target.join("debug");
-    test_host::run_scenarios(Some(programs))
+    // The scripts after it have the Debian guests.
+    let plan =
+        test_host::Plan { actions: SEAT_ACTIONS, stock: false, ..test_host::Plan::default() };
+    test_host::run_scenarios(Some(programs), Some(plan))
         .map_err(|why| format!("verify: FAILED at [{}/{}]: {why}", steps.done, steps.total))?;
-    steps.end("stock Debian guests in the test host", begun);
+    steps.end(name, begun);
 
     println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
     Ok(())

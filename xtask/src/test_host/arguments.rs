@@ -1,14 +1,14 @@
 //! The command line of `cargo test-host`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
-                     [--carry FOLDER]... -- COMMAND..., with --seat in place of the command, or: \
-                     cargo test-host --scenarios";
-/// Runs the lines that come in on the serial port.
-const REMOTE_SHELL: &str = "exec 9</dev/ttyS1; while read -r line <&9; do eval \"$line\"; done";
+use super::seat::Plan;
 
+const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
+                     [--carry FOLDER]... -- COMMAND..., with --seat [--actions NUMBER] [--seed NUMBER] \
+                     before or in place of the command, or: cargo test-host --scenarios";
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -18,10 +18,10 @@ pub struct Arguments {
     pub timeout: Duration,
     /// Folders that the command finds in `/carried`.
     pub carried: Vec<PathBuf>,
-    /// The command and its arguments; never empty.
+    /// The command and its arguments; empty only if the seat is all that is to be tried.
     pub command: Vec<String>,
-    /// Whether the seat is to be tried; the command is then a shell for its script.
-    pub seat: bool,
+    /// What is to be played on the seat before the command.
+    pub seat: Option<Plan>,
 }
 
 /// Reads the arguments after `test-host`.
@@ -33,33 +33,36 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
     let mut carried = Vec::new();
     let mut timeout = Duration::from_secs(600);
     let mut seat = false;
+    let mut plan = Plan::default();
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value. {USAGE}"));
         match word.as_str() {
             "--" => break,
             "--seat" => seat = true,
+            "--actions" => plan.actions = number(value()?, word)?,
+            "--seed" => plan.seed = number(value()?, word)?,
             "--programs" => programs = Some(PathBuf::from(value()?)),
             "--carry" => carried.push(PathBuf::from(value()?)),
             "--timeout" => {
-                let seconds = value()?.parse().map_err(|_| {
-                    format!("--timeout needs a number of seconds, such as 600. {USAGE}")
-                })?;
-                timeout = Duration::from_secs(seconds);
+                let seconds: u32 = number(value()?, word)?;
+                timeout = Duration::from_secs(seconds.into());
             }
             _ => return Err(format!("test-host knows no {word:?}. {USAGE}")),
         }
     }
-    let mut command: Vec<String> = words.cloned().collect();
-    if seat && command.is_empty() {
-        command = ["sh", "-c", REMOTE_SHELL].map(str::to_owned).to_vec();
-    } else if seat {
-        return Err(format!("--seat takes no command. {USAGE}"));
-    }
-    if command.is_empty() {
+    let command: Vec<String> = words.cloned().collect();
+    if command.is_empty() && !seat {
         return Err(format!("There is no command to run. {USAGE}"));
     }
+    let seat = seat.then_some(plan);
     Ok(Arguments { programs, timeout, carried, command, seat })
+}
+
+/// A number that is not 0.
+fn number<T: FromStr + Default + PartialEq>(text: &str, option: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number != T::default());
+    number.ok_or_else(|| format!("{option} needs a number, such as 600. {USAGE}"))
 }
 
 #[cfg(test)]
@@ -75,6 +78,13 @@ mod tests {
         let arguments = parse_words("--timeout 5 -- tabard test --timeout x").unwrap();
         assert_eq!(arguments.timeout, Duration::from_secs(5));
         assert_eq!(arguments.command, ["tabard", "test", "--timeout", "x"]);
+    }
+
+    #[test]
+    fn the_seat_needs_no_command() {
+        let plan = parse_words("--seat --actions 200 --seed 7").unwrap().seat;
+        assert_eq!(plan, Some(Plan { actions: 200, seed: 7, ..Plan::default() }));
+        assert!(parse_words("--seat --seed 0").is_err());
     }
 
     #[test]

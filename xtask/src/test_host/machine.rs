@@ -96,7 +96,7 @@ impl Host {
         let interactive = !hardware.typed && io::stdin().is_terminal();
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-nodefaults", "-no-reboot"]);
-        if hardware.arguments.iter().all(|one| one != "-display") {
+        if hardware.arguments.iter().all(|one| one != "-display" && one != "-vnc") {
             command.args(["-display", "none"]);
         }
         command.args(&hardware.arguments);
@@ -164,7 +164,11 @@ impl Host {
         self.wait(what, BOOT_TIME, |said| matches!(said, Said::Ready).then_some(()))
     }
 
-    fn wait_exit(&mut self, time: Duration) -> Result<u8, String> {
+    /// Waits until the command has ended and its files are written; its status.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn wait_exit(&mut self, time: Duration) -> Result<u8, String> {
         self.wait("the command to end (--timeout allows more)", time, |said| match said {
             Said::Exit(status) => Some(*status),
             Said::Ready | Said::Output(_) => None,
@@ -176,6 +180,26 @@ impl Host {
     /// # Errors
     /// A sentence that names what was waited for.
     pub fn wait<T>(
+        &mut self,
+        what: &str,
+        time: Duration,
+        mut wanted: impl FnMut(&Said) -> Option<T>,
+    ) -> Result<T, String> {
+        self.wait_quietly(what, time, |said| {
+            if let Said::Output(bytes) = said {
+                let mut out = io::stdout().lock();
+                // A reader that has gone does not keep the command from its end.
+                let _ = out.write_all(bytes).and_then(|()| out.flush());
+            }
+            wanted(said)
+        })
+    }
+
+    /// The same, and its output is only for `wanted`.
+    ///
+    /// # Errors
+    /// A sentence that names what was waited for.
+    pub fn wait_quietly<T>(
         &mut self,
         what: &str,
         time: Duration,
@@ -195,11 +219,6 @@ impl Host {
             };
             let mut found = None;
             for said in self.listener.hear(&bytes) {
-                if let Said::Output(bytes) = &said {
-                    // A reader that has gone does not keep the command from its end.
-                    let mut out = io::stdout().lock();
-                    let _ = out.write_all(bytes).and_then(|()| out.flush());
-                }
                 found = found.or(wanted(&said));
             }
             if let Some(found) = found {
@@ -209,7 +228,10 @@ impl Host {
     }
 
     /// Waits until the machine is off, which is when its serial port closes.
-    fn wait_off(&mut self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn wait_off(&mut self) -> Result<(), String> {
         let end = Instant::now() + END_TIME;
         loop {
             match self.bytes.recv_timeout(end.saturating_duration_since(Instant::now())) {

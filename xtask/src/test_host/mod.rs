@@ -12,6 +12,7 @@ mod protocol;
 mod qmp;
 mod scenarios;
 mod seat;
+mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -20,6 +21,8 @@ use std::time::Instant;
 use crate::{build, packages};
 use arguments::Arguments;
 pub use scenarios::run as run_scenarios;
+pub use seat::Plan;
+pub use show::run as show_seat;
 
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a
 /// screen to test with.
@@ -34,12 +37,12 @@ const RECIPES: [&str; 2] =
 /// A sentence, if the test host cannot be made or does not do what it is waited for.
 pub fn run(args: &[String]) -> Result<ExitCode, String> {
     match args {
-        [word] if word == "--scenarios" => scenarios::run(None).map(|()| ExitCode::SUCCESS),
-        _ => run_with(&arguments::parse(args)?),
+        [word] if word == "--scenarios" => scenarios::run(None, None).map(|()| ExitCode::SUCCESS),
+        _ => run_with(arguments::parse(args)?),
     }
 }
 
-fn run_with(arguments: &Arguments) -> Result<ExitCode, String> {
+fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
     if let Some(line) = packages::ensure(&["qemu-system-x86"])? {
         return Err(format!("The test host runs in QEMU, which is not installed. Run: {line}"));
     }
@@ -51,15 +54,20 @@ fn run_with(arguments: &Arguments) -> Result<ExitCode, String> {
     };
     let image = folder.join("image");
     step("image", || make_image(&tabard, &image))?;
-    if arguments.seat {
+    if let Some(plan) = &arguments.seat {
         step("pretended devices", || seat::build_devices(&tabard))?;
+        if plan.stock {
+            arguments.carried.push(image.clone());
+        }
     }
-    let payload = step("payload", || payload::pack(arguments, &tabard, &folder))?;
-    if arguments.seat {
-        seat::run(&folder, &image, &payload)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let status = machine::run(arguments, &folder, &image, &payload)?;
+    let payload = step("payload", || payload::pack(&arguments, &tabard, &folder))?;
+    let status = match &arguments.seat {
+        Some(plan) => {
+            let desk = seat::run(&folder, &image, &payload, plan)?;
+            desk.leave(&arguments.command, arguments.timeout)?
+        }
+        None => machine::run(&arguments, &folder, &image, &payload)?,
+    };
     step("results", || unpack_results(&folder))?;
     Ok(ExitCode::from(status))
 }

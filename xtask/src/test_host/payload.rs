@@ -10,6 +10,9 @@ use super::arguments::Arguments;
 use super::{cannot, make_folder};
 use crate::build;
 
+/// The command while the seat is tried: runs the lines that come in on the serial port.
+const REMOTE_SHELL: [&str; 3] =
+    ["sh", "-c", "exec 9</dev/ttyS1; while read -r line <&9; do eval \"$line\"; done"];
 /// Runs in the test host as its only task.
 const START: &str = include_str!("start.sh");
 
@@ -34,7 +37,7 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     make_folder(&programs)?;
     let mut libraries = BTreeSet::new();
     let mut packed = vec![tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")];
-    if arguments.seat {
+    if arguments.seat.is_some() {
         packed.push(tabard.with_file_name("examples").join("pretend"));
     }
     for program in packed {
@@ -52,7 +55,9 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let word = format!("{:x}-{:x}", std::process::id(), since.as_nanos());
     write(&stage.join("start"), &START.replace("@WORD@", &word))?;
-    write(&stage.join("command"), &script(&arguments.command))?;
+    let shell = REMOTE_SHELL.map(str::to_owned);
+    let command = if arguments.seat.is_some() { &shell } else { &arguments.command[..] };
+    write(&stage.join("command"), &script(command))?;
     build::run(Command::new("chmod").arg("755").arg(stage.join("start")))?;
 
     let archive = folder.join("payload.tar");
@@ -75,8 +80,13 @@ fn script(command: &[String]) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let folder = here.strip_prefix(build::root()).unwrap_or(Path::new(""));
     let folder = Path::new("/repository").join(folder);
+    format!("cd {} && exec {}\n", quote(&folder.to_string_lossy()), quoted(command))
+}
+
+/// A command as a line for a shell.
+pub fn quoted(command: &[String]) -> String {
     let words: Vec<String> = command.iter().map(|word| quote(word)).collect();
-    format!("cd {} && exec {}\n", quote(&folder.to_string_lossy()), words.join(" "))
+    words.join(" ")
 }
 
 /// A word that a shell takes as it is.

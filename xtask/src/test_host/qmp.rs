@@ -69,14 +69,17 @@ impl Qmp {
         }
     }
 
-    /// Presses or releases a key of the first keyboard, by QEMU's name for it.
+    /// Presses or releases keys of the first keyboard, by QEMU's names for them.
     ///
     /// # Errors
     /// A sentence.
-    pub fn key(&mut self, name: &str, down: bool) -> Result<(), String> {
-        let key = json!({ "type": "qcode", "data": name });
-        let event = json!({ "type": "key", "data": { "down": down, "key": key } });
-        self.ask("input-send-event", &json!({ "events": [event] })).map(drop)
+    pub fn keys(&mut self, keys: &[(&str, bool)]) -> Result<(), String> {
+        let event = |(name, down): &(&str, bool)| {
+            let key = json!({ "type": "qcode", "data": name });
+            json!({ "type": "key", "data": { "down": down, "key": key } })
+        };
+        let events: Vec<Value> = keys.iter().map(event).collect();
+        self.ask("input-send-event", &json!({ "events": events })).map(drop)
     }
 
     /// Presses keys one after the other and releases them in the opposite order.
@@ -84,13 +87,31 @@ impl Qmp {
     /// # Errors
     /// A sentence.
     pub fn press(&mut self, names: &[&str]) -> Result<(), String> {
-        for name in names {
-            self.key(name, true)?;
-        }
-        for name in names.iter().rev() {
-            self.key(name, false)?;
-        }
-        Ok(())
+        let down = names.iter().map(|name| (*name, true));
+        let up = names.iter().rev().map(|name| (*name, false));
+        self.keys(&down.chain(up).collect::<Vec<_>>())
+    }
+
+    /// Moves the pointer to this place, in parts of 32,768, and clicks there.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn click(&mut self, x: u32, y: u32, button: &str) -> Result<(), String> {
+        let axis = |axis: &str, value: u32| json!({ "type": "abs", "data": { "axis": axis, "value": value } });
+        let button =
+            |down: bool| json!({ "type": "btn", "data": { "down": down, "button": button } });
+        let events = [axis("x", x), axis("y", y), button(true), button(false)];
+        self.ask("input-send-event", &json!({ "events": events })).map(drop)
+    }
+
+    /// Puts a photograph of this card into a file, in the format that its name ends with.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn photograph(&mut self, card: &str, file: &Path) -> Result<(), String> {
+        let format = file.extension().and_then(|end| end.to_str()).unwrap_or("ppm");
+        let arguments = json!({ "filename": file, "device": card, "format": format });
+        self.ask("screendump", &arguments).map(drop)
     }
 
     /// What is on the glass of this card.
@@ -99,7 +120,7 @@ impl Qmp {
     /// A sentence.
     pub fn glass(&mut self, card: &str) -> Result<Glass, String> {
         let file = self.folder.join(format!("{card}.ppm"));
-        self.ask("screendump", &json!({ "filename": file, "device": card }))?;
+        self.photograph(card, &file)?;
         let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         Glass::parse(&bytes).ok_or_else(|| format!("{} is no picture", file.display()))
     }
@@ -115,6 +136,12 @@ pub struct Glass {
 }
 
 impl Glass {
+    /// A picture of so wide rows of pixels of three bytes.
+    #[cfg(test)]
+    pub fn new(width: usize, bytes: Vec<u8>) -> Self {
+        Self { width, bytes }
+    }
+
     /// Reads a portable pixmap with one byte a colour (P6).
     fn parse(bytes: &[u8]) -> Option<Self> {
         let mut words = Vec::new();
@@ -130,28 +157,47 @@ impl Glass {
         whole.then_some(Self { width, bytes })
     }
 
-    /// A part of the bar without words: its ground says who receives input.
+    /// How many rows it has.
     #[must_use]
-    pub fn bar(&self) -> Vec<u8> {
-        self.columns(self.width * 2 / 10, self.width * 3 / 10)
+    pub fn height(&self) -> usize {
+        self.bytes.len() / (self.width * 3)
     }
 
-    /// The part of the bar with the words.
+    /// How much of these rows has this colour, in percent.
     #[must_use]
-    pub fn words(&self) -> Vec<u8> {
-        self.columns(0, self.width * 2 / 3)
+    pub fn share(&self, from: usize, to: usize, colour: [u8; 3]) -> usize {
+        let rows = self.rows(from, to);
+        let alike = rows.chunks_exact(3).filter(|pixel| **pixel == colour).count();
+        alike * 300 / rows.len().max(1)
     }
 
-    /// The part of the bar between that and the clock.
+    /// How many pixels of these rows are other ones there.
+    #[must_use]
+    pub fn differing(&self, other: &Self, from: usize, to: usize) -> usize {
+        let (these, those) = (self.rows(from, to), other.rows(from, to));
+        these.chunks_exact(3).zip(those.chunks_exact(3)).filter(|(one, two)| one != two).count()
+    }
+
+    /// The colour at this place.
+    #[must_use]
+    pub fn pixel(&self, x: usize, y: usize) -> Option<[u8; 3]> {
+        let start = (y * self.width + x) * 3;
+        self.bytes.get(start..start + 3)?.try_into().ok()
+    }
+
+    /// The part of the bar between its words and the clock.
     #[must_use]
     pub fn notice(&self) -> Vec<u8> {
-        self.columns(self.width * 2 / 3, self.width * 15 / 16)
-    }
-
-    fn columns(&self, from: usize, to: usize) -> Vec<u8> {
         const ROWS: usize = 40;
+        let (from, to) = (self.width * 2 / 3, self.width * 15 / 16);
         let rows = self.bytes.chunks(self.width * 3).take(ROWS);
         rows.flat_map(|row| row[from * 3..to * 3].to_vec()).collect()
+    }
+
+    fn rows(&self, from: usize, to: usize) -> &[u8] {
+        let row = self.width * 3;
+        let end = (to * row).min(self.bytes.len());
+        self.bytes.get(from * row..end).unwrap_or_default()
     }
 }
 

@@ -6,17 +6,19 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use super::arguments::Arguments;
+use super::seat::Plan;
 use super::{make_folder, step};
 use crate::build;
 
 /// For all scripts together, on a machine that has other things to do as well.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Runs every script with the programs in this folder, or with a release built for it.
+/// Runs every script with the programs in this folder, or with a release built for it; before
+/// them, in the same boot, plays this on the seat.
 ///
 /// # Errors
 /// A sentence that names what could not be done or failed.
-pub fn run(programs: Option<PathBuf>) -> Result<(), String> {
+pub fn run(programs: Option<PathBuf>, seat: Option<Plan>) -> Result<(), String> {
     let folder = build::target_dir()?.join("test-host/guests");
     make_folder(&folder)?;
     let tabard = match &programs {
@@ -30,9 +32,9 @@ pub fn run(programs: Option<PathBuf>) -> Result<(), String> {
         timeout: TIMEOUT,
         carried: vec![tiny],
         command: ["sh", "tests/test-host/run.sh"].map(str::to_owned).to_vec(),
-        seat: false,
+        seat,
     };
-    let status = super::run_with(&arguments)?;
+    let status = super::run_with(arguments)?;
     if status == ExitCode::SUCCESS {
         return Ok(());
     }
