@@ -7,6 +7,7 @@ use tabard::harness::{Harness, Snapshot};
 use tabard::session::Options;
 use tabard::session::desk::Desk;
 use tabard_display::RawInput;
+use tabard_display::headless::{Inspected, Inspector};
 use tabard_view::{OutputId, Scale, Size};
 use tempfile::TempDir;
 
@@ -33,13 +34,8 @@ pub struct Stage {
 impl Stage {
     /// Starts a desk of these built-in guests.
     pub fn start(builtins: &[&str]) -> Result<Self, Fault> {
-        let desk = Desk::parse(&text(builtins), Path::new("measure.toml"))
-            .map_err(|faults| faults.to_string())?;
         let logs = tempfile::tempdir()?;
-        let vmm = tabard().with_file_name("tabard-vmm");
-        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
-        let harness = Harness::start(&desk, &[(SIZE, Scale::ONE)], options)?;
-        Ok(Self { harness, _logs: logs })
+        Ok(Self { harness: harness(builtins, logs.path(), None)?, _logs: logs })
     }
 
     /// As [`Stage::start`]; every guest has drawn, and input is open.
@@ -69,6 +65,21 @@ impl Stage {
     }
 }
 
+/// Starts a desk of these built-in guests. Its logs are in this folder, and the keys that its
+/// first start there has made. The inspector sees every frame before it is confirmed, which costs
+/// the presenter no copy of it.
+pub fn harness(
+    builtins: &[&str],
+    logs: &Path,
+    inspector: Option<Inspector>,
+) -> Result<Harness, Fault> {
+    let desk = Desk::parse(&text(builtins), Path::new("measure.toml"))
+        .map_err(|faults| faults.to_string())?;
+    let vmm = tabard().with_file_name("tabard-vmm");
+    let options = Options { vmm, logs: logs.to_path_buf(), notice: String::new() };
+    Ok(Harness::start_inspected(&desk, &[(SIZE, Scale::ONE)], options, inspector)?)
+}
+
 /// The program under measurement; `tabard-vmm` is beside it.
 pub fn tabard() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_tabard"))
@@ -94,6 +105,17 @@ pub fn content(snapshot: &Snapshot) -> Vec<u32> {
     let Some(rect) = window.map(|window| window.frame.content) else { return Vec::new() };
     let rows = rect.y..rect.y.saturating_add(rect.height);
     rows.flat_map(|y| snapshot.frame.row(y, rect.x, rect.width)).copied().collect()
+}
+
+/// Whether the first guest of a frame is a notepad that has drawn, as far as a thousand of its
+/// pixels tell.
+pub fn shows_notepad(inspected: &Inspected<'_>) -> bool {
+    const EVERY: usize = 32;
+    let Some(window) = inspected.output.windows().first() else { return false };
+    let rect = window.frame.content;
+    let rows = (rect.y..rect.y.saturating_add(rect.height)).step_by(EVERY);
+    let row = |y| inspected.frame.row(y, rect.x, rect.width).iter().step_by(EVERY);
+    is_notepad(&rows.flat_map(row).copied().collect::<Vec<_>>())
 }
 
 /// Whether these pixels are a notepad that has drawn: mostly paper.

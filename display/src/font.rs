@@ -71,7 +71,9 @@ impl Faces {
 }
 
 fn read(name: &'static str, data: &[u8]) -> Result<Font, FontError> {
-    Font::from_bytes(data, FontSettings::default()).map_err(|reason| FontError { name, reason })
+    // Every character is drawn on its own: ligatures would only take time to read.
+    let settings = FontSettings { load_substitutions: false, ..FontSettings::default() };
+    Font::from_bytes(data, settings).map_err(|reason| FontError { name, reason })
 }
 
 fn read_mono() -> Result<Font, FontError> {

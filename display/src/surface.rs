@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use thiserror::Error;
 
@@ -119,7 +119,9 @@ impl Surface {
         };
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let memory = memfd_create(c"tabard-surface", flags).map_err(refuse("create"))?;
-        ftruncate(&memory, shape.total_bytes).map_err(refuse("size"))?;
+        // All of it now: memory that is short is found here, not by a fault while a frame is made.
+        fallocate(&memory, FallocateFlags::empty(), 0, shape.total_bytes)
+            .map_err(refuse("allocate"))?;
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         fcntl_add_seals(&memory, seals).map_err(refuse("seal"))?;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.

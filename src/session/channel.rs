@@ -1,10 +1,11 @@
-//! One end of the wire to one `tabard-vmm`: a thread that writes, a thread that reads, bounded
-//! queues between them and the session's loop. A guest that does not read, or reads slowly,
-//! never makes the loop wait.
+//! One end of the wire to one `tabard-vmm`. The loop writes itself while the process reads as fast;
+//! what the socket does not take at once waits in a bounded queue for a thread that writes. A
+//! guest that does not read, or reads slowly, never makes the loop wait.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -46,7 +47,11 @@ pub struct NotReading;
 
 /// The session's end of the wire.
 pub(crate) struct Channel {
+    socket: Arc<OwnedFd>,
     outgoing: Sender<Outgoing>,
+    /// Messages that are queued or being written. Only the loop adds to it, so that nothing
+    /// overtakes them while it is not 0.
+    behind: Arc<AtomicUsize>,
     /// What the process says.
     pub(crate) incoming: Receiver<Incoming>,
 }
@@ -60,19 +65,21 @@ impl Channel {
         let socket = Arc::new(socket);
         let (outgoing, to_write) = bounded::<Outgoing>(TO_VMM_QUEUE);
         let (read, incoming) = bounded(FROM_VMM_QUEUE);
-        let writer = Arc::clone(&socket);
+        let behind = Arc::new(AtomicUsize::new(0));
+        let (writer, reader) = (Arc::clone(&socket), Arc::clone(&socket));
+        let queued = Arc::clone(&behind);
         thread::Builder::new()
             .name(format!("to {name}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || write_all(&writer, &to_write))?;
+            .spawn(move || write_all(&writer, &to_write, &queued))?;
         thread::Builder::new()
             .name(format!("from {name}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || read_all(&socket, &read))?;
-        Ok(Self { outgoing, incoming })
+            .spawn(move || read_all(&reader, &read))?;
+        Ok(Self { socket, outgoing, behind, incoming })
     }
 
-    /// Queues a message that carries no descriptor.
+    /// Sends a message that carries no descriptor, and never waits.
     ///
     /// # Errors
     /// [`NotReading`] if the queue is full. A closed wire is no error here: the reader reports it.
@@ -80,7 +87,7 @@ impl Channel {
         self.queue(Outgoing { message, descriptor: None })
     }
 
-    /// Queues a message with its descriptor.
+    /// Sends a message with its descriptor.
     ///
     /// # Errors
     /// As [`Channel::send`].
@@ -89,20 +96,31 @@ impl Channel {
     }
 
     fn queue(&self, outgoing: Outgoing) -> Result<(), NotReading> {
+        let free = self.behind.load(Ordering::Acquire) == 0;
+        if free && write_one(&self.socket, &outgoing, SendFlags::DONTWAIT) != Err(Errno::AGAIN) {
+            return Ok(());
+        }
+        self.behind.fetch_add(1, Ordering::Relaxed);
         match self.outgoing.try_send(outgoing) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(NotReading),
+            Err(TrySendError::Full(_)) => {
+                self.behind.fetch_sub(1, Ordering::Relaxed);
+                Err(NotReading)
+            }
         }
     }
 }
 
-fn write_all(socket: &OwnedFd, messages: &Receiver<Outgoing>) {
+fn write_all(socket: &OwnedFd, messages: &Receiver<Outgoing>, behind: &AtomicUsize) {
     let mut waiting = None;
     while let Some(mut next) = waiting.take().or_else(|| messages.recv().ok()) {
         // Of pointer positions in a row only the newest matters; a slow guest gets fewer.
         while matches!(next.message, ToVmm::Pointer { .. }) {
             match messages.try_recv() {
-                Ok(newer) if matches!(newer.message, ToVmm::Pointer { .. }) => next = newer,
+                Ok(newer) if matches!(newer.message, ToVmm::Pointer { .. }) => {
+                    next = newer;
+                    behind.fetch_sub(1, Ordering::Relaxed);
+                }
                 Ok(other) => {
                     waiting = Some(other);
                     break;
@@ -110,17 +128,20 @@ fn write_all(socket: &OwnedFd, messages: &Receiver<Outgoing>) {
                 Err(_) => break,
             }
         }
-        if write_one(socket, &next).is_err() {
+        // After an error the count stays, and the loop only queues, for nobody: the wire is gone.
+        if write_one(socket, &next, SendFlags::empty()).is_err() {
             return;
         }
+        behind.fetch_sub(1, Ordering::Release);
     }
 }
 
-fn write_one(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
+fn write_one(socket: &OwnedFd, outgoing: &Outgoing, flags: SendFlags) -> Result<(), Errno> {
+    let flags = flags | SendFlags::NOSIGNAL;
     let bytes = outgoing.message.encode();
     loop {
         let sent = match &outgoing.descriptor {
-            None => send(socket, &bytes, SendFlags::NOSIGNAL),
+            None => send(socket, &bytes, flags),
             Some(descriptor) => {
                 let descriptors = [descriptor.as_fd()];
                 let mut space =
@@ -128,7 +149,7 @@ fn write_one(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
                 let mut ancillary = SendAncillaryBuffer::new(&mut space);
                 ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
                 let bytes = [io::IoSlice::new(&bytes)];
-                sendmsg(socket, &bytes, &mut ancillary, SendFlags::NOSIGNAL)
+                sendmsg(socket, &bytes, &mut ancillary, flags)
             }
         };
         match sent {

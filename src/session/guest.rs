@@ -2,7 +2,7 @@
 //! process said of its picture. Everything the process says ends here as pixels of its own
 //! rectangle or as one of a few words.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,14 +30,6 @@ pub enum GuestError {
     NoSize,
 }
 
-/// A surface and the descriptor that its process gets.
-struct Shared {
-    generation: u32,
-    geometry: SurfaceGeometry,
-    surface: Arc<Surface>,
-    memory: OwnedFd,
-}
-
 /// What changed because of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
@@ -57,7 +49,10 @@ pub(crate) struct Changed {
 pub(crate) struct Guest {
     spec: MachineSpec,
     process: Option<GuestProcess>,
-    shared: Option<Shared>,
+    /// The size of its surfaces.
+    geometry: Option<SurfaceGeometry>,
+    /// What its running process draws on.
+    surface: Option<Arc<Surface>>,
     /// Surfaces of this run: what the process counts from 1.
     generation: u32,
     /// Surfaces of all runs: a new one is never taken for an old one on the glass.
@@ -75,7 +70,8 @@ impl Guest {
         Self {
             spec,
             process: None,
-            shared: None,
+            geometry: None,
+            surface: None,
             generation: 0,
             surfaces: 0,
             jail: None,
@@ -107,10 +103,8 @@ impl Guest {
 
     /// Its pixels for the compositor; `None` while there is nothing of it to show.
     pub(crate) fn picture(&self) -> Option<GuestPicture> {
-        let shared = self.shared.as_ref()?;
-        self.process.as_ref()?;
         Some(GuestPicture {
-            surface: Arc::clone(&shared.surface),
+            surface: Arc::clone(self.surface.as_ref()?),
             generation: self.surfaces,
             width_px: self.picture_px.width,
             height_px: self.picture_px.height,
@@ -124,6 +118,13 @@ impl Guest {
     /// [`GuestError`] if memory is short or its process does not take it; the caller ends it.
     pub(crate) fn resize(&mut self, size: Size) -> Result<(), GuestError> {
         let Ok(geometry) = SurfaceGeometry::new(size.width, size.height) else { return Ok(()) };
+        self.geometry = Some(geometry);
+        self.share()
+    }
+
+    /// Makes a surface for its process, if it has one.
+    fn share(&mut self) -> Result<(), GuestError> {
+        let (Some(process), Some(geometry)) = (&self.process, self.geometry) else { return Ok(()) };
         let (surface, memory) = Surface::create(SurfaceShape {
             width_px: geometry.width_px(),
             height_px: geometry.height_px(),
@@ -133,17 +134,11 @@ impl Guest {
         })?;
         self.generation = self.generation.wrapping_add(1);
         self.surfaces = self.surfaces.wrapping_add(1);
-        self.shared = Some(Shared { generation: self.generation, geometry, surface, memory });
+        self.surface = Some(surface);
         // The picture of the old surface is not in the new one; the process copies it over.
         self.picture_px = Size::default();
         self.cursor = None;
-        Ok(self.send_surface()?)
-    }
-
-    fn send_surface(&self) -> Result<(), ProcessError> {
-        let (Some(process), Some(shared)) = (&self.process, &self.shared) else { return Ok(()) };
-        let memory = shared.memory.as_fd().try_clone_to_owned()?;
-        Ok(process.surface(shared.generation, shared.geometry, memory)?)
+        Ok(process.surface(self.generation, geometry, memory).map_err(ProcessError::from)?)
     }
 
     /// Starts its process and lets it load; it boots once it says that it has.
@@ -151,21 +146,22 @@ impl Guest {
     /// # Errors
     /// [`GuestError`]; no process is left then.
     pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
-        // A surface of its own for each run: nothing of the last one is left in it.
-        let geometry = self.shared.as_ref().ok_or(GuestError::NoSize)?.geometry;
-        self.process = None;
+        self.geometry.ok_or(GuestError::NoSize)?;
+        self.stop();
         self.jail = None;
         self.generation = 0;
-        self.resize(Size { width: geometry.width_px(), height: geometry.height_px() })?;
         self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
+        // A surface of its own for each run: nothing of the last one is left in it. It is made
+        // while the process enters its jail.
         let started = self
             .send_agent_buffer()
-            .and_then(|()| self.send_surface())
-            .and_then(|()| Ok(self.send(ToVmm::Load)?));
+            .map_err(GuestError::from)
+            .and_then(|()| self.share())
+            .and_then(|()| Ok(self.send(ToVmm::Load).map_err(ProcessError::from)?));
         if started.is_err() {
-            self.process = None;
+            self.stop();
         }
-        Ok(started?)
+        started
     }
 
     fn send_agent_buffer(&mut self) -> Result<(), ProcessError> {
@@ -191,6 +187,7 @@ impl Guest {
     pub(crate) fn stop(&mut self) {
         self.agent = Agent::default();
         self.process = None;
+        self.surface = None;
         self.picture_px = Size::default();
         self.cursor = None;
     }
@@ -295,11 +292,10 @@ impl Guest {
     }
 
     fn damage(&self, generation: u32, rect: Rect) -> Changed {
-        let Some(shared) = self.shared.as_ref().filter(|shared| shared.generation == generation)
-        else {
+        let Some(geometry) = self.geometry.filter(|_| generation == self.generation) else {
             return Changed::default();
         };
-        let whole = Size { width: shared.geometry.width_px(), height: shared.geometry.height_px() };
+        let whole = Size { width: geometry.width_px(), height: geometry.height_px() };
         Changed { damage: Some(rect.intersect(whole.rect())), ..Changed::default() }
     }
 

@@ -50,20 +50,6 @@ long_start:
     movb %al, gdt+0x2c
     movb %ah, gdt+0x2f
 
-    // 64 interrupt gates to stubs of 16 bytes each.
-    movl $idt, %edi
-    movl $stubs, %eax
-    movl $64, %ecx
-1:  movw %ax, (%rdi)
-    movw $0x08, 2(%rdi)
-    movw $0x8e00, 4(%rdi)
-    movl %eax, %edx
-    shrl $16, %edx
-    movw %dx, 6(%rdi)
-    addl $16, %edi
-    addl $16, %eax
-    decl %ecx
-    jnz 1b
     lidt idt_pointer
     movl $0x28, %eax
     ltr %ax
@@ -227,6 +213,7 @@ hexadecimal:
     ret
 
     .balign 16
+    .globl stubs
 stubs:
     .set vector, 0
     .rept 64
@@ -275,6 +262,15 @@ gdt_pointer:
 idt_pointer:
     .word 64 * 16 - 1
     .quad idt
+    // 64 interrupt gates to stubs of 16 bytes each; the linker splits their addresses.
+    .balign 16
+idt:
+    .set offset, 0
+    .rept 64
+    .word stubs_low + offset, 0x08, 0x8e00, stubs_high
+    .quad 0
+    .set offset, offset + 16
+    .endr
     .balign 8
 tss:
     .long 0
@@ -303,9 +299,6 @@ pd:
     .endr
 
     .section .bss.boot, "aw", @nobits
-    .balign 4096
-idt:
-    .skip 64 * 16
     .balign 4096
     .skip 8192
 kernel_stack_top:
