@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use tabard_display::headless::{Headless, HeadlessError, HeadlessHandle, Inspector};
-use tabard_display::{CheckedCompositor, Compose, FontError, FrameSender, RawInput};
+use tabard_display::{CheckedCompositor, Compose, FontError, FrameSender, RawInput, Ringing};
 use tabard_view::{FrameSerial, OutputId, Recipient, Scale, Size};
 
 pub use tabard_display::headless::Snapshot;
@@ -46,7 +46,7 @@ pub struct Harness {
     guests: Vec<String>,
     sak: String,
     logs: PathBuf,
-    control: Sender<Control>,
+    control: Ringing<Control>,
     screen: HeadlessHandle,
     watch: Receiver<FrameSerial>,
     session: Option<JoinHandle<Outcome>>,
@@ -94,12 +94,12 @@ impl Harness {
         compositor: impl FnOnce() -> Result<CheckedCompositor<C>, FontError> + Send + 'static,
     ) -> Result<Self, HarnessError> {
         let session = prepare(desk, &options)?;
-        let (events, presenter_events) = bounded(PRESENTER_QUEUE);
+        let (events, presenter_events) = session.bell().channel(PRESENTER_QUEUE);
         let (frames, requests) = FrameSender::channel(None);
         let (screen, presenter) =
             Headless::spawn_with(outputs, compositor, requests, events, inspector)?;
         let watch = screen.watch()?;
-        let (control, orders) = bounded(CONTROL_QUEUE);
+        let (control, orders) = session.bell().channel(CONTROL_QUEUE);
         // Should this fail, both ends of the presenter are dropped here, and it ends.
         let session = thread::Builder::new()
             .name("session".to_owned())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use tabard_display::{FrameSender, PresenterEvent};
 use tabard_view::{Scale, Size};
 
@@ -132,7 +132,7 @@ pub fn status(outcome: &Outcome) -> ExitCode {
 }
 
 fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
-    let (events, presenter) = bounded(PRESENTER_QUEUE);
+    let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let (frames, requests) = FrameSender::channel(None);
     let outputs = [(size, desk.scale.unwrap_or(Scale::ONE))];
     let screen =
@@ -151,7 +151,7 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
 }
 
 fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
-    let (events, presenter) = bounded::<PresenterEvent>(PRESENTER_QUEUE);
+    let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let window =
         tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
             title: format!("Tabard: {}", desk.name),

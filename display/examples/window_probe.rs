@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             frames.send(FrameRequest { view, pictures: Pictures::new(), damage: Vec::new() });
         }
     });
-    window.run(events)?;
+    window.run(events.into())?;
     session.join().map_err(|_| "The session failed")?;
     Ok(())
 }

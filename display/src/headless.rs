@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::presenter::at_least_one;
 use crate::{
     CheckedCompositor, Compose, Compositor, DrawnText, FontError, Frame, FrameRequest, Pictures,
-    PresenterEvent,
+    PresenterEvent, Ringing,
 };
 
 /// Why the headless presenter did not start or answer.
@@ -154,7 +154,7 @@ pub struct Headless<C = Compositor> {
     compositor: CheckedCompositor<C>,
     outputs: BTreeMap<OutputId, Output>,
     watchers: Vec<Sender<FrameSerial>>,
-    events: Sender<PresenterEvent>,
+    events: Ringing<PresenterEvent>,
     hold: bool,
     inspector: Option<Inspector>,
 }
@@ -198,30 +198,16 @@ impl Headless {
         outputs: &[(Size, Scale)],
         labels: LabelSet,
         requests: Receiver<FrameRequest>,
-        events: Sender<PresenterEvent>,
-    ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
-        Self::spawn_inspected(outputs, labels, requests, events, None)
-    }
-
-    /// As [`Headless::spawn`]; the inspector sees every frame before it is confirmed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Headless::spawn`].
-    pub fn spawn_inspected(
-        outputs: &[(Size, Scale)],
-        labels: LabelSet,
-        requests: Receiver<FrameRequest>,
-        events: Sender<PresenterEvent>,
-        inspector: Option<Inspector>,
+        events: Ringing<PresenterEvent>,
     ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
         let compositor = || CheckedCompositor::new(labels);
-        Self::spawn_with(outputs, compositor, requests, events, inspector)
+        Self::spawn_with(outputs, compositor, requests, events, None)
     }
 }
 
 impl<C: Compose + 'static> Headless<C> {
-    /// As [`Headless::spawn_inspected`], with a compositor of one's own, made on the new thread.
+    /// As [`Headless::spawn`], with a compositor of one's own, made on the new thread. The inspector
+    /// sees every frame before it is confirmed.
     ///
     /// # Errors
     ///
@@ -230,7 +216,7 @@ impl<C: Compose + 'static> Headless<C> {
         outputs: &[(Size, Scale)],
         compositor: impl FnOnce() -> Result<CheckedCompositor<C>, FontError> + Send + 'static,
         requests: Receiver<FrameRequest>,
-        events: Sender<PresenterEvent>,
+        events: Ringing<PresenterEvent>,
         inspector: Option<Inspector>,
     ) -> Result<(HeadlessHandle, JoinHandle<()>), HeadlessError> {
         let (commands, receiver) = bounded(16);
@@ -378,7 +364,7 @@ impl<C: Compose + 'static> Headless<C> {
     }
 }
 
-fn tell(events: &Sender<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
+fn tell(events: &Ringing<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
     events.send(event).map_err(|_| Ended)
 }
 

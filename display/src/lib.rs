@@ -20,6 +20,7 @@
 
 mod art;
 mod bar;
+mod bell;
 mod checked;
 mod compositor;
 mod font;
@@ -43,6 +44,7 @@ mod verifier;
 #[cfg(feature = "window")]
 pub mod window;
 
+pub use bell::{Bell, Ringing};
 pub use checked::{CheckedCompositor, Compose};
 pub use compositor::Compositor;
 pub use font::FontError;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use softbuffer::{Context, Surface};
 use tabard_labels::LabelSet;
 use tabard_view::{FrameSerial, OutputId, OutputView, Rect, Scale, Size};
@@ -21,7 +21,7 @@ use winit::window::{Window, WindowId};
 use crate::presenter::at_least_one;
 use crate::{
     CheckedCompositor, Damage, FontError, Frame, FrameRequest, FrameSender, PresentError,
-    Presenter, PresenterEvent, RawInput,
+    Presenter, PresenterEvent, RawInput, Ringing,
 };
 
 /// The one screen that a window is.
@@ -121,7 +121,7 @@ impl WindowPresenter {
     ///
     /// [`WindowError`] if the window could not be opened or its display went away; the session
     /// was told by [`PresenterEvent::Failed`].
-    pub fn run(self, events: Sender<PresenterEvent>) -> Result<(), WindowError> {
+    pub fn run(self, events: Ringing<PresenterEvent>) -> Result<(), WindowError> {
         let mut app = App {
             options: self.options,
             compositor: self.compositor,
@@ -251,7 +251,7 @@ struct App {
     options: WindowOptions,
     compositor: CheckedCompositor,
     requests: Receiver<FrameRequest>,
-    events: Sender<PresenterEvent>,
+    events: Ringing<PresenterEvent>,
     glass: Option<Glass>,
     frame: Frame,
     scale: Scale,

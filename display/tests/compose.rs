@@ -329,7 +329,7 @@ fn screens() -> Screens {
     let (frames, requests) = FrameSender::channel(None);
     let (sender, events) = crossbeam_channel::bounded(16);
     let (handle, thread) =
-        Headless::spawn(&[(SIZE, Scale::ONE)], labels(), requests, sender).unwrap();
+        Headless::spawn(&[(SIZE, Scale::ONE)], labels(), requests, sender.into()).unwrap();
     let added = PresenterEvent::OutputAdded { output: OutputId(0), size: SIZE, scale: Scale::ONE };
     assert_eq!(events.recv().unwrap(), added);
     Screens { frames, handle, events, thread }

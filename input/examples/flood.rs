@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let inputs = Inputs::open(Path::new(FOLDER))?;
     let (listener, events) = bounded(QUEUE);
-    thread::spawn(move || inputs.run(&listener));
+    thread::spawn(move || inputs.run(|event| listener.send(event).is_ok()));
     let (tapped, taps) = bounded(64);
     let hearing = thread::spawn(move || hear(&events, &taps));
 

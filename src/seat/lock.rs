@@ -7,7 +7,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
+use tabard_display::Ringing;
 
 use crate::session::Control;
 
@@ -25,7 +26,7 @@ pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
 }
 
 /// Has the session lock for everybody who connects, until it ends.
-pub(super) fn serve(socket: &UnixListener, session: &Sender<Control>) {
+pub(super) fn serve(socket: &UnixListener, session: &Ringing<Control>) {
     while let Ok((mut asker, _)) = socket.accept() {
         let (answer, locked) = bounded(1);
         if session.send(Control::Lock(answer)).is_err() {
@@ -50,7 +51,7 @@ mod tests {
         drop(listen(&place).unwrap());
         let socket = listen(&place).unwrap();
         let (session, orders) = bounded(1);
-        let server = std::thread::spawn(move || serve(&socket, &session));
+        let server = std::thread::spawn(move || serve(&socket, &session.into()));
         for (locked, word) in [(true, "locked"), (false, "no users")] {
             let mut asker = UnixStream::connect(&place).unwrap();
             let Control::Lock(answer) = orders.recv().unwrap() else { panic!("no lock") };

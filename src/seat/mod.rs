@@ -20,7 +20,6 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
-use crossbeam_channel::bounded;
 use tabard_display::FrameSender;
 use tabard_display::kms::{self, KmsError, KmsPresenter};
 use tabard_input::evdev::{self, InputError, Inputs};
@@ -84,10 +83,11 @@ impl Seat {
     /// [`SeatError::Console`], with the console untouched.
     pub fn run(self, session: Session) -> Result<Outcome, SeatError> {
         let (console, mut guardian) = Console::take(self.tty.as_deref())?;
-        let (control, controls) = bounded(1);
+        let bell = session.bell();
+        let (control, controls) = bell.channel(1);
         let (orders, lock) = (control.clone(), self.lock);
-        let (device_events, devices) = bounded(INPUT_QUEUE);
-        let (events, presenter) = bounded(crate::run::PRESENTER_QUEUE);
+        let (device_events, devices) = bell.channel(INPUT_QUEUE);
+        let (events, presenter) = bell.channel(crate::run::PRESENTER_QUEUE);
         let (screens, inputs) = (self.screens, self.inputs);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(work)
@@ -102,7 +102,12 @@ impl Seat {
             }),
         )
         .and_then(|_| spawn("lock", Box::new(move || lock::serve(&lock, &orders))))
-        .and_then(|_| spawn("devices", Box::new(move || inputs.run(&device_events))))
+        .and_then(|_| {
+            spawn(
+                "devices",
+                Box::new(move || inputs.run(|event| device_events.send(event).is_ok())),
+            )
+        })
         .and_then(|_| spawn("screens", Box::new(move || screens.run(&events))));
         let outcome = match started {
             Ok(drawing) => {

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg,
 };
+use tabard_display::{Bell, Ringing};
 use tabard_wire::{DecodeError, FromVmm, MESSAGE_BYTES, ToVmm};
 
 /// Messages that may wait for one `tabard-vmm`; one that has stopped reading holds no more.
@@ -57,14 +58,14 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Starts the two threads on this socket.
+    /// Starts the two threads on this socket; what comes in rings this bell.
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub(crate) fn new(name: &str, socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(name: &str, socket: OwnedFd, bell: &Bell) -> io::Result<Self> {
         let socket = Arc::new(socket);
         let (outgoing, to_write) = bounded::<Outgoing>(TO_VMM_QUEUE);
-        let (read, incoming) = bounded(FROM_VMM_QUEUE);
+        let (read, incoming) = bell.channel(FROM_VMM_QUEUE);
         let behind = Arc::new(AtomicUsize::new(0));
         let (writer, reader) = (Arc::clone(&socket), Arc::clone(&socket));
         let queued = Arc::clone(&behind);
@@ -160,7 +161,7 @@ fn write_one(socket: &OwnedFd, outgoing: &Outgoing, flags: SendFlags) -> Result<
     }
 }
 
-fn read_all(socket: &OwnedFd, to_loop: &Sender<Incoming>) {
+fn read_all(socket: &OwnedFd, to_loop: &Ringing<Incoming>) {
     // One byte more than a message, so that a longer datagram shows its length. `recv` takes no
     // descriptors: the kernel closes any that a hostile process attaches.
     let mut buffer = [0_u8; MESSAGE_BYTES + 1];

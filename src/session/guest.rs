@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tabard_display::{CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
+use tabard_display::{Bell, CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
 use tabard_trusted_path::{Ending, GuestInput, GuestReport};
 use tabard_view::{Rect, Size};
 use tabard_wire::{DecodeError, FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVmm};
@@ -141,16 +141,22 @@ impl Guest {
         Ok(process.surface(self.generation, geometry, memory).map_err(ProcessError::from)?)
     }
 
-    /// Starts its process and lets it load; it boots once it says that it has.
+    /// Starts its process and lets it load; it boots once it says that it has. What it says rings
+    /// this bell.
     ///
     /// # Errors
     /// [`GuestError`]; no process is left then.
-    pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
+    pub(crate) fn start(
+        &mut self,
+        program: &Path,
+        kvm: &OwnedFd,
+        bell: &Bell,
+    ) -> Result<(), GuestError> {
         self.geometry.ok_or(GuestError::NoSize)?;
         self.stop();
         self.jail = None;
         self.generation = 0;
-        self.process = Some(GuestProcess::start(program, &self.spec, kvm)?);
+        self.process = Some(GuestProcess::start(program, &self.spec, kvm, bell)?);
         // A surface of its own for each run: nothing of the last one is left in it. It is made
         // while the process enters its jail.
         let started = self

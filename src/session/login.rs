@@ -5,6 +5,7 @@ use std::io;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use tabard_display::Bell;
 use tabard_trusted_path::{Secret, UserId};
 
 use super::accounts::Account;
@@ -26,14 +27,14 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// Starts the thread for these accounts, in the order of the desk's users; none is started
-    /// for a desk without users.
+    /// for a desk without users. Its answers ring this bell.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(crate) fn start(accounts: Vec<Account>) -> io::Result<Self> {
+    pub(crate) fn start(accounts: Vec<Account>, bell: &Bell) -> io::Result<Self> {
         // The monitor asks for one check at a time.
         let (checks, work) = bounded::<Check>(1);
-        let (answer, answers) = bounded(1);
+        let (answer, answers) = bell.channel(1);
         if accounts.is_empty() {
             // Its other end is gone; nobody must look at it without end.
             return Ok(Self { checks, answers: crossbeam_channel::never() });

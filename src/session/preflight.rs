@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
-use tabard_display::{Surface, SurfaceShape};
+use tabard_display::{Bell, Surface, SurfaceShape};
 use tabard_wire::{FromVmm, SurfaceGeometry, ToVmm};
 
 use super::channel::Incoming;
@@ -21,7 +21,8 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// In words: why it cannot be loaded, and what to do.
 pub(crate) fn load(program: &Path, spec: &MachineSpec, kvm: &OwnedFd) -> Result<(), String> {
-    let process = GuestProcess::start(program, spec, kvm).map_err(|error| error.to_string())?;
+    let process = GuestProcess::start(program, spec, kvm, &Bell::default())
+        .map_err(|error| error.to_string())?;
     let geometry = SurfaceGeometry::new(64, 64).map_err(|error| error.to_string())?;
     let (_surface, memory) = Surface::create(SurfaceShape {
         width_px: geometry.width_px(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use tabard_display::Bell;
 use tabard_wire::{FromVmm, Layers, SurfaceGeometry, ToVmm};
 
 use super::channel::{Channel, Incoming, NotReading};
@@ -108,7 +109,12 @@ pub(crate) struct GuestProcess {
 
 impl GuestProcess {
     /// Starts the process; the first that it says is how it is jailed.
-    fn spawn(program: &Path, name: &str, messages: Stdio) -> Result<Self, ProcessError> {
+    fn spawn(
+        program: &Path,
+        name: &str,
+        messages: Stdio,
+        bell: &Bell,
+    ) -> Result<Self, ProcessError> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -123,7 +129,7 @@ impl GuestProcess {
             .spawn()
             .map_err(|source| ProcessError::Spawn { path: program.to_path_buf(), source })?;
         // From here on dropping `child` through `Self` cleans up.
-        let channel = match Channel::new(name, ours) {
+        let channel = match Channel::new(name, ours, bell) {
             Ok(channel) => channel,
             Err(error) => {
                 end(&mut child);
@@ -133,7 +139,8 @@ impl GuestProcess {
         Ok(Self { child, channel })
     }
 
-    /// Starts the process and tells it everything up to, but without, the surface.
+    /// Starts the process and tells it everything up to, but without, the surface. What it says
+    /// rings this bell.
     ///
     /// # Errors
     /// Any [`ProcessError`]; nothing is left running then.
@@ -141,13 +148,14 @@ impl GuestProcess {
         program: &Path,
         spec: &MachineSpec,
         kvm: &OwnedFd,
+        bell: &Bell,
     ) -> Result<Self, ProcessError> {
         let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
         let messages = match &spec.messages {
             Some(path) => File::options().create(true).append(true).open(path)?.into(),
             None => Stdio::null(),
         };
-        let process = Self::spawn(program, &spec.name, messages)?;
+        let process = Self::spawn(program, &spec.name, messages, bell)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
         wire.send_with(ToVmm::Kvm, kvm.as_fd().try_clone_to_owned()?)?;
@@ -210,7 +218,8 @@ impl Drop for GuestProcess {
 /// # Errors
 /// In words: why there is none, and what to do.
 pub fn probe_jail(program: &Path) -> Result<Layers, String> {
-    let process = GuestProcess::spawn(program, "probe", Stdio::inherit())
+    // Nothing but its one channel is waited for here, by the channel itself.
+    let process = GuestProcess::spawn(program, "probe", Stdio::inherit(), &Bell::default())
         .map_err(|error| error.to_string())?;
     match process.channel.incoming.recv_timeout(JAIL_LIMIT) {
         Ok(Incoming::Message(FromVmm::Jailed { layers })) => Ok(layers),

@@ -3,10 +3,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
-use tabard_display::{FrameSender, Pictures, PresenterEvent, RawInput};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use tabard_display::{Bell, FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{
     Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question,
@@ -75,6 +76,17 @@ pub enum Outcome {
     Refused(String),
 }
 
+/// How far a source was emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Nothing is left.
+    All,
+    /// As much as one turn may take.
+    Burst,
+    /// Nothing will come any more.
+    Ended,
+}
+
 /// A session that is ready to run.
 pub struct Session {
     monitor: Monitor,
@@ -87,6 +99,7 @@ pub struct Session {
     /// The keyboards and pointers of a seat.
     devices: Receiver<HostEvent>,
     checker: Checker,
+    bell: Bell,
     slept: Slept,
     /// Who waits for the lock to be on the glass.
     locking: Vec<Sender<bool>>,
@@ -117,12 +130,19 @@ impl Session {
             log_left: LOG_LINES_PER_MINUTE,
             devices: crossbeam_channel::never(),
             checker,
+            bell: audit.bell.clone(),
             slept: Slept::now(),
             locking: Vec::new(),
             audit,
             records_wait: false,
             broken: None,
         }
+    }
+
+    /// What wakes the loop: everything that is sent to it must ring it.
+    #[must_use]
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     /// The same session for a seat: these devices are its hands, and it begins with the chord.
@@ -160,100 +180,90 @@ impl Session {
         control: &Receiver<Control>,
     ) -> Outcome {
         let mut frames = Frames::new(frames, self.monitor.view());
-        // A control channel whose other end is gone would wake the loop for ever.
-        let never = crossbeam_channel::never();
-        let mut control = control;
+        let mut control = control.clone();
+        self.bell.hear();
         loop {
-            self.tick(&mut frames);
-            if let Some(outcome) = self.run_timers(&mut frames) {
-                return outcome;
-            }
-            for _ in 0..INPUT_BURST {
-                match self.devices.try_recv() {
-                    Ok(event) => {
-                        if let Some(outcome) = self.step(device_event(event), &mut frames) {
-                            return outcome;
-                        }
-                    }
-                    // Nobody could press the chord any more.
-                    Err(TryRecvError::Disconnected) => {
-                        return Outcome::Failed("The reader of the input devices ended".to_owned());
-                    }
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
-            for _ in 0..INPUT_BURST {
-                match presenter.try_recv() {
-                    Ok(event) => {
-                        if let Some(outcome) = self.presenter_event(event, &mut frames) {
-                            return outcome;
-                        }
-                    }
-                    Err(TryRecvError::Disconnected) => {
-                        return Outcome::Failed("The presenter has ended".to_owned());
-                    }
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
-            for _ in 0..INPUT_BURST {
-                match control.try_recv() {
-                    Ok(event) => {
-                        if let Some(outcome) = self.control(event, &mut frames) {
-                            return outcome;
-                        }
-                    }
-                    Err(TryRecvError::Disconnected) => {
-                        control = &never;
-                        break;
-                    }
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
-            let shown = || self.monitor.input_open() || self.monitor.view().outputs.is_empty();
-            if !self.locking.is_empty() && shown() {
-                for answer in self.locking.drain(..) {
-                    // Whoever asked may have stopped waiting.
-                    let _ = answer.try_send(self.monitor.is_locked());
-                }
-            }
-            self.take_from_guests(&mut frames);
-            if let Some(outcome) = self.broken.take() {
-                return outcome;
-            }
+            let more = match self.turn(&mut frames, presenter, &mut control) {
+                Ok(more) => more,
+                Err(outcome) => return outcome,
+            };
             let guests = &self.guests;
             let frame_due = frames.flush(|| pictures(guests));
-            self.wait(presenter, control, frame_due);
+            if !more {
+                // Whatever was sent since it was looked for has rung: then this returns at once.
+                thread::park_timeout(self.next_due(frame_due));
+            }
         }
     }
 
-    /// Sleeps until something is there, an end of a channel included, or a frame or the next
-    /// minute is due. It takes nothing.
-    fn wait(
-        &self,
+    /// Looks everywhere once; answers whether something was left for the next turn.
+    fn turn(
+        &mut self,
+        frames: &mut Frames,
         presenter: &Receiver<PresenterEvent>,
-        control: &Receiver<Control>,
-        frame_due: Option<Duration>,
-    ) {
-        let mut select = Select::new();
-        select.recv(&self.devices);
-        select.recv(presenter);
-        select.recv(control);
-        select.recv(&self.checker.answers);
-        for guest in &self.guests {
-            if let Some(incoming) = guest.incoming() {
-                select.recv(incoming);
+        control: &mut Receiver<Control>,
+    ) -> Result<bool, Outcome> {
+        self.tick(frames);
+        self.run_timers(frames).map_or(Ok(()), Err)?;
+        let devices = self.devices.clone();
+        let from_device = |session: &mut Self, event, frames: &mut Frames| {
+            session.step(device_event(event), frames)
+        };
+        let mut more = match self.take(&devices, frames, from_device)? {
+            // Nobody could press the chord any more.
+            Taken::Ended => {
+                return Err(Outcome::Failed("The reader of the input devices ended".to_owned()));
+            }
+            taken => taken == Taken::Burst,
+        };
+        more |= match self.take(presenter, frames, Self::presenter_event)? {
+            Taken::Ended => return Err(Outcome::Failed("The presenter has ended".to_owned())),
+            taken => taken == Taken::Burst,
+        };
+        more |= match self.take(control, frames, Self::control)? {
+            Taken::Ended => {
+                *control = crossbeam_channel::never();
+                false
+            }
+            taken => taken == Taken::Burst,
+        };
+        let shown = || self.monitor.input_open() || self.monitor.view().outputs.is_empty();
+        if !self.locking.is_empty() && shown() {
+            for answer in self.locking.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.try_send(self.monitor.is_locked());
             }
         }
+        more |= self.take_from_guests(frames);
+        self.broken.take().map_or(Ok(more), Err)
+    }
+
+    /// Takes up to [`INPUT_BURST`] events of one source.
+    fn take<T>(
+        &mut self,
+        source: &Receiver<T>,
+        frames: &mut Frames,
+        act: impl Fn(&mut Self, T, &mut Frames) -> Option<Outcome>,
+    ) -> Result<Taken, Outcome> {
+        for _ in 0..INPUT_BURST {
+            match source.try_recv() {
+                Ok(event) => act(self, event, frames).map_or(Ok(()), Err)?,
+                Err(TryRecvError::Disconnected) => return Ok(Taken::Ended),
+                Err(TryRecvError::Empty) => return Ok(Taken::All),
+            }
+        }
+        Ok(Taken::Burst)
+    }
+
+    /// How long to sleep if nothing rings: until a frame, a timer or the next minute is due.
+    fn next_due(&self, frame_due: Option<Duration>) -> Duration {
         // Only a desk with users has to notice that the host woke up.
         let idle = if self.monitor.has_users() { LOOK_EVERY } else { Duration::MAX };
         let until_minute = next_minute().min(idle);
         let wait = frame_due.map_or(until_minute, |due| due.min(until_minute));
         let agents = self.guests.iter().filter_map(|guest| guest.agent.due());
         let timer = agents.chain(self.exchange.due()).min();
-        let wait =
-            timer.map_or(wait, |due| wait.min(due.saturating_duration_since(Instant::now())));
-        // Which of them it is, or that it was the time, the next turn finds out.
-        let _ready_or_late = select.ready_timeout(wait);
+        timer.map_or(wait, |due| wait.min(due.saturating_duration_since(Instant::now())))
     }
 
     fn tick(&mut self, frames: &mut Frames) {
@@ -324,11 +334,12 @@ impl Session {
         }
     }
 
-    fn take_from_guests(&mut self, frames: &mut Frames) {
-        for index in 0..self.guests.len() {
-            let Ok(id) = u8::try_from(index).map(GuestId) else { return };
-            for _ in 0..GUEST_BURST {
-                let Some(guest) = self.guests.get_mut(index) else { return };
+    /// Answers whether a guest had more to say than it may in one turn.
+    fn take_from_guests(&mut self, frames: &mut Frames) -> bool {
+        let mut more = false;
+        for (id, index) in (0..=u8::MAX).map(GuestId).zip(0..self.guests.len()) {
+            for left in (0..GUEST_BURST).rev() {
+                let Some(guest) = self.guests.get_mut(index) else { break };
                 let Some(incoming) = guest.incoming() else { break };
                 let incoming = match incoming.try_recv() {
                     Ok(incoming) => incoming,
@@ -337,8 +348,10 @@ impl Session {
                 };
                 let changed = guest.take(incoming, self.exchange.next_question());
                 self.changed(id, changed, frames);
+                more |= left == 0;
             }
         }
+        more
     }
 
     fn changed(&mut self, id: GuestId, changed: Changed, frames: &mut Frames) {
@@ -505,7 +518,7 @@ impl Session {
         let guest = self.guests.get_mut(index)?;
         let sent = match command {
             GuestCommand::Start => {
-                return match guest.start(&self.program, &self.kvm) {
+                return match guest.start(&self.program, &self.kvm, &self.bell) {
                     Ok(()) => None,
                     Err(error) => {
                         let words = format!("cannot start: {error}");

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use tabard_display::Bell;
 use tabard_labels::AccessClass;
 use tabard_trusted_path::{
     ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig,
@@ -161,8 +162,9 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         login: login_config(desk, &accounts),
     })
     .map_err(StartError::Config)?;
-    let checker = Checker::start(accounts).map_err(StartError::Login)?;
-    let audit = begin_audit(desk, options)?;
+    let bell = Bell::default();
+    let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
+    let audit = begin_audit(desk, options, &bell)?;
     let guests = specs.into_iter().map(Guest::new).collect();
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
@@ -195,14 +197,14 @@ fn login_config(desk: &Desk, accounts: &[Account]) -> LoginConfig {
 }
 
 /// Opens the audit log, and writes down what is about to run.
-fn begin_audit(desk: &Desk, options: &Options) -> Result<Audit, StartError> {
+fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, StartError> {
     let beside_logs = || options.logs.join("audit.jsonl");
     let file = desk.audit.file.as_ref().map_or_else(beside_logs, |file| desk.base.join(file));
     let names = Names {
         guests: desk.guests.iter().map(|guest| guest.name.clone()).collect(),
         users: desk.users.users.iter().map(|user| user.name.clone()).collect(),
     };
-    let mut audit = Audit::open(&file, desk.audit.on_full, names)?;
+    let mut audit = Audit::open(&file, desk.audit.on_full, names, bell.clone())?;
     let mut entries = vec![
         Entry::new("start")
             .text("desk", desk.name.as_str())

@@ -511,7 +511,7 @@ fn a_refused_frame_blanks_every_screen_and_is_never_confirmed() {
         &[(SIZE, Scale::ONE), (SIZE, Scale::ONE)],
         move || Ok(checked(Fault::GuestOverBanner, &on_thread)),
         requests,
-        sender,
+        sender.into(),
         None,
     )
     .unwrap();

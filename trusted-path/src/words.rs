@@ -124,7 +124,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
     vec![
         hint(chord, "this screen, from anywhere"),
         hint("1 to 9", "type into that guest"),
-        hint("Up Down", "select a guest"),
+        hint("Up Down", "select a guest (Home End: first, last)"),
         hint("Enter", "type into the selected guest"),
         hint("Esc", "back, or no to a question"),
         hint("S", "start it, or stop it (asks first)"),

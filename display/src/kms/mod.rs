@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use drm::Device as _;
 use drm::control::{Device as _, Event};
 use drm::control::{Mode, connector};
@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::{
     CheckedCompositor, FontError, Frame, FrameRequest, FrameSender, Presenter, PresenterEvent,
+    Ringing,
 };
 use card::{Card, Glass, chosen, size_of};
 
@@ -183,12 +184,12 @@ impl KmsPresenter {
     }
 
     /// Draws until the session is gone. The cards are given back when it returns.
-    pub fn run(mut self, events: &Sender<PresenterEvent>) {
+    pub fn run(mut self, events: &Ringing<PresenterEvent>) {
         // Either way this is the end.
         let (Ok(()) | Err(Ended)) = self.turns(events);
     }
 
-    fn turns(&mut self, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+    fn turns(&mut self, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
         self.find_screens(events)?;
         loop {
             loop {
@@ -216,7 +217,7 @@ impl KmsPresenter {
     }
 
     /// Sleeps until there is something to do. Answers whether screens may have come or gone.
-    fn wait(&mut self, events: &Sender<PresenterEvent>) -> Result<bool, Ended> {
+    fn wait(&mut self, events: &Ringing<PresenterEvent>) -> Result<bool, Ended> {
         let now = Instant::now();
         let due = self.screens.values().filter_map(|screen| {
             let flip = screen.flipping.and_then(|(_, since)| since.checked_add(FLIP_TIME));
@@ -257,7 +258,7 @@ impl KmsPresenter {
     }
 
     /// Confirms the frames whose flips a card says are done.
-    fn flips(&mut self, card: &Arc<Card>, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+    fn flips(&mut self, card: &Arc<Card>, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
         let Ok(done) = card.receive_events() else { return Ok(()) };
         for event in done {
             let Event::PageFlip(flip) = event else { continue };
@@ -274,7 +275,7 @@ impl KmsPresenter {
     }
 
     /// Draws what waits for a screen, if it can take a frame now.
-    fn draw(&mut self, id: OutputId, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+    fn draw(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
         let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
         let now = Instant::now();
         if let Some((_, since)) = screen.flipping {
@@ -318,7 +319,7 @@ impl KmsPresenter {
     }
 
     /// A screen does not show what it should. To the monitor it is a new one from now on.
-    fn failed(&mut self, id: OutputId, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+    fn failed(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
         let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
         screen.flipping = None;
         screen.retry_at = Instant::now().checked_add(RETRY);
@@ -346,7 +347,7 @@ impl KmsPresenter {
     }
 
     /// Compares the screens with what is connected.
-    fn find_screens(&mut self, events: &Sender<PresenterEvent>) -> Result<(), Ended> {
+    fn find_screens(&mut self, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
         let mut connected = Vec::new();
         for card in self.cards.values() {
             let screens = card.connected().unwrap_or_default();
@@ -439,7 +440,7 @@ impl KmsPresenter {
     }
 }
 
-fn tell(events: &Sender<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
+fn tell(events: &Ringing<PresenterEvent>, event: PresenterEvent) -> Result<(), Ended> {
     events.send(event).map_err(|_| Ended)
 }
 

@@ -7,7 +7,6 @@ mod device;
 
 use crate::SourceId;
 use crate::device::{Device, DeviceClass, DeviceRules, HostEvent, Refusal};
-use crossbeam_channel::Sender;
 use device::{OpenError, Opened};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -119,12 +118,12 @@ impl Inputs {
         }
     }
 
-    /// Tells everything that happens until nobody listens. A listener that is slow makes the
+    /// Tells everything that happens until nobody listens: until `listener` says `false`. One that is slow makes the
     /// kernel's own buffers fill, which loses movement and no key (see `decoder`).
-    pub fn run(mut self, listener: &Sender<HostEvent>) {
+    pub fn run(mut self, listener: impl Fn(HostEvent) -> bool) {
         loop {
             for event in self.events.drain(..) {
-                if listener.send(event).is_err() {
+                if !listener(event) {
                     return;
                 }
             }

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tabard_display::{Bell, Ringing};
 
 pub use chain::{Entry, Hash, Line, Value, hex, sha256_hex, unhex};
 pub use key::{Head, beside, random, signed};
@@ -42,8 +43,10 @@ pub enum OnFull {
 /// The session's hold on its log.
 #[derive(Debug)]
 pub(crate) struct Audit {
-    batches: Option<Sender<Vec<Entry>>>,
+    batches: Option<Ringing<Vec<Entry>>>,
     answers: Receiver<Result<(), String>>,
+    /// What the answers ring.
+    pub(crate) bell: Bell,
     /// Batches that are not on the disk yet.
     waiting: usize,
     on_full: OnFull,
@@ -58,22 +61,28 @@ pub(crate) struct Audit {
 pub struct Unwritten(String);
 
 impl Audit {
-    /// Opens the log and starts its thread.
+    /// Opens the log and starts its thread, whose answers ring this bell.
     ///
     /// # Errors
     /// [`LogError`].
-    pub(crate) fn open(path: &Path, on_full: OnFull, names: Names) -> Result<Self, LogError> {
+    pub(crate) fn open(
+        path: &Path,
+        on_full: OnFull,
+        names: Names,
+        bell: Bell,
+    ) -> Result<Self, LogError> {
         let log = Log::open(path)?;
-        let (batches, work) = bounded(MAX_WAITING);
+        let working = Bell::default();
+        let (batches, work) = working.channel(MAX_WAITING);
         // Two answers a batch at most, and some of them not taken yet.
-        let (answer, answers) = bounded(MAX_WAITING.saturating_mul(4));
+        let (answer, answers) = bell.channel(MAX_WAITING.saturating_mul(4));
         let (quit, quitting) = bounded(0);
         let thread = thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || serve(log, &work, &answer, &quitting, on_full))
+            .spawn(move || serve(log, (&work, &working), &answer, &quitting, on_full))
             .map_err(|error| LogError::File(path.to_path_buf(), error))?;
         let (batches, quit, thread) = (Some(batches), Some(quit), Some(thread));
-        Ok(Self { batches, answers, waiting: 0, on_full, quit, thread, names })
+        Ok(Self { batches, answers, bell, waiting: 0, on_full, quit, thread, names })
     }
 
     /// Whether records still wait to be written, after a write that came back.
@@ -98,7 +107,7 @@ impl Audit {
         self.waiting = self.waiting.saturating_add(1);
         let deadline = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
         while self.waiting > 0 {
-            match self.answers.recv_deadline(deadline) {
+            match self.bell.receive(&self.answers, Some(deadline)) {
                 Ok(Ok(())) => self.waiting = self.waiting.saturating_sub(1),
                 Ok(Err(_)) if self.on_full == OnFull::Slow => {}
                 Ok(Err(why)) => return Err(Unwritten(why)),
@@ -106,6 +115,8 @@ impl Audit {
                 Err(_) => return Err(Unwritten("it does not answer".to_owned())),
             }
         }
+        // What else rang meanwhile was not looked at.
+        self.bell.ring();
         Ok(())
     }
 }
@@ -125,12 +136,12 @@ impl Drop for Audit {
 /// The thread that holds the file.
 fn serve(
     mut log: Log,
-    work: &Receiver<Vec<Entry>>,
-    answer: &Sender<Result<(), String>>,
+    (work, bell): (&Receiver<Vec<Entry>>, &Bell),
+    answer: &Ringing<Result<(), String>>,
     quitting: &Receiver<()>,
     on_full: OnFull,
 ) {
-    for batch in work {
+    while let Ok(batch) = bell.receive(work, None) {
         let mut told = false;
         while let Err(error) = log.append(&batch) {
             if !std::mem::replace(&mut told, true) {

@@ -55,7 +55,8 @@ fn writer_whose_disk_is_full() {
         return;
     };
     let on_full = if on_full == "slow" { OnFull::Slow } else { OnFull::Stop };
-    let mut audit = Audit::open(Path::new(&path), on_full, Names::default()).unwrap();
+    let mut audit =
+        Audit::open(Path::new(&path), on_full, Names::default(), Bell::default()).unwrap();
     limit(Some(FULL_BYTES));
     let entry = |count: u64| vec![Entry::new("switch").number("count", count)];
     for count in 0u64.. {
