@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::BuildError;
 use super::apt::{Apt, Package};
 use super::cpio::Archive;
+use super::{BuildError, agent};
 
 /// What the desktop is made of; what these depend on comes by itself.
 const PACKAGES: [&str; 13] = [
@@ -131,7 +131,8 @@ const OWN: [(&str, u32, &str); 5] = [
 /// # Errors
 /// As [`Apt::fetch_closure`].
 pub fn fetch(apt: &Apt) -> Result<Vec<Package>, BuildError> {
-    apt.fetch_closure(&PACKAGES, |name| begins(&NOT_NEEDED, name))
+    let packages = [&PACKAGES[..], &agent::PACKAGES].concat();
+    apt.fetch_closure(&packages, |name| begins(&NOT_NEEDED, name))
 }
 
 /// Puts the files of the unpacked packages in `root` into the archive.

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::apt::Package;
+use super::tiny::OUTPUTS;
 use super::{BuildError, tool};
 
-/// The text of `manifest.toml`: the packages, and the files made from them in `folder`.
+/// The text of `manifest.toml`: the packages, the agent, and the files made from them in `folder`.
 ///
 /// # Errors
 /// [`BuildError`], if a file cannot be read.
@@ -13,8 +14,8 @@ pub fn text(
     profile: &str,
     release: &str,
     packages: &[Package],
+    agent: Option<&Path>,
     folder: &Path,
-    files: &[&str],
 ) -> Result<String, BuildError> {
     let mut text = format!(
         "# What this image was made from; the same packages make the same files.\n\
@@ -26,12 +27,13 @@ pub fn text(
             "\n[[package]]\nname = {name:?}\nversion = {version:?}\nsha256 = {sha256:?}\n"
         ));
     }
-    for name in files {
-        let path = folder.join(name);
+    let made = OUTPUTS.map(|name| ("file", name, folder.join(name)));
+    let agent = agent.map(|path| ("carried", "tabard-agent", path.to_path_buf()));
+    for (list, name, path) in agent.into_iter().chain(made) {
         let sha256 = tool::sha256(&path)?;
         let length = path.metadata().map_err(|source| BuildError::file(&path, source))?.len();
         text.push_str(&format!(
-            "\n[[file]]\nname = {name:?}\nbytes = {length}\nsha256 = {sha256:?}\n"
+            "\n[[{list}]]\nname = {name:?}\nbytes = {length}\nsha256 = {sha256:?}\n"
         ));
     }
     Ok(text)
@@ -45,21 +47,25 @@ mod tests {
     fn it_reads_back_as_toml() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("initrd"), b"abc").unwrap();
+        std::fs::write(folder.path().join("vmlinuz"), b"kernel").unwrap();
+        let agent = folder.path().join("agent");
+        std::fs::write(&agent, b"agent").unwrap();
         let package = Package {
             name: "busybox-static".to_owned(),
             version: "1:1.35.0-4".to_owned(),
             file: folder.path().join("x.deb"),
             sha256: "00".to_owned(),
         };
-        let text = text("tiny", "bookworm", &[package], folder.path(), &["initrd"]).unwrap();
+        let text = text("tiny", "bookworm", &[package], Some(&agent), folder.path()).unwrap();
         let table = toml::de::DeTable::parse(&text).unwrap().into_inner();
-        let value = |list: &str, name: &str| {
-            let item = table.get(list).and_then(|list| list.get_ref().get(0));
+        let value = |list: &str, place: usize, name: &str| {
+            let item = table.get(list).and_then(|list| list.get_ref().get(place));
             format!("{:?}", item.and_then(|item| item.get_ref().get(name)).unwrap().get_ref())
         };
-        assert!(value("package", "version").contains("1:1.35.0-4"));
-        assert!(value("file", "bytes").contains('3'));
+        assert!(value("package", 0, "version").contains("1:1.35.0-4"));
+        assert!(value("file", 1, "bytes").contains('3'));
+        assert!(value("carried", 0, "name").contains("tabard-agent"));
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert!(value("file", "sha256").contains(digest));
+        assert!(value("file", 1, "sha256").contains(digest));
     }
 }

@@ -1,6 +1,7 @@
 //! `tabard image build`: kernel and initrd of a guest from Debian packages that apt has checked.
 //! The same packages make the same bytes. It needs no root and installs nothing.
 
+mod agent;
 mod apt;
 mod cpio;
 mod desktop;
@@ -38,6 +39,10 @@ struct BuildArgs {
     /// A kernel module to carry and load beside those of the profile; may be given again.
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
+    /// The program that exchanges texts with other guests, for the desktop [default: tabard-agent
+    /// beside tabard].
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// The folder for `vmlinuz`, `initrd` and `manifest.toml`.
     out: PathBuf,
 }
@@ -163,7 +168,12 @@ impl BuildError {
 pub fn command(args: &ImageArgs) -> ExitCode {
     let ImageCommand::Build(args) = &args.command;
     let release = args.release.map(Release::name);
-    match tiny::build(args.profile, release, &args.modules, &args.out) {
+    let agent = match args.profile {
+        Profile::Tiny => None,
+        Profile::Desktop => agent::find(args.agent.as_deref()),
+    };
+    let carried = (args.modules.as_slice(), agent.as_deref());
+    match tiny::build(args.profile, release, carried, &args.out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tabard: {error}");

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::apt::{Apt, Package};
 use super::cpio::Archive;
 use super::modules::{self, Modules};
-use super::{BuildError, Profile, Progress, desktop, manifest, seconds, tool};
+use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds, tool};
 
 /// Modules that are loaded at the start, in this order, each after what it needs.
 const LOADED: [&str; 11] = [
@@ -32,16 +32,17 @@ const CARRIED: [&str; 6] = ["ext4", "crc32c_generic", "overlay", "loop", "vfat",
 const INIT: &str = include_str!("init.sh");
 /// What the power button does; busybox's acpid looks here.
 const POWER_BUTTON: (&str, &str) = ("etc/acpi/PWRF/00000080", "#!/bin/sh\nexec poweroff\n");
-const OUTPUTS: [&str; 2] = ["vmlinuz", "initrd"];
+pub(super) const OUTPUTS: [&str; 2] = ["vmlinuz", "initrd"];
 
-/// Builds the image into `out` from packages of `release`, or of the host's own.
+/// Builds the image into `out` from packages of `release`, or of the host's own, with further
+/// modules and the program of the agent.
 ///
 /// # Errors
 /// [`BuildError`]; what was in `out` before is left as it was.
 pub fn build(
     profile: Profile,
     release: Option<&str>,
-    extra: &[String],
+    (extra, program): (&[String], Option<&Path>),
     out: &Path,
 ) -> Result<(), BuildError> {
     let begin = Instant::now();
@@ -74,6 +75,9 @@ pub fn build(
         if !desktop.is_empty() {
             desktop::add(&mut archive, &workshop.folder("desktop"))?;
         }
+        if let Some(program) = program {
+            agent::add(&mut archive, program)?;
+        }
         let plain = workshop.folder("initrd.cpio");
         let file = fs::File::create(&plain).map_err(|source| BuildError::file(&plain, source))?;
         archive
@@ -84,7 +88,7 @@ pub fn build(
         let to = workshop.folder("vmlinuz");
         fs::copy(&from, to).map_err(|_| contents(&kernel, "boot/vmlinuz"))?;
         let packages: Vec<Package> = [kernel, busybox].into_iter().chain(desktop).collect();
-        let text = manifest::text(profile.name(), apt.name(), &packages, &workshop.path, &OUTPUTS)?;
+        let text = manifest::text(profile.name(), apt.name(), &packages, program, &workshop.path)?;
         let path = workshop.folder("manifest.toml");
         fs::write(&path, text).map_err(|source| BuildError::file(&path, source))?;
         for name in OUTPUTS.iter().chain(&["manifest.toml"]) {

@@ -61,7 +61,16 @@ pub fn target_dir() -> Result<PathBuf, String> {
 /// A sentence, if the build fails.
 pub fn release() -> Result<PathBuf, String> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "tabard", "--package", "tabard-vmm"]);
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "tabard",
+        "--package",
+        "tabard-vmm",
+        "--package",
+        "tabard-agent",
+    ]);
     build.args(["--bins", "--message-format", "json-render-diagnostics"]);
     let messages = output(&mut build)?;
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
