@@ -10,7 +10,7 @@ use super::cpio::Archive;
 use super::{BuildError, agent};
 
 /// What the desktop is made of; what these depend on comes by itself.
-const PACKAGES: [&str; 13] = [
+const PACKAGES: [&str; 14] = [
     "xserver-xorg-core",
     "xserver-xorg-input-libinput",
     "x11-xkb-utils",
@@ -18,6 +18,7 @@ const PACKAGES: [&str; 13] = [
     "x11-utils",
     "udev",
     "blackbox",
+    "wmctrl",
     "xterm",
     "nano",
     "ncurses-base",
@@ -101,7 +102,12 @@ const OWN: [(&str, u32, &str); 5] = [
         0o644,
         "# The processor draws: the display has no other.\n\
          Section \"Device\"\n    Identifier \"screen\"\n    Driver \"modesetting\"\n    \
-         Option \"AccelMethod\" \"none\"\nEndSection\n",
+         Option \"AccelMethod\" \"none\"\nEndSection\n\
+         # Locking and darkening the screen is for the desk around this guest.\n\
+         Section \"ServerFlags\"\n    Option \"BlankTime\" \"0\"\n    \
+         Option \"StandbyTime\" \"0\"\n    Option \"SuspendTime\" \"0\"\n    \
+         Option \"OffTime\" \"0\"\nEndSection\n\
+         Section \"Extensions\"\n    Option \"GLX\" \"Disable\"\nEndSection\n",
     ),
     (
         "root/.blackboxrc",
@@ -109,6 +115,8 @@ const OWN: [(&str, u32, &str); 5] = [
         "session.menuFile: /root/.menu\nsession.styleFile: /usr/share/blackbox/styles/Gray\n\
          session.screen0.workspaces: 1\nsession.screen0.toolbar.placement: BottomCenter\n\
          session.screen0.toolbar.widthPercent: 100\nsession.focusModel: ClickToFocus\n\
+         session.focusNewWindows: True\n\
+         session.screen0.strftimeFormat: %H:%M\n\
          rootCommand: xsetroot -solid rgb:1d/2b/3a\n",
     ),
     (
@@ -122,7 +130,8 @@ const OWN: [(&str, u32, &str); 5] = [
         "root/.Xresources",
         0o644,
         "XTerm*faceName: DejaVu Sans Mono\nXTerm*faceSize: 11\nXTerm*background: #fbfbf7\n\
-         XTerm*foreground: #1c1e22\nXTerm*scrollBar: false\n",
+         XTerm*foreground: #1c1e22\nXTerm*scrollBar: false\nXTerm*title: Terminal\n\
+         XTerm*internalBorder: 6\n",
     ),
 ];
 

@@ -14,7 +14,8 @@ mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 mount -t tmpfs -o nosuid,nodev tmpfs /run
 mount -t tmpfs -o nosuid,nodev tmpfs /tmp
 ln -sf /proc/self/fd /dev/fd
-hostname tabard
+# The kernel takes a name from its command line, as `hostname=plans`.
+[ "$(hostname)" != "(none)" ] || hostname tabard
 
 # The list is in an order that loads. A module without its device may fail; that harms nothing.
 while read -r module; do

@@ -25,6 +25,8 @@ pub(crate) struct Hands<'h> {
     pub(crate) deadline: Instant,
     /// Whether to act without waiting until input is open.
     pub(crate) now: bool,
+    /// How long a finger rests between two characters.
+    pub(crate) pace: Duration,
 }
 
 /// Why something could not be done, in a sentence.
@@ -55,6 +57,9 @@ impl Hands<'_> {
         for stroke in strokes {
             self.open()?;
             self.stroke(stroke);
+            if !self.pace.is_zero() {
+                self.harness.wait(self.pace, Harness::ended);
+            }
         }
         Ok(())
     }

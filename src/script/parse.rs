@@ -18,7 +18,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, section, timeout, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
     mark, kill, hold, unhold, screen, echo, now";
@@ -33,8 +33,13 @@ const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, s
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Script, Faults> {
     let script =
         Script { file: file.to_path_buf(), desk: None, screens: Vec::new(), steps: Vec::new() };
-    let mut parser =
-        Parser { script, section: String::new(), timeout: DEFAULT_TIMEOUT, faults: Vec::new() };
+    let mut parser = Parser {
+        script,
+        section: String::new(),
+        timeout: DEFAULT_TIMEOUT,
+        pace: Duration::ZERO,
+        faults: Vec::new(),
+    };
     for (index, line) in text.lines().enumerate() {
         let line_number = index + 1;
         if let Err(cause) = parser.line(line_number, line) {
@@ -52,6 +57,7 @@ struct Parser {
     script: Script,
     section: String,
     timeout: Duration,
+    pace: Duration,
     faults: Vec<Fault>,
 }
 
@@ -85,6 +91,7 @@ impl Parser {
                 section: self.section.clone(),
                 now,
                 timeout: within.unwrap_or(self.timeout),
+                pace: self.pace,
                 action,
             });
         }
@@ -112,6 +119,7 @@ impl Parser {
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
+            "pace" => self.pace = args.duration("a time such as 100ms")?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -305,6 +313,13 @@ mod tests {
             .map(|step| (step.line, &*step.section, step.timeout.as_millis()))
             .collect();
         assert_eq!(seen, [(4, "a b", 20_000), (5, "a b", 1_500)]);
+    }
+
+    #[test]
+    fn a_pace_holds_for_the_steps_below_it() {
+        let steps = parse("type \"a\"\npace 100ms\ntype \"b\"", Path::new("t")).unwrap().steps;
+        let paces: Vec<_> = steps.iter().map(|step| step.pace.as_millis()).collect();
+        assert_eq!(paces, [0, 100]);
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Runner<'_> {
                 screen: self.screen,
                 deadline: deadline(step.timeout),
                 now: step.now,
+                pace: step.pace,
             },
             marks: &self.marks,
             folder: self.script.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),

@@ -37,6 +37,8 @@ pub(crate) struct Step {
     pub(crate) now: bool,
     /// How long it may wait.
     pub(crate) timeout: Duration,
+    /// How long a finger rests between two characters.
+    pub(crate) pace: Duration,
     /// What it does.
     pub(crate) action: Action,
 }

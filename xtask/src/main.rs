@@ -4,6 +4,7 @@
 
 mod build;
 mod conformance;
+mod debian;
 mod demo;
 mod fuzz;
 mod lines;
@@ -23,6 +24,8 @@ Usage: cargo xtask TASK
   demo --seat [--vnc]
                   show the same desk as owner of a whole machine: that of the test host, in a
                   window of QEMU's or at a VNC socket
+  demo --debian [--programs FOLDER] [--out FOLDER]
+                  two stock Debian desktops of two labels, in pictures
   measure         print every promised figure as a line of JSON, write docs/specification.md
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds

@@ -16,7 +16,7 @@ mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{build, packages};
 use arguments::Arguments;
@@ -27,6 +27,9 @@ pub use show::run as show_seat;
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a
 /// screen to test with.
 const MODULES: [&str; 3] = ["kvm-amd", "uinput", "bochs"];
+/// The same for a desktop, beside those of a tiny guest.
+const DESKTOP_RECIPES: [&str; 2] =
+    [include_str!("../../../src/image/desktop.rs"), include_str!("../../../src/image/desktop.sh")];
 /// The image is made anew when one of these is another.
 const RECIPES: [&str; 2] =
     [include_str!("../../../src/image/tiny.rs"), include_str!("../../../src/image/init.sh")];
@@ -81,15 +84,57 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, St
     Ok(result)
 }
 
-/// Builds the image, unless the one that is there was made in the same way.
-fn make_image(tabard: &Path, image: &Path) -> Result<(), String> {
-    make_image_of(tabard, image, &MODULES, &RECIPES.concat())
+/// Runs a command in the test host with these folders in `/carried`; returns where the files are
+/// that it wrote.
+///
+/// # Errors
+/// A sentence, also if the command fails.
+pub fn run_carrying(
+    tabard: &Path,
+    timeout: Duration,
+    carried: Vec<PathBuf>,
+    command: &[&str],
+) -> Result<PathBuf, String> {
+    let programs = tabard.parent().map(Path::to_path_buf);
+    let command = command.iter().map(|word| (*word).to_owned()).collect();
+    let status = run_with(Arguments { programs, timeout, carried, command, seat: None })?;
+    if status == ExitCode::SUCCESS {
+        return Ok(build::target_dir()?.join("test-host/results"));
+    }
+    Err("The command in the test host failed; what it wrote is in target/test-host/results"
+        .to_owned())
 }
 
-/// Builds a tiny image with these modules, unless the one that is there was made by this recipe.
+/// The image of a Debian desktop, built unless it is there.
+///
+/// # Errors
+/// A sentence, if it cannot be built.
+pub fn desktop_image(tabard: &Path, image: &Path) -> Result<PathBuf, String> {
+    let recipe = [&DESKTOP_RECIPES[..], &RECIPES[..]].concat().concat();
+    step("desktop image", || make_image_of(tabard, image, "desktop", &[], &recipe))?;
+    Ok(image.to_path_buf())
+}
+
+/// The image of a Debian system without a desktop, built unless it is there.
+///
+/// # Errors
+/// A sentence, if it cannot be built.
+pub fn tiny_image(tabard: &Path, image: &Path) -> Result<PathBuf, String> {
+    step("a Debian guest", || make_image_of(tabard, image, "tiny", &[], &RECIPES.concat()))?;
+    Ok(image.to_path_buf())
+}
+
+/// Builds the image, unless the one that is there was made in the same way.
+fn make_image(tabard: &Path, image: &Path) -> Result<(), String> {
+    make_image_of(tabard, image, "tiny", &MODULES, &RECIPES.concat())
+}
+
+/// Builds an image of this profile with these modules, unless the one that is there was made by
+/// this recipe.
 fn make_image_of(
     tabard: &Path,
     image: &Path,
+    profile: &str,
     modules: &[&str],
     recipe: &str,
 ) -> Result<(), String> {
@@ -99,7 +144,7 @@ fn make_image_of(
         return Ok(());
     }
     let mut command = Command::new(tabard);
-    command.args(["image", "build", "--profile", "tiny"]);
+    command.args(["image", "build", "--profile", profile]);
     for module in modules {
         command.args(["--module", module]);
     }

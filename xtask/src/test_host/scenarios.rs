@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use super::arguments::Arguments;
+use super::make_folder;
 use super::seat::Plan;
-use super::{make_folder, step};
 use crate::build;
 
 /// For all scripts together, on a machine that has other things to do as well.
@@ -25,8 +25,7 @@ pub fn run(programs: Option<PathBuf>, seat: Option<Plan>) -> Result<(), String> 
         Some(programs) => programs.join("tabard"),
         None => build::release()?,
     };
-    let tiny = folder.join("tiny");
-    step("a Debian guest", || super::make_image_of(&tabard, &tiny, &[], &super::RECIPES.concat()))?;
+    let tiny = super::tiny_image(&tabard, &folder.join("tiny"))?;
     let arguments = Arguments {
         programs: tabard.parent().map(Path::to_path_buf),
         timeout: TIMEOUT,
