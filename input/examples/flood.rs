@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [RelativeAxisCode::REL_X, RelativeAxisCode::REL_Y].into_iter().collect();
     let left: AttributeSet<KeyCode> = [KeyCode::BTN_LEFT].into_iter().collect();
     let keys: AttributeSet<KeyCode> = (1..=120).map(KeyCode).collect();
-    let mouse = VirtualDevice::builder()?.name("flood mouse").with_phys(c"flood/1")?;
+    let mouse = VirtualDevice::builder()?.name("flood mouse");
     let mut mouse = mouse.with_keys(&left)?.with_relative_axes(&axes)?.build()?;
     let mut keyboard =
         VirtualDevice::builder()?.name("flood keyboard").with_keys(&keys)?.build()?;

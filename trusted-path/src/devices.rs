@@ -152,10 +152,11 @@ impl Monitor {
 
     /// One line for the bar while a keyboard waits.
     pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
-        let trusted = matches!(self.focus, Focus::Trusted(_));
-        self.devices.waiting().map(|_| match trusted {
-            true => "A new keyboard waits: press K to accept it".to_owned(),
-            false => format!("A new keyboard waits: {chord}, then K"),
+        self.devices.waiting().map(|_| match &self.focus {
+            _ if !self.devices.may_type() => format!("Press {chord} on the keyboard that is yours"),
+            Focus::Trusted(_) => "A new keyboard waits: press K to accept it".to_owned(),
+            Focus::Guest(_) => format!("A new keyboard waits: {chord}, then K"),
+            Focus::Locked(_) => format!("A new keyboard waits: log in, then {chord}, K"),
         })
     }
 

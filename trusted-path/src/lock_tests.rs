@@ -407,6 +407,32 @@ fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password()
 }
 
 #[test]
+fn a_seat_with_users_asks_for_the_chord_and_heeds_no_keyboard_before_it() {
+    use tabard_input::{Device, DeviceClass, DeviceName};
+    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let source = SourceId(16);
+    let monitor = Monitor::new(users(config())).unwrap().awaiting_chord();
+    let mut rig = Rig { monitor };
+    rig.add_output(ONE);
+    rig.step(Event::DeviceAppeared { source, device });
+    rig.confirm();
+    let press = |rig: &mut Rig, code| {
+        rig.step(Event::Key { source, code, pressed: true });
+        rig.confirm();
+    };
+    assert!(rig.view().outputs[0].bar.notice.contains("Press Ctrl+Alt+Esc"));
+    press(&mut rig, KeyCode::A);
+    assert_eq!(form(&rig).typed, 0);
+    rig.step(Event::Key { source, code: KeyCode::A, pressed: false });
+    for code in [KeyCode::LEFT_CTRL, KeyCode::LEFT_ALT, KeyCode::ESC] {
+        press(&mut rig, code);
+    }
+    assert!(!rig.view().outputs[0].bar.notice.contains("Ctrl+Alt+Esc"));
+    press(&mut rig, KeyCode::A);
+    assert_eq!(form(&rig).typed, 1);
+}
+
+#[test]
 fn without_users_there_is_no_lock() {
     let mut rig = Rig::new();
     rig.step(Event::Lock(LockCause::Suspend));

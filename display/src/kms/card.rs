@@ -154,7 +154,8 @@ impl Glass {
         }
         let changed = self.back.fill(&self.card, frame)?;
         let framebuffer = Some(self.back.framebuffer);
-        if !self.lit {
+        let first = !self.lit;
+        if first {
             // Another display server may have had the card; fails harmlessly if it is ours.
             let _ = self.card.acquire_master_lock();
             let connectors = [self.connector];
@@ -164,7 +165,7 @@ impl Glass {
         }
         let (card, framebuffer) = (&self.card, self.back.framebuffer);
         match &self.plane {
-            Some(plane) => plane.show(card, framebuffer, changed)?,
+            Some(plane) => plane.show(card, framebuffer, changed, first)?,
             None => card.page_flip(self.crtc, framebuffer, PageFlipFlags::EVENT, None)?,
         }
         std::mem::swap(&mut self.back, &mut self.front);

@@ -46,7 +46,7 @@ pub const FIRST_NAMED: u8 = 128;
 pub struct Wish {
     /// Its number, [`FIRST_NAMED`] or higher, when it is there.
     pub output: OutputId,
-    /// Its connector, such as `HDMI-A-1` or, where two cards have one, `card0-HDMI-A-1`.
+    /// Its connector, such as `HDMI-A-1`, or with the card as the kernel writes it.
     pub connector: String,
     /// Its mode; without one, or if the screen lacks it, the one that the screen prefers.
     pub mode: Option<ModeWish>,

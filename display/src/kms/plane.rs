@@ -43,7 +43,8 @@ impl Plane {
     }
 
     /// Puts a frame up; the card says when it is. `changed` covers all that its buffer did not
-    /// hold when it was up last, which is never less than what differs from the frame before.
+    /// hold when it was up last, which is never less than what differs from the frame before. The
+    /// `first` one after a mode was set waits for the card, which may still be busy with that.
     ///
     /// # Errors
     /// The kernel's; the old frame is then still up.
@@ -52,6 +53,7 @@ impl Plane {
         card: &Card,
         framebuffer: framebuffer::Handle,
         changed: Rect,
+        first: bool,
     ) -> io::Result<()> {
         let mut request = AtomicModeReq::new();
         request.add_property(self.handle, self.frame, Value::Framebuffer(Some(framebuffer)));
@@ -61,7 +63,8 @@ impl Plane {
             request.add_property(self.handle, damage, value);
             clip = Some(value);
         }
-        let flags = AtomicCommitFlags::NONBLOCK | AtomicCommitFlags::PAGE_FLIP_EVENT;
+        let mut flags = AtomicCommitFlags::PAGE_FLIP_EVENT;
+        flags.set(AtomicCommitFlags::NONBLOCK, !first);
         let committed = card.atomic_commit(flags, request);
         if let Some(Value::Blob(clip)) = clip {
             // The commit holds what it needs of it.
