@@ -7,3 +7,5 @@ mod common;
 mod desks;
 #[path = "verifier/faults.rs"]
 mod faults;
+#[path = "verifier/trusted.rs"]
+mod trusted;

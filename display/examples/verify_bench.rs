@@ -1,5 +1,6 @@
-//! Times the verifier in 1920x1080 and 3840x2160: a desk of three guests, one in words, and one guest
-//! alone in both; the first look at a view, and every further one.
+//! Times the verifier in 1920x1080 and 3840x2160: a desk of three guests, one in words, one guest
+//! alone, and the trusted screen with five guests, a full page of text and the login; the first
+//! look at a view, and every further one.
 //!
 //! `cargo run -p tabard-display --release --example verify_bench`
 
@@ -9,8 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tabard_display::{Compositor, Frame, Pictures, Verifier};
 use tabard_labels::{LabelId, LabelSet, preset};
 use tabard_view::{
-    Bar, BarKind, Content, FrameSerial, GuestId, OutputId, OutputView, Picture, Pointer, Recipient,
-    Scale, Size, View, Window, WindowFrame, layout,
+    Bar, BarKind, Content, FrameSerial, GuestId, LoginForm, OutputId, OutputView, PAGE_COLUMNS,
+    PAGE_LINES, Picture, Pointer, Recipient, Scale, Size, TextKind, TextLine, TextPage, TextRun,
+    TrustedBody, TrustedRow, TrustedScreen, View, Window, WindowFrame, layout,
 };
 
 const ROUNDS: usize = 101;
@@ -23,7 +25,64 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     report("1920x1080, solo", &view(hd, Scale::ONE, vec![layout::solo(hd, Scale::ONE)]))?;
     report("3840x2160, solo", &view(uhd, twice, vec![layout::solo(uhd, twice)]))?;
     report("3840x2160, desk of 3", &view(uhd, twice, layout::desk(uhd, twice, 3)))?;
+    for (name, size, scale) in [("1920x1080", hd, Scale::ONE), ("3840x2160", uhd, twice)] {
+        for (what, body) in [("guests", guests(size, scale)), ("text", text()), ("login", login())]
+        {
+            report(&format!("{name}, {what}"), &trusted(view(size, scale, Vec::new()), body))?;
+        }
+    }
     Ok(())
+}
+
+/// The same with the trusted screen.
+fn trusted(mut view: View, body: TrustedBody) -> View {
+    view.recipient = Recipient::Trusted;
+    for output in &mut view.outputs {
+        output.bar.kind = BarKind::Trusted { message: "no guest sees these keys".into() };
+        let (title, footer) = ("Go to".to_owned(), "Bench".to_owned());
+        let body = body.clone();
+        output.content = Content::Trusted(TrustedScreen { title, body, hints: Vec::new(), footer });
+    }
+    view
+}
+
+fn guests(size: Size, scale: Scale) -> TrustedBody {
+    let row = |index: u8| TrustedRow {
+        rect: layout::trusted_row(size, scale, index.into()),
+        guest: GuestId(index),
+        key: (index + 1).to_string(),
+        name: format!("guest {index}"),
+        label: LabelId(u16::from(index) % 3),
+        state: "running".into(),
+        live: true,
+        remark: "had the keyboard".into(),
+        selected: index == 0,
+    };
+    TrustedBody::Guests((0..5).map(row).collect())
+}
+
+fn text() -> TrustedBody {
+    let run = TextRun { shown: "abcdefgh ".repeat(PAGE_COLUMNS / 9), kind: TextKind::Plain };
+    TrustedBody::Text(TextPage {
+        from: ("guest 0".into(), LabelId(0)),
+        to: Some(("guest 1".into(), LabelId(1))),
+        page: 0,
+        pages: 2,
+        summary: "20000 bytes".into(),
+        lines: vec![TextLine(vec![run]); PAGE_LINES],
+        challenge: String::new(),
+        typed: 0,
+    })
+}
+
+fn login() -> TrustedBody {
+    TrustedBody::Login(LoginForm {
+        user: "ann".into(),
+        phrase: "likes rain on tin roofs".into(),
+        typed: 9,
+        open: true,
+        message: String::new(),
+    })
 }
 
 /// Processor time of this thread, so that a busy machine does not count.

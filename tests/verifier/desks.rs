@@ -9,11 +9,15 @@ use tabard_display::{
     Verifier,
 };
 use tabard_input::{Chord, KeyCode, SourceId};
-use tabard_labels::{Appearance, Label, LabelId, LabelSet, Pattern, Rgb, Shape, preset};
-use tabard_trusted_path::{
-    Ending, Event, GuestConfig, GuestReport, LayoutMode, Monitor, MonitorConfig, Policy,
+use tabard_labels::{
+    AccessClass, Appearance, Compartment, Label, LabelId, LabelSet, Pattern, Rgb, Shape, preset,
 };
-use tabard_view::{GuestId, OutputId, Rect, Scale, Size};
+use tabard_trusted_path::{
+    Authority, Clip, Digest, Effect, Ending, Event, GuestConfig, GuestReport, LayoutMode,
+    LockCause, LoginConfig, Monitor, MonitorConfig, Policy, Question, ShownText, Timer, UserConfig,
+    text_page, text_pages,
+};
+use tabard_view::{Content, GuestId, OutputId, Rect, Scale, Size, TrustedBody, View};
 
 const PATTERNS: [Pattern; 8] = [
     Pattern::Plain,
@@ -91,6 +95,28 @@ enum Move {
     Screen(OutputId, Size, Scale),
     Unplug(OutputId),
     Clock(u16),
+    Listen(u8, bool),
+    Offer(u8, usize),
+    Ask(u8),
+    /// One key after the other, as a user who does something whole.
+    Keys(&'static [KeyCode]),
+    /// Whatever timer waits longest runs out.
+    Elapse,
+    /// The last password that was asked about is right, or is not.
+    Password(bool),
+    Lock,
+}
+
+/// What guests offer and ask: from nothing to many pages of all that is shown in its own way.
+fn a_text() -> impl Strategy<Value = String> {
+    let run = prop_oneof![
+        6 => "[ -~]{1,90}",
+        2 => prop::char::range('\u{a0}', '\u{ff}').prop_map(String::from),
+        2 => Just("\n".to_owned()),
+        1 => any::<char>().prop_map(String::from),
+        1 => (any::<char>(), 20..99usize).prop_map(|(letter, count)| letter.to_string().repeat(count)),
+    ];
+    prop::collection::vec(run, 0..40).prop_map(|runs| runs.concat())
 }
 
 fn a_scale() -> impl Strategy<Value = Scale> {
@@ -127,6 +153,15 @@ fn a_move() -> impl Strategy<Value = Move> {
         KeyCode::H,
         KeyCode::Q,
         KeyCode::ESC,
+        KeyCode::I,
+        KeyCode::L,
+        KeyCode::Y,
+        // Every letter of the challenge of the texts below.
+        KeyCode::E,
+        KeyCode::C,
+        KeyCode::V,
+        KeyCode::A,
+        KeyCode::PAGE_DOWN,
     ]);
     let report = prop_oneof![
         3 => Just(GuestReport::Running),
@@ -145,7 +180,97 @@ fn a_move() -> impl Strategy<Value = Move> {
         }),
         1 => an_output().prop_map(Move::Unplug),
         1 => (0..1440u16).prop_map(Move::Clock),
+        1 => (0..3u8, any::<bool>()).prop_map(|(guest, there)| Move::Listen(guest, there)),
+        2 => (0..3u8, 0..TEXTS).prop_map(|(guest, text)| Move::Offer(guest, text)),
+        2 => (0..3u8).prop_map(Move::Ask),
+        2 => prop::sample::select(vec![REVIEW, QUESTION, RELEASE]).prop_map(Move::Keys),
+        2 => Just(Move::Elapse),
+        3 => any::<bool>().prop_map(Move::Password),
+        1 => Just(Move::Lock),
     ]
+}
+
+/// The text of the first guest for the second, which is below it.
+const REVIEW: &[KeyCode] =
+    &[KeyCode::ESC, KeyCode::HOME, KeyCode::C, KeyCode::DOWN, KeyCode::V, KeyCode::PAGE_DOWN];
+const QUESTION: &[KeyCode] = &[KeyCode::A, KeyCode::PAGE_DOWN, KeyCode::PAGE_DOWN];
+/// Part of the challenge, or all of it at the last page.
+const RELEASE: &[KeyCode] = &[KeyCode::PAGE_DOWN, KeyCode::E, KeyCode::E];
+
+/// Texts of one desk.
+const TEXTS: usize = 3;
+
+/// What the session knows: texts, and what the monitor waits for.
+struct Session {
+    texts: [String; TEXTS],
+    timers: Vec<Timer>,
+    ticket: u32,
+    questions: u32,
+}
+
+impl Session {
+    fn heard(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Timer { timer, .. } => self.timers.push(*timer),
+                Effect::CheckPassword { ticket, .. } => self.ticket = *ticket,
+                _ => {}
+            }
+        }
+    }
+
+    fn clip(&self, text: usize) -> Clip {
+        let (digest, pages) = (Digest([16 * text as u8; 32]), text_pages(&self.texts[text]));
+        Clip { digest, bytes: self.texts[text].len() as u32, pages }
+    }
+
+    /// The view, with the lines of an open text.
+    fn view(&self, monitor: &Monitor) -> View {
+        let mut view = monitor.view();
+        let text = match monitor.shown_text() {
+            Some(ShownText::Clip(digest)) => &self.texts[usize::from(digest.0[0] / 16)],
+            // Every guest asks the same.
+            Some(ShownText::Question(_)) => &self.texts[0],
+            None => return view,
+        };
+        for output in &mut view.outputs {
+            if let Content::Trusted(screen) = &mut output.content
+                && let TrustedBody::Text(page) = &mut screen.body
+            {
+                page.lines = text_page(text, page.page);
+            }
+        }
+        view
+    }
+
+    fn events(&mut self, step: &Move) -> Vec<Event> {
+        match *step {
+            Move::Listen(guest, listens) => vec![Event::Listens { guest: GuestId(guest), listens }],
+            Move::Offer(guest, text) => {
+                vec![Event::Offered { guest: GuestId(guest), clip: Some(self.clip(text)) }]
+            }
+            Move::Ask(guest) => {
+                self.questions += 1;
+                let question = Question { number: self.questions, pages: self.clip(0).pages };
+                vec![Event::Asked { guest: GuestId(guest), question }]
+            }
+            Move::Keys(keys) => {
+                let chord = events(&Move::Chord).into_iter().filter(|_| keys != RELEASE);
+                chord.chain(keys.iter().flat_map(|key| events(&Move::Key(*key)))).collect()
+            }
+            Move::Elapse if self.timers.is_empty() => Vec::new(),
+            Move::Elapse => vec![Event::Elapsed(self.timers.remove(0))],
+            Move::Password(right) => {
+                // A letter, Enter, and what the session answers to the check that comes of it.
+                let typed = [KeyCode::A, KeyCode::ENTER].map(Move::Key);
+                let mut all: Vec<Event> = typed.iter().flat_map(events).collect();
+                all.push(Event::PasswordChecked { ticket: self.ticket + 1, right });
+                all
+            }
+            Move::Lock => vec![Event::Lock(LockCause::Suspend)],
+            ref other => events(other),
+        }
+    }
 }
 
 fn events(step: &Move) -> Vec<Event> {
@@ -170,11 +295,12 @@ fn events(step: &Move) -> Vec<Event> {
         Move::Screen(output, size, scale) => vec![Event::OutputAdded { output, size, scale }],
         Move::Unplug(output) => vec![Event::OutputRemoved(output)],
         Move::Clock(minute_of_day) => vec![Event::Clock { minute_of_day }],
+        _ => Vec::new(),
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_right_frame_is_never_refused(
@@ -186,13 +312,16 @@ proptest! {
         notice in prop_oneof![Just(String::new()), "[A-Za-z ]{1,60}"],
         footer in "[a-z ]{0,30}",
         (size, scale) in (a_size(), a_scale()),
-        moves in prop::collection::vec(a_move(), 0..24),
+        moves in prop::collection::vec(a_move(), 0..28),
+        texts in prop::array::uniform3(a_text()),
+        users in prop::collection::vec(("[a-zA-Z ]{1,30}", "[ -~]{0,60}"), 0..3),
     ) {
         let labels = labels(&colors);
-        let guests = names.into_iter().zip(which).map(|(name, label)| GuestConfig {
+        let guests = names.into_iter().zip(which).zip(0..).map(|((name, label), index)| GuestConfig {
             name,
             label: LabelId(label),
-            class: tabard_labels::AccessClass::default(),
+            // The first is above all others, so that there is something to review.
+            class: if index == 0 { AccessClass::SYSTEM_HIGH } else { AccessClass::default() },
             autostart: label % 4 != 0,
             restart: false,
             screen: None,
@@ -206,7 +335,11 @@ proptest! {
             }
         }
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
-        let (chord, policy) = (Chord::default(), Policy::default());
+        let (chord, policy) = (Chord::default(), Policy { downgrade: true, ..Policy::default() });
+        let authority = Authority { clearance: Compartment::TOP, downgrade: true };
+        let users = users.into_iter().map(|(name, phrase)| UserConfig { name, authority, phrase });
+        let login = LoginConfig { users: users.collect(), lock_after_minutes: None };
+        let has_users = !login.users.is_empty();
         let config = MonitorConfig {
             guests,
             layout,
@@ -214,7 +347,7 @@ proptest! {
             notice,
             footer,
             policy,
-            login: Default::default(),
+            login,
         };
         let mut monitor = Monitor::new(config).unwrap();
         let mut compositor = Compositor::new(labels.clone()).unwrap();
@@ -226,15 +359,22 @@ proptest! {
             (0..4).map(|id| GuestDamage { guest: GuestId(id), rect: everywhere }).collect();
         let first = [Move::Screen(OutputId(0), size, scale)];
         let running = [0, 1, 2].map(|guest| Move::Report(guest, GuestReport::Running));
-        for step in first.iter().chain(&running).chain(&moves) {
-            for event in events(step) {
-                monitor.step(event);
-                let view = monitor.view();
+        let mut session = Session { texts, timers: Vec::new(), ticket: 0, questions: 0 };
+        let listening = [0, 1, 2].map(|guest| Move::Listen(guest, true));
+        // Most of what there is to see is behind a right password.
+        let begin = has_users.then_some(Move::Password(true));
+        let start = first.iter().chain(&running).chain(&listening).chain(&begin);
+        for step in start.chain(&moves) {
+            for event in session.events(step) {
+                session.heard(&monitor.step(event));
+                let view = session.view(&monitor);
                 for output in &view.outputs {
                     let frame = &mut frames[usize::from(output.id.0)];
                     compositor.compose(output, &pictures, &damage, frame);
-                    prop_assert_eq!(verifier.verify(&view, output, &pictures, frame), Ok(()));
-                    monitor.step(Event::Presented { output: output.id, serial: view.serial });
+                    let found = verifier.verify(&view, output, &pictures, frame);
+                    prop_assert_eq!(found, Ok(()), "{:?}", output);
+                    let shown = Event::Presented { output: output.id, serial: view.serial };
+                    session.heard(&monitor.step(shown));
                 }
             }
         }

@@ -86,7 +86,7 @@ const FAULTS: [Fault; 23] = [
 ];
 
 /// The labels of these tests; `mend` changes each of them.
-fn labels(mend: impl Fn(&mut Label)) -> LabelSet {
+pub fn labels(mend: impl Fn(&mut Label)) -> LabelSet {
     let preset = preset("us").unwrap();
     let mut labels = LabelSet::new();
     for marking in ["SECRET//ALPHA", "UNCLASSIFIED", "TOP SECRET"] {
@@ -270,7 +270,7 @@ impl Compose for Faulty {
 }
 
 /// Two guests on a desk; the recipient is the first, the second or, as 2, the trusted screen.
-fn view(serial: u64, recipient: u8) -> View {
+pub fn view(serial: u64, recipient: u8) -> View {
     let scale = Scale::ONE;
     let trusted = recipient == 2;
     let names = ["alpha", "bravo"];
@@ -487,7 +487,9 @@ proptest! {
             let of_guest = output.windows().iter().any(|window| {
                 window.picture == Picture::Live && window.frame.content.contains(x, y)
             });
-            if of_guest || (recipient == 2 && y >= output.bar.rect.bottom()) {
+            let row = layout::trusted_row(SIZE, Scale::ONE, 0);
+            let below = recipient == 2 && y >= output.bar.rect.bottom();
+            if of_guest || (below && !row.contains(x, y)) {
                 continue;
             }
             let right = std::mem::replace(&mut frame.row_mut(y, x, 1)[0], MAGENTA);

@@ -5,7 +5,7 @@ use tabard_labels::{Appearance, Label, LabelSet};
 use tabard_view::{Bar, BarKind, Rect, Size};
 
 use super::figures::{self, period_units};
-use super::setter::Setter;
+use super::setter::{Align, Setter};
 use super::sheet::Sheet;
 use crate::font::{Style, Weight};
 
@@ -15,11 +15,11 @@ pub(super) const BACKGROUND: u32 = 0x0010_1215;
 pub(super) const RING: u32 = 0x00ff_ffff;
 /// Behind Tabard's words.
 pub(super) const PANEL: u32 = 0x001b_1e24;
-const HATCH: u32 = 0x006b_7280;
-const TEXT: u32 = 0x00f3_f5f7;
-const TEXT_DIM: u32 = 0x00a3_a9b4;
+pub(super) const HATCH: u32 = 0x006b_7280;
+pub(super) const TEXT: u32 = 0x00f3_f5f7;
+pub(super) const TEXT_DIM: u32 = 0x00a3_a9b4;
 const LIGHT: u32 = 0x00f6_f7f9;
-const INK: u32 = 0x0012_1418;
+pub(super) const INK: u32 = 0x0012_1418;
 const INK_DIM: u32 = 0x0050_5661;
 const NEUTRAL: u32 = 0x004d_535e;
 
@@ -27,27 +27,28 @@ const NEUTRAL: u32 = 0x004d_535e;
 const BAR_TEXT: (u32, u32) = (20, 11);
 const BANNER_TEXT: (u32, u32) = (15, 11);
 
-/// A banner; `None` if the label is not in the table.
+/// A banner in `rect`; `None` if the label is not in the table.
 pub(super) fn banner(
     setter: &mut Setter,
-    size: Size,
+    sheet: &mut Sheet,
+    rect: Rect,
     name: &str,
     label: Option<&Label>,
-) -> Option<Sheet> {
+) -> Option<()> {
     let Label { appearance, text, .. } = label?;
-    let mut sheet = Sheet::new(size, appearance.color.to_u32());
-    let whole = sheet.whole();
-    let aside = badge_side(size.height).saturating_mul(2).saturating_add(setter.px(6));
-    let room = size.width.saturating_sub(aside.saturating_mul(2));
+    sheet.fill(rect, appearance.color.to_u32());
+    let aside = badge_side(rect.height).saturating_mul(2).saturating_add(setter.px(6));
+    let room = rect.width.saturating_sub(aside.saturating_mul(2));
     let period = setter.px(period_units(appearance.pattern));
     let spare = room.saturating_sub(period.saturating_mul(2));
-    let mut lines = setter.words(("", name, text), BANNER_TEXT, (spare, size.height));
+    let mut lines = setter.words(("", name, text), BANNER_TEXT, (spare, rect.height));
     if spare == 0 || lines.lines.len() > 1 || lines.width > spare {
-        lines = setter.words(("", name, text), BANNER_TEXT, (room, size.height));
+        lines = setter.words(("", name, text), BANNER_TEXT, (room, rect.height));
     }
-    let columns = setter.lines(&mut sheet, whole, &lines, appearance.text_color.to_u32());
-    ornaments(setter, &mut sheet, whole, columns, appearance);
-    Some(sheet)
+    let ink = appearance.text_color.to_u32();
+    let columns = setter.lines(sheet, rect, Align::Centre, &lines, ink);
+    ornaments(setter, sheet, (rect, rect), columns, appearance);
+    Some(())
 }
 
 /// The trusted bar; `None` if its label is not in the table.
@@ -62,7 +63,7 @@ pub(super) fn bar(setter: &mut Setter, bar: &Bar, labels: &LabelSet) -> Option<S
             let side = badge_side(size.height).saturating_mul(2).saturating_add(setter.px(4));
             let words = ("TYPING INTO", name.as_str(), text.as_str());
             let (free, columns) = message(setter, &mut sheet, whole, bar, words, (ink, ink), side);
-            ornaments(setter, &mut sheet, free, columns, appearance);
+            ornaments(setter, &mut sheet, (free, whole), columns, appearance);
             Some(sheet)
         }
         BarKind::Trusted { message: said } => {
@@ -130,15 +131,16 @@ fn message(
     let last = rect.width.saturating_sub(right).saturating_sub(notice).saturating_sub(width);
     let x = (rect.width.saturating_sub(width) / 2).min(last).max(left);
     let place = Rect { x: rect.x.saturating_add(x), width, ..rect };
-    let columns = setter.lines(sheet, place, &lines, ink);
+    let columns = setter.lines(sheet, place, Align::Centre, &lines, ink);
 
     let right_x = rect.right().saturating_sub(right);
     if left > 0 {
-        setter.line(sheet, Rect { width: left, ..rect }, &bar.left, small, small_ink);
+        let place = Rect { width: left, ..rect };
+        setter.line(sheet, place, Align::Centre, &bar.left, small, small_ink);
     }
     if right > 0 {
         let place = Rect { x: right_x, width: right, ..rect };
-        setter.line(sheet, place, &bar.right, small, small_ink);
+        setter.line(sheet, place, Align::Centre, &bar.right, small, small_ink);
     }
     let start = rect.x.saturating_add(left);
     let mut end = right_x;
@@ -148,24 +150,23 @@ fn message(
         let x = right_x.saturating_sub(width).saturating_sub(beside);
         let height = rect.height.saturating_sub(setter.px(9).saturating_mul(2));
         let plate = Rect { x, width, ..rect }.middle(width, height);
-        rounded(setter, sheet, plate, 4, INK);
-        let inner = plate.inset(setter.px(1));
-        let radius = setter.px(4).saturating_sub(setter.px(1)) as f32;
-        let sides = (inner.width as f32, inner.height as f32);
-        sheet.figure(inner, LIGHT, |x, y| figures::rounded(sides, radius, (x, y)));
+        rounded(sheet, plate, setter.px(4), INK);
+        let radius = setter.px(4).saturating_sub(setter.px(1));
+        rounded(sheet, plate.inset(setter.px(1)), radius, LIGHT);
         let room = plate.inset(setter.px(8));
         let text = setter.cut(&bar.notice, bold, room.width);
-        setter.line(sheet, Rect { x: room.x, width: room.width, ..plate }, &text, bold, INK);
+        let place = Rect { x: room.x, width: room.width, ..plate };
+        setter.line(sheet, place, Align::Centre, &text, bold, INK);
         end = x.saturating_sub(pad);
     }
     (Rect { x: start, width: end.saturating_sub(start), ..rect }, columns)
 }
 
-/// Two badges beside what is said, and the pattern at both ends of `rect`.
+/// Two badges beside what is said, and the pattern at both ends of `rect`, which is in `whole`.
 fn ornaments(
     setter: &Setter,
     sheet: &mut Sheet,
-    rect: Rect,
+    (rect, whole): (Rect, Rect),
     columns: Rect,
     appearance: &Appearance,
 ) {
@@ -178,7 +179,7 @@ fn ornaments(
     for x in [left, right] {
         let place = Rect::new(x, y, side, side);
         // The bar's badges may stand beside its small texts, never outside of it.
-        if sheet.whole().covers(place) {
+        if whole.covers(place) {
             let ink = appearance.text_color.to_u32();
             sheet.figure(place, ink, |x, y| {
                 figures::shape(appearance.shape, ((x - half) / half, (y - half) / half)) * half
@@ -211,11 +212,19 @@ fn badge_side(height: u32) -> u32 {
     height.min(height.saturating_add(40) / 2).saturating_mul(11) / 20
 }
 
-/// A rectangle with round corners of so many units.
-fn rounded(setter: &Setter, sheet: &mut Sheet, rect: Rect, radius_units: u32, color: u32) {
-    let radius = setter.px(radius_units) as f32;
+/// A rectangle with round corners.
+pub(super) fn rounded(sheet: &mut Sheet, rect: Rect, radius_px: u32, color: u32) {
     let sides = (rect.width as f32, rect.height as f32);
-    sheet.figure(rect, color, |x, y| figures::rounded(sides, radius, (x, y)));
+    // Only at the ends is there anything to compute.
+    let width = rect.width.saturating_sub(radius_px.saturating_mul(2));
+    sheet.fill(rect.middle(width, rect.height), color);
+    let end = rect.width.saturating_sub(width).div_ceil(2);
+    for x in [0, rect.width.saturating_sub(end)] {
+        let place = Rect { x: rect.x.saturating_add(x), width: end, ..rect };
+        sheet.figure(place, color, |right, y| {
+            figures::rounded(sides, radius_px as f32, (x as f32 + right, y))
+        });
+    }
 }
 
 /// Tabard's hatch over a whole edge.
@@ -238,7 +247,7 @@ pub(super) fn panel_words(setter: &mut Setter, size: Size, title: &str, detail: 
     let width = size.width.saturating_sub(setter.px(12).saturating_mul(2));
     let room = sheet.whole().middle(width, size.height);
     let (above, below) = room.cut_top(size.height.saturating_mul(3) / 5);
-    setter.fitted(&mut sheet, above, title, (Weight::Bold, 26, 12), TEXT);
-    setter.fitted(&mut sheet, below, detail, (Weight::Regular, 15, 9), TEXT_DIM);
+    setter.fitted(&mut sheet, above, Align::Centre, title, (Weight::Bold, 26, 12), TEXT);
+    setter.fitted(&mut sheet, below, Align::Centre, detail, (Weight::Regular, 15, 9), TEXT_DIM);
     sheet
 }

@@ -8,6 +8,7 @@ mod look;
 mod plan;
 mod setter;
 mod sheet;
+mod trusted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ enum Kind {
     Banner(String, LabelId),
     PanelEdge,
     PanelWords(String, String),
+    Said(trusted::Said),
 }
 
 /// Checks frames against the views that they show.
@@ -104,10 +106,13 @@ impl Verifier {
             return Err(broken("The frame has another size than its screen"));
         }
         let arrow = Arrow::of(output, pictures);
-        for piece in plan::pieces(view, output).map_err(broken)? {
+        let setter = &mut Setter { fonts: &mut self.fonts, scale: output.scale };
+        for piece in plan::pieces(setter, view, output).map_err(broken)? {
+            // What is listed may end below the screen.
+            let rect = piece.rect.intersect(frame.size.rect());
             let found = match self.must(output, &piece).map_err(broken)? {
-                Must::Flat(color) => flat(frame, piece.rect, color, arrow.as_ref()),
-                Must::Sheet(sheet) => drawn(frame, piece.rect, &sheet, arrow.as_ref()),
+                Must::Flat(color) => flat(frame, rect, color, arrow.as_ref()),
+                Must::Sheet(sheet) => drawn(frame, rect, &sheet, arrow.as_ref()),
             };
             if let Some((x, y)) = found {
                 let found = frame.pixel(x, y).unwrap_or_default() & 0x00ff_ffff;
@@ -120,8 +125,8 @@ impl Verifier {
 
     /// What a piece must look like.
     fn must(&mut self, output: &OutputView, piece: &Piece) -> Result<Must, plan::Fault> {
-        let kind = match piece.what {
-            What::Flat(color) => return Ok(Must::Flat(color)),
+        let kind = match &piece.what {
+            What::Flat(color) => return Ok(Must::Flat(*color)),
             What::LabelColor(window) => {
                 let label = self.labels.get(window.label).ok_or(UNKNOWN)?;
                 return Ok(Must::Flat(label.appearance.color.to_u32()));
@@ -131,8 +136,9 @@ impl Verifier {
             What::BottomBanner(window) => Kind::Banner(String::new(), window.label),
             What::PanelEdge => Kind::PanelEdge,
             What::PanelWords { title, detail } => {
-                Kind::PanelWords(title.to_owned(), detail.to_owned())
+                Kind::PanelWords((*title).to_owned(), (*detail).to_owned())
             }
+            What::Said(said) => Kind::Said(said.clone()),
         };
         let size = piece.rect.size();
         let key = (kind, size, output.scale);
@@ -142,8 +148,14 @@ impl Verifier {
         let setter = &mut Setter { fonts: &mut self.fonts, scale: output.scale };
         let sheet = match &key.0 {
             Kind::Bar(bar) => look::bar(setter, bar, &self.labels),
-            Kind::Banner(name, label) => look::banner(setter, size, name, self.labels.get(*label)),
+            Kind::Banner(name, label) => {
+                let mut sheet = Sheet::new(size, look::BACKGROUND);
+                let whole = sheet.whole();
+                let label = self.labels.get(*label);
+                look::banner(setter, &mut sheet, whole, name, label).map(|()| sheet)
+            }
             Kind::PanelEdge => Some(look::panel_edge(setter, size)),
+            Kind::Said(said) => said.sheet(setter, size, &self.labels),
             Kind::PanelWords(title, detail) => Some(look::panel_words(setter, size, title, detail)),
         };
         let sheet = Arc::new(sheet.ok_or(UNKNOWN)?);

@@ -1,12 +1,11 @@
 //! What of a screen is Tabard's own and where it must be: the rules that the rectangles of a view
 //! obey, told in this code's own arithmetic, and the pieces that follow from them.
 
-use tabard_view::{
-    BarKind, Content, OutputView, Picture, Recipient, Rect, Scale, TrustedBody, View, Window,
-};
+use tabard_view::{BarKind, Content, OutputView, Picture, Recipient, Rect, Scale, View, Window};
 
 use super::look::{BACKGROUND, PANEL, RING};
-use super::setter::px;
+use super::setter::{Setter, px};
+use super::trusted::{self, Said};
 
 /// Heights and widths of the parts, in units.
 const BAR: u32 = 44;
@@ -29,7 +28,7 @@ pub(super) struct Piece<'v> {
 }
 
 /// What a piece must show.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum What<'v> {
     Flat(u32),
     LabelColor(&'v Window),
@@ -38,12 +37,14 @@ pub(super) enum What<'v> {
     BottomBanner(&'v Window),
     PanelEdge,
     PanelWords { title: &'v str, detail: &'v str },
+    Said(Said),
 }
 
 impl What<'_> {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Flat(RING) => "the ring of focus",
+            Self::Said(_) => "the trusted screen",
             Self::Flat(PANEL) | Self::PanelEdge | Self::PanelWords { .. } => "Tabard's words",
             Self::Flat(_) => "the background",
             Self::LabelColor(_) => "the border of a guest",
@@ -58,7 +59,11 @@ impl What<'_> {
 ///
 /// # Errors
 /// The rule that the view breaks.
-pub(super) fn pieces<'v>(view: &'v View, output: &'v OutputView) -> Result<Vec<Piece<'v>>, Fault> {
+pub(super) fn pieces<'v>(
+    setter: &mut Setter,
+    view: &'v View,
+    output: &'v OutputView,
+) -> Result<Vec<Piece<'v>>, Fault> {
     one_recipient(view, output)?;
     let (size, scale) = (output.size, output.scale);
     let bar = Rect::new(0, 0, size.width, px(scale, BAR).min(size.height));
@@ -76,16 +81,12 @@ pub(super) fn pieces<'v>(view: &'v View, output: &'v OutputView) -> Result<Vec<P
         }
         Content::Trusted(screen) => {
             // What is listed stands in one column, and on either side of it is nothing.
-            if matches!(
-                screen.body,
-                TrustedBody::Guests(_) | TrustedBody::Help(_) | TrustedBody::Text(_)
-            ) {
-                let width = px(scale, MARGIN).min(size.width / 14);
-                for x in [0, size.width.saturating_sub(width)] {
-                    let rect = Rect { x, width, ..below };
-                    pieces.push(Piece { rect, what: What::Flat(BACKGROUND) });
-                }
+            let width = px(scale, MARGIN).min(size.width / 14);
+            for x in [0, size.width.saturating_sub(width)] {
+                let rect = Rect { x, width, ..below };
+                pieces.push(Piece { rect, what: What::Flat(BACKGROUND) });
             }
+            trusted::pieces(&mut pieces, setter, output, screen)?;
         }
     }
     Ok(pieces)
@@ -187,7 +188,7 @@ fn frame_of<'v>(pieces: &mut Vec<Piece<'v>>, outer: Rect, inner: Rect, what: Wha
     let y = inner.bottom();
     let below = Rect { y, height: outer.bottom().saturating_sub(y), ..outer };
     let parts = [above, left, right, below].into_iter().filter(|part| !part.is_empty());
-    pieces.extend(parts.map(|rect| Piece { rect, what }));
+    pieces.extend(parts.map(|rect| Piece { rect, what: what.clone() }));
 }
 
 /// What of `area` no window covers; no two windows may meet, and none may leave it.

@@ -19,6 +19,14 @@ pub(super) fn px(scale: Scale, units: u32) -> u32 {
     (units.saturating_mul(percent).saturating_add(50) / 100).max(1)
 }
 
+/// Where in its rectangle a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Align {
+    Left,
+    Centre,
+    Right,
+}
+
 /// Lines of one size, ready to be set.
 pub(super) struct Lines {
     pub(super) lines: Vec<String>,
@@ -46,17 +54,23 @@ impl Setter<'_> {
         f32::ceil(pen) as u32
     }
 
-    /// Sets a line in the middle of `rect`; the place that it takes.
+    /// Sets a line in the middle of the height of `rect`; the place that it takes.
     pub(super) fn line(
         &mut self,
         sheet: &mut Sheet,
         rect: Rect,
+        align: Align,
         text: &str,
         style: Style,
         color: u32,
     ) -> Rect {
         let width = self.width(text, style);
-        let x = rect.x.saturating_add(rect.width.saturating_sub(width) / 2);
+        let spare = rect.width.saturating_sub(width);
+        let x = rect.x.saturating_add(match align {
+            Align::Left => 0,
+            Align::Centre => spare / 2,
+            Align::Right => spare,
+        });
         let capital = self.fonts.glyph('H', style).height;
         let base = rect.y.saturating_add(rect.height.saturating_add(capital) / 2);
         let mut pen = x as f32;
@@ -70,11 +84,12 @@ impl Setter<'_> {
         Rect { x, width, ..rect }
     }
 
-    /// Sets one line or two in the middle of `rect`; the columns that they take.
+    /// Sets one line or two in the middle of the height of `rect`; the columns that they take.
     pub(super) fn lines(
         &mut self,
         sheet: &mut Sheet,
         rect: Rect,
+        align: Align,
         lines: &Lines,
         color: u32,
     ) -> Rect {
@@ -84,18 +99,19 @@ impl Setter<'_> {
         let mut place = Rect { height, ..rect };
         let mut columns = Rect::default();
         for line in &lines.lines {
-            columns = columns.union(self.line(sheet, place, line, lines.style, color));
+            columns = columns.union(self.line(sheet, place, align, line, lines.style, color));
             place.y = place.y.saturating_add(step);
         }
         columns
     }
 
-    /// Sets a line in the middle of `rect`, at the largest size of the two and between at which
-    /// it fits, else at the smaller one and cut.
+    /// Sets a line at the largest size of the two and between at which it fits, else at the
+    /// smaller one and cut.
     pub(super) fn fitted(
         &mut self,
         sheet: &mut Sheet,
         rect: Rect,
+        align: Align,
         text: &str,
         (weight, most, least): (Weight, u32, u32),
         color: u32,
@@ -106,7 +122,7 @@ impl Setter<'_> {
         let fitting = { fitting }.find(|style| self.width(text, *style) <= rect.width);
         let style = fitting.unwrap_or(style(least_px));
         let text = self.cut(text, style, rect.width);
-        self.line(sheet, rect, &text, style, color);
+        self.line(sheet, rect, align, &text, style, color);
     }
 
     /// As much of a text as fits, with "…" where something is missing.

@@ -63,19 +63,21 @@ impl Bounds {
 
     /// Each channel put through `mix`, with room for rounding.
     pub(super) fn mixed(self, mix: impl Fn(usize, u8) -> f32) -> Self {
-        let with = |bound: u32, room: fn(u8) -> u8| {
+        let with = |bound: u32| {
             let [_, channels @ ..] = bound.to_be_bytes();
             let mut index = 0usize;
-            let [red, green, blue] = channels.map(|value| {
-                let mixed = room(mix(index, value).round() as u8);
+            channels.map(|value| {
+                let mixed = mix(index, value).round() as u8;
                 index = index.saturating_add(1);
                 mixed
-            });
-            u32::from_be_bytes([0, red, green, blue])
+            })
         };
+        let low = with(self.low);
+        let high = if self.high == self.low { low } else { with(self.high) };
+        let pack = |[red, green, blue]: [u8; 3]| u32::from_be_bytes([0, red, green, blue]);
         Self {
-            low: with(self.low, |value| value.saturating_sub(ROUNDING)),
-            high: with(self.high, |value| value.saturating_add(ROUNDING)),
+            low: pack(low.map(|value| value.saturating_sub(ROUNDING))),
+            high: pack(high.map(|value| value.saturating_add(ROUNDING))),
         }
     }
 }
@@ -121,6 +123,17 @@ impl Sheet {
         self.bounds.get_mut(row.saturating_add(x as usize))
     }
 
+    /// Everything in `rect` has this colour.
+    pub(super) fn fill(&mut self, rect: Rect, color: u32) {
+        let rect = rect.intersect(self.whole());
+        let width = self.size.width as usize;
+        let rows = self.bounds.chunks_mut(width.max(1));
+        for row in rows.skip(rect.y as usize).take(rect.height as usize) {
+            let row = row.iter_mut().skip(rect.x as usize).take(rect.width as usize);
+            row.for_each(|pixel| *pixel = Bounds::flat(color));
+        }
+    }
+
     /// Where `edge`, of places relative to `rect`, is negative, everything has this colour; near
     /// where it is nothing, that colour may be mixed with what was there.
     pub(super) fn figure(&mut self, rect: Rect, color: u32, edge: impl Fn(f32, f32) -> f32) {
@@ -148,6 +161,10 @@ impl Sheet {
                 let place = (u32::try_from(x), u32::try_from(y));
                 let (Ok(x), Ok(y)) = place else { continue };
                 let Some(pixel) = self.at(x, y) else { continue };
+                if *coverage == u8::MAX {
+                    *pixel = Bounds::flat(color);
+                    continue;
+                }
                 let part = f32::from(*coverage) / 255.0;
                 *pixel = pixel.mixed(|channel, under| {
                     let ink = ink.get(channel).copied().unwrap_or_default();
