@@ -13,8 +13,12 @@ mod latency;
 mod processes;
 #[path = "measure/qemu.rs"]
 mod qemu;
+#[path = "measure/reads.rs"]
+mod reads;
 #[path = "measure/rfb.rs"]
 mod rfb;
+#[path = "measure/stock.rs"]
+mod stock;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -33,15 +37,28 @@ const PARTS: [Part; 5] = [
     ("processes", processes::measure),
 ];
 
+/// Parts that run only when they are named, because they need what only the test host has.
+const ON_REQUEST: [Part; 1] = [("stock", stock::measure)];
+
 fn main() -> ExitCode {
     // `cargo bench` passes flags of its own; what is left are names of parts to measure alone.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    if let [word, device] = wanted.as_slice()
+        && word == "reads"
+    {
+        return match reads::run(device) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("measure: {device}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut status = ExitCode::SUCCESS;
-    for (name, part) in PARTS {
-        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
-            continue;
-        }
+    let asked = |name: &str| wanted.iter().any(|one| one == name);
+    let usual = PARTS.into_iter().filter(|(name, _)| wanted.is_empty() || asked(name));
+    for (name, part) in usual.chain(ON_REQUEST.into_iter().filter(|(name, _)| asked(name))) {
         eprintln!("measure: {name} ...");
         if let Err(error) = part() {
             eprintln!("measure: {name} failed: {error}");

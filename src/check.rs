@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::flows;
+use crate::image::intact::{self, Depth};
 use crate::session::desk::{Access, Attachment, Desk};
 use crate::session::{check_accounts, check_guests, open_kvm, vmm_program};
 
@@ -30,6 +31,10 @@ pub fn command(args: &CheckArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(why) = intact::check(&desk, Depth::Digest) {
+        eprintln!("{why}");
+        return ExitCode::from(2);
+    }
     // A host that cannot run guests can still say whether the files are there.
     let loader = match (vmm_program(), open_kvm()) {
         (Ok(program), Ok(kvm)) => Some((program, kvm)),

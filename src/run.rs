@@ -8,6 +8,7 @@ use crossbeam_channel::Receiver;
 use tabard_display::{FrameSender, PresenterEvent};
 use tabard_view::{Scale, Size};
 
+use crate::image::intact::{self, Depth};
 use crate::seat::Seat;
 use crate::session::desk::Desk;
 use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
@@ -53,7 +54,8 @@ pub struct CommonArgs {
 /// Runs the command.
 #[must_use]
 pub fn command(args: &RunArgs) -> ExitCode {
-    match Desk::read(&args.desk) {
+    let desk = Desk::read(&args.desk).map_err(|faults| faults.to_string());
+    match desk.and_then(|desk| intact::check(&desk, Depth::Length).map(|()| desk)) {
         Ok(desk) if args.seat => run_seat(&desk, &args.common, args.tty.as_deref()),
         Ok(desk) => run(&desk, &args.common, args.headless),
         Err(faults) => {

@@ -56,6 +56,44 @@ fn a_kernel_cut_short_is_refused() {
     refused(folder.path(), &["desk.toml:4: ", "cut short"]);
 }
 
+/// A file that is a bzImage as far as its header goes (Linux's `Documentation/arch/x86/boot.rst`).
+fn bz_image() -> Vec<u8> {
+    let mut bytes = vec![0; 1024 + 4096];
+    let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+    put(0x1f1, &[1]);
+    put(0x1f4, &256u32.to_le_bytes());
+    put(0x1fe, &0xaa55u16.to_le_bytes());
+    put(0x202, b"HdrS");
+    put(0x206, &0x20fu16.to_le_bytes());
+    put(0x211, &[1]);
+    put(0x214, &0x10_0000u32.to_le_bytes());
+    put(0x22c, &0x7fff_ffffu32.to_le_bytes());
+    put(0x230, &0x1000u32.to_le_bytes());
+    put(0x236, &1u16.to_le_bytes());
+    put(0x260, &0x1_0000u32.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn an_initrd_that_linux_could_only_panic_over_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("kernel"), bz_image()).unwrap();
+    desk(folder.path(), "kernel");
+    let text = std::fs::read_to_string(path("desk.toml")).unwrap();
+    std::fs::write(path("desk.toml"), text + "initrd = \"initrd\"\n").unwrap();
+
+    refused(folder.path(), &["desk.toml:4: ", "initrd", "No such file"]);
+    std::fs::write(path("initrd"), "<html>404 Not Found</html>").unwrap();
+    refused(folder.path(), &["desk.toml:4: ", "no archive that Linux can unpack"]);
+
+    // One that `tabard image build` made, and that was then cut short.
+    std::fs::write(path("initrd"), "\u{1f}").unwrap();
+    let entry = "[[file]]\nname = \"initrd\"\nbytes = 2652703\nsha256 = \"bc9c\"\n";
+    std::fs::write(path("manifest.toml"), entry).unwrap();
+    refused(folder.path(), &["desk.toml:4: ", "has 1 bytes", "manifest.toml says 2652703"]);
+}
+
 #[test]
 fn a_kernel_from_a_file_is_accepted_by_check() {
     let folder = tempfile::tempdir().unwrap();

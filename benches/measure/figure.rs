@@ -13,7 +13,7 @@ pub struct Figure<'a> {
     pub value: f64,
     /// The unit of the value and of the peer's.
     pub unit: &'a str,
-    /// What is promised at most.
+    /// What is promised at most, or at least by [`Figure::print_at_least`].
     pub limit: Option<f64>,
     /// What it is compared to.
     pub peer: Option<&'a str>,
@@ -24,6 +24,15 @@ pub struct Figure<'a> {
 impl Figure<'_> {
     /// Prints it.
     pub fn print(&self) {
+        self.print_as(false);
+    }
+
+    /// Prints it as one whose ratio must be no less than the limit: a throughput.
+    pub fn print_at_least(&self) {
+        self.print_as(true);
+    }
+
+    fn print_as(&self, at_least: bool) {
         let ratio = self.peer_value.map(|peer| self.value / peer);
         println!(
             "{}",
@@ -32,6 +41,7 @@ impl Figure<'_> {
                 "value": rounded(self.value),
                 "unit": self.unit,
                 "limit": self.limit,
+                "at_least": at_least,
                 "peer": self.peer,
                 "peer_value": self.peer_value.map(rounded),
                 "ratio": ratio.map(rounded),

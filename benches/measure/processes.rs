@@ -105,7 +105,7 @@ fn processes(parent: u32) -> Result<Vec<u32>, Fault> {
 }
 
 /// The processes whose parent is this one.
-fn children(parent: u32) -> Result<Vec<u32>, Fault> {
+pub fn children(parent: u32) -> Result<Vec<u32>, Fault> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
@@ -123,20 +123,20 @@ fn children(parent: u32) -> Result<Vec<u32>, Fault> {
 
 /// Private memory of a guest's two processes in MiB, without the guest's memory and the surface.
 fn overhead_mib(keeper: u32, machine: u32) -> Result<f64, Fault> {
-    let (kept, guest_seen) = private_mib(machine)?;
+    let (kept, guest_seen) = private_mib(machine, MEMORY_MIB)?;
     if !guest_seen {
         return Err(format!("{machine} has no mapping of {MEMORY_MIB} MiB for the guest").into());
     }
-    Ok(kept + private_mib(keeper)?.0)
+    Ok(kept + private_mib(keeper, MEMORY_MIB)?.0)
 }
 
-/// Private memory of a process in MiB without surfaces and guest memory; whether there is any of
-/// the latter.
-fn private_mib(pid: u32) -> Result<(f64, bool), Fault> {
+/// Private memory of a process in MiB without surfaces and the memory of a guest that has
+/// `memory_mib` of it; whether there is any of the latter.
+pub fn private_mib(pid: u32, memory_mib: u32) -> Result<(f64, bool), Fault> {
     let path = format!("/proc/{pid}/smaps");
     // The process is not dumpable, so only root may look.
     let smaps = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let guest_kib = u64::from(MEMORY_MIB) * 1024;
+    let guest_kib = u64::from(memory_mib) * 1024;
     let (mut private_kib, mut guest_seen) = (0, false);
     let (mut surface, mut guest) = (false, false);
     for line in smaps.lines() {

@@ -5,6 +5,7 @@ mod agent;
 mod apt;
 mod cpio;
 mod desktop;
+pub mod intact;
 mod manifest;
 mod modules;
 mod tiny;

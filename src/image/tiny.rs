@@ -12,7 +12,7 @@ use super::modules::{self, Modules};
 use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds, tool};
 
 /// Modules that are loaded at the start, in this order, each after what it needs.
-const LOADED: [&str; 11] = [
+const LOADED: [&str; 12] = [
     "virtio_mmio",
     "virtio_pci",
     "virtio_blk",
@@ -24,6 +24,7 @@ const LOADED: [&str; 11] = [
     "evdev",
     "psmouse",
     "button",
+    "pvpanic-mmio",
 ];
 /// Modules that are carried, for `modprobe` and `mount` to load.
 const CARRIED: [&str; 6] = ["ext4", "crc32c_generic", "overlay", "loop", "vfat", "squashfs"];

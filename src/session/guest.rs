@@ -329,6 +329,7 @@ fn stop_words(reason: StopReason) -> (Ending, &'static str) {
     match reason {
         StopReason::PowerOff => (Ending::PowerOff, "powered off"),
         StopReason::TripleFault => (Ending::TripleFault, "its processor faulted three times"),
+        StopReason::Panicked => (Ending::Panicked, "its operating system panicked"),
         StopReason::KvmInternal => {
             (Ending::Machine, "KVM could not run it; `tabard doctor` says what this KVM can run")
         }
@@ -365,6 +366,9 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
         }
         FailReason::TooLarge => {
             format!("its kernel and initrd need {detail} MiB; write a larger memory")
+        }
+        FailReason::Initrd if detail == 0 => {
+            "its initrd is no archive that Linux can unpack; check the path of initrd".to_owned()
         }
         FailReason::Initrd => format!("its initrd cannot be read (error {detail}); check the file"),
         FailReason::CommandLine => {

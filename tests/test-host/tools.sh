@@ -23,7 +23,17 @@ zeroes() {
     dd if=/dev/zero of=/dev/vda bs=4096 count=8 conv=notrunc,fsync
 }
 
+# Writes sector after sector from 2 MiB on, and says of each that it is flushed once it is.
+flood() {
+    sector=4096
+    while :; do
+        sector=$((sector + 1))
+        echo "sector $sector" | dd of=/dev/vda seek=$sector conv=notrunc,fsync,sync && echo "flushed $sector"
+    done
+}
+
 case $1 in
+    flood) flood ;;
     write) write "$2" && echo "wrote $2" ;;
     read)
         echo "read $(line)"
@@ -37,6 +47,7 @@ case $1 in
         attempt discard blkdiscard /dev/vda
         attempt flush sync
         echo "complaints of virtio: $(dmesg | grep -icE 'virtio.*(fail|error|warn|invalid)')"
+        echo "warnings: $(dmesg | grep -c 'cut here')"
         echo "tried"
         ;;
 esac

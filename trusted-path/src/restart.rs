@@ -13,10 +13,12 @@ const MAX_DOUBLINGS: u8 = 6;
 /// Whether starting again can help: not what somebody wanted, and not what cannot be loaded.
 fn is_failure(ending: Ending) -> bool {
     match ending {
-        Ending::TripleFault | Ending::Machine | Ending::ProcessDied | Ending::ProtocolViolation => {
-            true
-        }
         Ending::PowerOff | Ending::LoadFailed | Ending::ByUser => false,
+        Ending::TripleFault
+        | Ending::Panicked
+        | Ending::Machine
+        | Ending::ProcessDied
+        | Ending::ProtocolViolation => true,
     }
 }
 

@@ -220,6 +220,8 @@ pub enum Ending {
     PowerOff,
     /// Its processor gave up.
     TripleFault,
+    /// Its operating system panicked and said so.
+    Panicked,
     /// KVM could not go on (internal error, unexpected exit).
     Machine,
     /// Its `tabard-vmm` process died.

@@ -24,6 +24,7 @@ fn ending_title(ending: Ending) -> &'static str {
     match ending {
         Ending::PowerOff => "Switched itself off",
         Ending::TripleFault => "Crashed: its processor gave up (triple fault)",
+        Ending::Panicked => "Crashed: its operating system panicked",
         Ending::Machine => "Failed: KVM could not run it any further",
         Ending::ProcessDied => "Failed: its virtual machine process died",
         Ending::ProtocolViolation => "Ended: its virtual machine process broke the rules",

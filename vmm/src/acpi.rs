@@ -47,6 +47,8 @@ pub const RESET_VALUE: u8 = 1;
 pub const EVENTS: u16 = 0x604;
 /// The bit of [`EVENTS`] that says that the power button was pressed.
 pub const EVENT_POWER_BUTTON: u8 = 1;
+/// Where a kernel says that it panicked.
+pub const PANIC: u16 = 0x606;
 /// Interrupt of the generic event device.
 pub const EVENT_GSI: u32 = 9;
 /// `SLP_TYP` that the tables give for S5, soft off.
@@ -144,7 +146,11 @@ fn edge(gsi: u32) -> Interrupt {
 
 /// A device of the PC with a plug-and-play name and these resources.
 fn legacy(name: &str, id: &str, resources: Vec<&dyn Aml>) -> Vec<u8> {
-    let hid = Name::new(Path::new("_HID"), &EISAName::new(id));
+    device(name, &EISAName::new(id), resources)
+}
+
+fn device(name: &str, id: &dyn Aml, resources: Vec<&dyn Aml>) -> Vec<u8> {
+    let hid = Name::new(Path::new("_HID"), id);
     let crs = Name::new(Path::new("_CRS"), &ResourceTemplate::new(resources));
     bytes(&Device::new(Path::new(name), vec![&hid, &crs]))
 }
@@ -198,6 +204,8 @@ fn dsdt(devices: &[Announced]) -> Vec<u8> {
     inside.extend(legacy("RTC_", "PNP0B00", vec![&io(0x70, 2), &edge(8)]));
     inside.extend(legacy("PS2K", "PNP0303", vec![&io(0x60, 1), &io(0x64, 1), &edge(1)]));
     inside.extend(legacy("PS2M", "PNP0F13", vec![&edge(12)]));
+    // The name by which Linux's `pvpanic-mmio` finds it.
+    inside.extend(device("PANC", &"QEMU0001", vec![&io(PANIC, 1)]));
     for (index, device) in (0u32..).zip(devices) {
         inside.extend(virtio(index, *device));
     }

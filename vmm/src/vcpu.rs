@@ -211,6 +211,7 @@ fn handle(exit: VcpuExit<'_>, bus: &Bus) -> Option<Event> {
             return bus.port_write(port, data).map(|request| match request {
                 Request::Reset => Event::Reset,
                 Request::PowerOff => Event::Stopped(StopReason::PowerOff),
+                Request::Panic => Event::Stopped(StopReason::Panicked),
             });
         }
         VcpuExit::MmioRead(address, data) => bus.memory_read(address, data),

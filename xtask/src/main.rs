@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod lines;
 mod measure;
+mod measure_host;
 mod packages;
 mod table;
 mod test_host;
@@ -27,13 +28,15 @@ Usage: cargo xtask TASK
   demo --debian [--programs FOLDER] [--out FOLDER]
                   two stock Debian desktops of two labels, in pictures
   measure         print every promised figure as a line of JSON, write docs/specification.md
+  measure --test-host [--programs FOLDER]
+                  the figures of stock Debian guests, against QEMU's, both in the test host
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds
                   what is carried in /carried
   test-host --seat [--actions NUMBER] [--seed NUMBER]
                   play `tabard run --seat` there, with QEMU as its screens and keyboards, so many
                   random actions among it; pictures are in target/test-host/pictures
-  test-host --scenarios
+  test-host --scenarios [--programs FOLDER] [--release bookworm|trixie]
                   run the scripts of tests/test-host there: stock Debian guests under Tabard
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
@@ -53,6 +56,12 @@ fn main() -> ExitCode {
             Err(why) => Err(why),
         },
         ("measure", []) => measure::run(),
+        ("measure", [flag]) if flag == "--test-host" => measure_host::run(None),
+        ("measure", [flag, programs, folder])
+            if flag == "--test-host" && programs == "--programs" =>
+        {
+            measure_host::run(Some(folder.as_ref()))
+        }
         ("test-host", rest) => match test_host::run(rest) {
             Ok(status) => return status,
             Err(why) => Err(why),

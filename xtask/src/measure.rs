@@ -47,10 +47,18 @@ pub fn run() -> Result<(), String> {
     if !status.success() {
         return Err(format!("measure: {} failed: {status}", build::words(&bench)));
     }
+    write_table("measure", &figures)
+}
+
+/// Writes the table of `docs/specification.md` that stands between the marks of this name.
+///
+/// # Errors
+/// A sentence, if the file cannot be written or a figure breaks its promise.
+pub fn write_table(name: &str, figures: &[Value]) -> Result<(), String> {
     let file: PathBuf = build::root().join("docs/specification.md");
     let at = |error| format!("{}: {error}", file.display());
     let text = fs::read_to_string(&file).map_err(|error| at(error.to_string()))?;
-    let text = table::replace(&text, &figures).map_err(|error| at(error.to_owned()))?;
+    let text = table::replace(&text, name, figures).map_err(|error| at(error.to_owned()))?;
     fs::write(&file, text).map_err(|error| at(error.to_string()))?;
     eprintln!("measure: wrote the table of {}", file.display());
     let over: Vec<_> = figures.iter().filter(|figure| table::is_over(figure)).collect();

@@ -2,17 +2,16 @@
 
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- measure:begin -->";
-const END: &str = "<!-- measure:end -->";
-
-/// `text` with the table between its markers made anew.
+/// `text` with the table between the markers of this name made anew.
 ///
 /// # Errors
 /// If the markers are not there, in their order.
-pub fn replace(text: &str, figures: &[Value]) -> Result<String, &'static str> {
-    let (before, rest) = text.split_once(BEGIN).ok_or("the line measure:begin is missing")?;
-    let (_, after) = rest.split_once(END).ok_or("the line measure:end is missing")?;
-    Ok(format!("{before}{BEGIN}\n{}{END}{after}", markdown(figures)))
+pub fn replace(text: &str, name: &str, figures: &[Value]) -> Result<String, String> {
+    let [begin, end] = ["begin", "end"].map(|which| format!("<!-- {name}:{which} -->"));
+    let missing = |mark: &str| format!("the line {mark} is missing");
+    let (before, rest) = text.split_once(&begin).ok_or_else(|| missing(&begin))?;
+    let (_, after) = rest.split_once(&end).ok_or_else(|| missing(&end))?;
+    Ok(format!("{before}{begin}\n{}{end}{after}", markdown(figures)))
 }
 
 /// Whether a figure breaks its promise: the figure itself, or its ratio to the peer where the
@@ -21,7 +20,13 @@ pub fn replace(text: &str, figures: &[Value]) -> Result<String, &'static str> {
 pub fn is_over(figure: &Value) -> bool {
     let limit = figure["limit"].as_f64();
     let held = if limits_ratio(figure) { &figure["ratio"] } else { &figure["value"] };
-    held.as_f64().zip(limit).is_some_and(|(held, limit)| held > limit)
+    let Some((held, limit)) = held.as_f64().zip(limit) else { return false };
+    if is_least(figure) { held < limit } else { held > limit }
+}
+
+/// Whether more is better, as for a throughput.
+fn is_least(figure: &Value) -> bool {
+    figure["at_least"] == true
 }
 
 /// A figure with a peer promises how it compares to that peer.
@@ -36,10 +41,11 @@ fn markdown(figures: &[Value]) -> String {
     );
     for figure in figures {
         let unit = figure["unit"].as_str().unwrap_or_default();
+        let sign = if is_least(figure) { "≥" } else { "≤" };
         let limit = match (figure["limit"].as_f64(), limits_ratio(figure)) {
             (None, _) => String::new(),
-            (Some(_), true) => format!("ratio ≤ {}", number(&figure["limit"])),
-            (Some(_), false) => format!("≤ {} {unit}", number(&figure["limit"])),
+            (Some(_), true) => format!("ratio {sign} {}", number(&figure["limit"])),
+            (Some(_), false) => format!("{sign} {} {unit}", number(&figure["limit"])),
         };
         let kept = match (limit.is_empty(), limits_ratio(figure) && figure["ratio"].is_null()) {
             (true, _) => "",
@@ -82,15 +88,16 @@ mod tests {
 
     #[test]
     fn the_rest_of_the_file_stays() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = replace(&text, &[figure(1.0, 2.0, None)]).unwrap();
-        assert!(new.starts_with(&format!("a\n{BEGIN}\n| figure |")));
-        assert!(new.ends_with(&format!("| f | 1.0 ms |  |  |  | ≤ 2.0 ms | yes |\n{END}\nb\n")));
+        let text = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb\n";
+        let new = replace(text, "x", &[figure(1.0, 2.0, None)]).unwrap();
+        assert!(new.starts_with("a\n<!-- x:begin -->\n| figure |"));
+        let end = "| f | 1.0 ms |  |  |  | ≤ 2.0 ms | yes |\n<!-- x:end -->\nb\n";
+        assert!(new.ends_with(end), "{new}");
     }
 
     #[test]
     fn a_file_without_markers_is_refused() {
-        assert!(replace("a\n", &[]).is_err());
+        assert!(replace("a\n", "x", &[]).is_err());
     }
 
     #[test]
@@ -98,5 +105,15 @@ mod tests {
         assert!(!is_over(&figure(100.0, 1.3, Some(1.2))));
         assert!(is_over(&figure(1.0, 1.3, Some(1.4))));
         assert!(is_over(&figure(2.0, 1.0, None)));
+    }
+
+    #[test]
+    fn a_throughput_is_to_be_no_less_than_its_limit() {
+        let mut throughput = figure(2.0, 0.9, Some(0.8));
+        throughput["at_least"] = json!(true);
+        assert!(is_over(&throughput));
+        throughput["ratio"] = json!(1.2);
+        assert!(!is_over(&throughput));
+        assert!(markdown(&[throughput]).contains("ratio ≥ 0.9 | yes"));
     }
 }

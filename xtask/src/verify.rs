@@ -78,7 +78,7 @@ pub fn run() -> Result<(), String> {
     // The scripts after it have the Debian guests.
     let plan =
         test_host::Plan { actions: SEAT_ACTIONS, stock: false, ..test_host::Plan::default() };
-    test_host::run_scenarios(Some(programs), Some(plan))
+    test_host::run_scenarios(Some(programs), None, Some(plan))
         .map_err(|why| format!("verify: FAILED at [{}/{}]: {why}", steps.done, steps.total))?;
     steps.end(name, begun);
 

@@ -97,8 +97,12 @@ impl Target for Kernel {
     fn run(&mut self, input: &[u8]) -> u64 {
         let Image { kernel, initrd, command_line, no_acpi } = &mut self.image;
         *no_acpi = input.len() % 2 == 1;
-        let ramdisk = input.get(..input.len() / 4).unwrap_or_default();
-        for (file, bytes) in [(Some(&*kernel), input), (initrd.as_ref(), ramdisk)] {
+        let mut ramdisk = input.get(..input.len() / 4).unwrap_or_default().to_vec();
+        // Linux gets none that does not begin like an archive.
+        if let Some(start) = ramdisk.get_mut(..6) {
+            start.copy_from_slice(b"070701");
+        }
+        for (file, bytes) in [(Some(&*kernel), input), (initrd.as_ref(), &ramdisk[..])] {
             let file = file.expect("both are there");
             file.set_len(0).expect("a file in memory can be emptied");
             file.write_all_at(bytes, 0).expect("a file in memory can be written");

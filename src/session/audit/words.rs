@@ -114,6 +114,7 @@ impl Names {
                     Ending::ByUser => ("guest-stopped", "by the user"),
                     Ending::PowerOff => ("guest-stopped", "it switched itself off"),
                     Ending::TripleFault => ("guest-failed", "triple fault"),
+                    Ending::Panicked => ("guest-failed", "its operating system panicked"),
                     Ending::Machine => ("guest-failed", "its machine"),
                     Ending::ProcessDied => ("process-failed", "it died"),
                     Ending::ProtocolViolation => ("process-failed", "it broke the rules"),

@@ -115,6 +115,9 @@ pub fn load(
     // A bzImage unpacks itself in place and needs more than its file.
     let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
     let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
+    if let (Kind::BzImage { .. }, Some(initrd)) = (kind, initrd) {
+        check_archive(initrd, ram)?;
+    }
     // A kernel that reads of its devices in ACPI would find each twice.
     let devices = if image.no_acpi { devices } else { "" };
     write_command_line(&image.command_line, devices, ram)?;
@@ -187,6 +190,34 @@ fn load_initrd(
         done = done.saturating_add(u64::try_from(step).unwrap_or(u64::MAX));
     }
     Ok(Some(Initrd { address, bytes }))
+}
+
+/// How what Linux unpacks as its first file system begins (its `usr/` and
+/// `lib/decompress.c`): cpio as it is, or compressed by gzip, bzip2, LZMA, xz, LZO, LZ4 or zstd.
+const ARCHIVES: [&[u8]; 9] = [
+    b"070701",
+    b"070702",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\x5d\0\0",
+    b"\xfd7zXZ",
+    b"\x89LZO",
+    b"\x02\x21\x4c\x18",
+    b"\x28\xb5\x2f\xfd",
+];
+
+/// Refuses a ramdisk that Linux cannot unpack: all that it could do is panic, before it has a
+/// driver to say so.
+fn check_archive(initrd: Initrd, ram: &GuestRam) -> Result<(), BootError> {
+    let mut start = [0; 6];
+    let there = usize::try_from(initrd.bytes).unwrap_or(usize::MAX).min(start.len());
+    let start = start.get_mut(..there).unwrap_or_default();
+    let read = ram.read_slice(start, GuestAddress(initrd.address)).is_ok();
+    if read && ARCHIVES.iter().any(|magic| start.starts_with(magic)) {
+        Ok(())
+    } else {
+        Err(BootError::new(FailReason::Initrd, 0))
+    }
 }
 
 fn write_command_line(line: &[u8], devices: &str, ram: &GuestRam) -> Result<(), BootError> {

@@ -38,13 +38,24 @@ fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
 fn a_bz_image_is_entered_by_the_64_bit_protocol() {
     let ram = allocate(16).unwrap();
     let entry =
-        load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b"quiet"), " x=1", None, &ram).unwrap();
+        load(&image(&bz_image(0x20f, 1), Some(b"070701"), b"quiet"), " x=1", None, &ram).unwrap();
     assert_eq!(entry, Entry::Linux64 { address: 0x10_0200, info: BOOT_PARAMS });
     let first: u8 = ram.read_obj(GuestAddress(0x10_0000)).unwrap();
     assert_eq!(first, 0xf4);
     let mut line = [0; 10];
     ram.read_slice(&mut line, GuestAddress(COMMAND_LINE)).unwrap();
     assert_eq!(&line[..6], b"quiet\0");
+}
+
+#[test]
+fn linux_gets_no_ramdisk_that_it_cannot_unpack() {
+    let ram = allocate(16).unwrap();
+    for (ramdisk, good) in [(&b"\x1f\x8b..."[..], true), (b"\x1f", false), (b"<html>", false)] {
+        let loaded = load(&image(&bz_image(0x20f, 1), Some(ramdisk), b""), "", None, &ram);
+        assert_eq!(loaded.is_ok(), good, "{ramdisk:?}");
+        let refused = loaded.err().map(|error| (error.reason, error.detail));
+        assert_eq!(refused, (!good).then_some((FailReason::Initrd, 0)), "{ramdisk:?}");
+    }
 }
 
 #[test]
@@ -76,13 +87,13 @@ fn a_framebuffer_is_told_as_efis() {
 #[test]
 fn the_ramdisk_is_at_the_top_and_told() {
     let ram = allocate(16).unwrap();
-    load(&image(&bz_image(0x20f, 1), Some(b"initrd"), b""), "", None, &ram).unwrap();
+    load(&image(&bz_image(0x20f, 1), Some(b"070701"), b""), "", None, &ram).unwrap();
     let place: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x218)).unwrap();
     let bytes: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x21c)).unwrap();
     assert_eq!((place, bytes), ((16 << 20) - 4096, 6));
     let mut initrd = [0; 6];
     ram.read_slice(&mut initrd, GuestAddress(place.into())).unwrap();
-    assert_eq!(&initrd, b"initrd");
+    assert_eq!(&initrd, b"070701");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The registers that the ACPI tables name: sleep, reset and the power button's event.
+//! The registers that the ACPI tables name: sleep, reset, the power button's event, and the one
+//! by which a kernel says that it panicked.
 
 use crate::acpi;
 use crate::devices::Trigger;
@@ -8,6 +9,10 @@ const SLEEP_ENABLE: u8 = 1 << 5;
 /// Where `SLP_TYP` is.
 const SLEEP_TYPE_SHIFT: u32 = 2;
 const SLEEP_TYPE_MASK: u8 = 7;
+/// `PVPANIC_PANICKED`, in what the device can do and in what a guest says
+/// (QEMU's specification of pvpanic): without it a guest whose kernel stands still would show its
+/// last picture for ever.
+const PANICKED: u8 = 1;
 
 /// What a write asks of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub enum Request {
     Reset,
     /// Switch off.
     PowerOff,
+    /// Stop: its kernel stands still.
+    Panic,
 }
 
 /// The registers and the interrupt of the event device.
@@ -43,6 +50,7 @@ impl<T: Trigger> Power<T> {
         match port {
             acpi::EVENTS => Some(std::mem::take(&mut self.events)),
             acpi::SLEEP_STATUS | acpi::SLEEP_CONTROL => Some(0),
+            acpi::PANIC => Some(PANICKED),
             _ => None,
         }
     }
@@ -55,6 +63,7 @@ impl<T: Trigger> Power<T> {
                 (kind == acpi::SLEEP_TYPE_OFF).then_some(Request::PowerOff)
             }
             acpi::RESET if value == acpi::RESET_VALUE => Some(Request::Reset),
+            acpi::PANIC if value & PANICKED != 0 => Some(Request::Panic),
             _ => None,
         }
     }
@@ -82,6 +91,14 @@ mod tests {
         assert_eq!(power.write(acpi::SLEEP_CONTROL, 0x34), Some(Request::PowerOff));
         assert_eq!(power.write(acpi::SLEEP_CONTROL, 0x14), None);
         assert_eq!(power.write(acpi::SLEEP_CONTROL, 0x20), None);
+    }
+
+    #[test]
+    fn a_panic_is_what_the_device_offers_to_hear_of() {
+        let mut power = Power::new(Counter::default());
+        assert_eq!(power.read(acpi::PANIC), Some(PANICKED));
+        assert_eq!(power.write(acpi::PANIC, PANICKED), Some(Request::Panic));
+        assert_eq!(power.write(acpi::PANIC, 2), None);
     }
 
     #[test]

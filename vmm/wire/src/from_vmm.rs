@@ -17,6 +17,8 @@ pub enum StopReason {
     KvmInternal = 3,
     /// A device or exit that cannot happen on this machine.
     Unexpected = 4,
+    /// The guest's kernel said that it panicked.
+    Panicked = 5,
 }
 
 /// Why a guest could not be loaded or started.
@@ -194,7 +196,8 @@ fn rect(reader: &mut Reader<'_>) -> Result<Rect, DecodeError> {
 }
 
 fn stop_reason(byte: u8) -> Result<StopReason, DecodeError> {
-    [StopReason::PowerOff, StopReason::TripleFault, StopReason::KvmInternal, StopReason::Unexpected]
+    use StopReason::{KvmInternal, Panicked, PowerOff, TripleFault, Unexpected};
+    [PowerOff, TripleFault, KvmInternal, Unexpected, Panicked]
         .into_iter()
         .find(|reason| *reason as u8 == byte)
         .ok_or(DecodeError::Range("stop reason"))

@@ -8,7 +8,8 @@ use super::seat::Plan;
 
 const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
                      [--carry FOLDER]... -- COMMAND..., with --seat [--actions NUMBER] [--seed NUMBER] \
-                     before or in place of the command, or: cargo test-host --scenarios";
+                     before or in place of the command, or: cargo test-host --scenarios \
+                     [--programs FOLDER] [--release bookworm|trixie]";
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -22,6 +23,17 @@ pub struct Arguments {
     pub command: Vec<String>,
     /// What is to be played on the seat before the command.
     pub seat: Option<Plan>,
+    /// What is packed beside Tabard.
+    pub extra: Extra,
+}
+
+/// Programs and files of this machine that the command needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// They are in the path of the command, with their libraries.
+    pub programs: Vec<PathBuf>,
+    /// They are where they are here; a library's own libraries come with it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads the arguments after `test-host`.
@@ -56,7 +68,8 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
         return Err(format!("There is no command to run. {USAGE}"));
     }
     let seat = seat.then_some(plan);
-    Ok(Arguments { programs, timeout, carried, command, seat })
+    let extra = Extra::default();
+    Ok(Arguments { programs, timeout, carried, command, seat, extra })
 }
 
 /// A number that is not 0.

@@ -19,8 +19,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::{build, packages};
-use arguments::Arguments;
-pub use scenarios::run as run_scenarios;
+pub use arguments::{Arguments, Extra};
+pub use scenarios::{debian_guest, run as run_scenarios};
 pub use seat::Plan;
 pub use show::run as show_seat;
 
@@ -40,12 +40,18 @@ const RECIPES: [&str; 2] =
 /// A sentence, if the test host cannot be made or does not do what it is waited for.
 pub fn run(args: &[String]) -> Result<ExitCode, String> {
     match args {
-        [word] if word == "--scenarios" => scenarios::run(None, None).map(|()| ExitCode::SUCCESS),
+        [word, options @ ..] if word == "--scenarios" => {
+            scenarios::run_by_hand(options).map(|()| ExitCode::SUCCESS)
+        }
         _ => run_with(arguments::parse(args)?),
     }
 }
 
-fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
+/// As [`run`], for a task that knows what it wants.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
     if let Some(line) = packages::ensure(&["qemu-system-x86"])? {
         return Err(format!("The test host runs in QEMU, which is not installed. Run: {line}"));
     }
@@ -97,7 +103,8 @@ pub fn run_carrying(
 ) -> Result<PathBuf, String> {
     let programs = tabard.parent().map(Path::to_path_buf);
     let command = command.iter().map(|word| (*word).to_owned()).collect();
-    let status = run_with(Arguments { programs, timeout, carried, command, seat: None })?;
+    let extra = Extra::default();
+    let status = run_with(Arguments { programs, timeout, carried, command, seat: None, extra })?;
     if status == ExitCode::SUCCESS {
         return Ok(build::target_dir()?.join("test-host/results"));
     }
@@ -111,7 +118,7 @@ pub fn run_carrying(
 /// A sentence, if it cannot be built.
 pub fn desktop_image(tabard: &Path, image: &Path) -> Result<PathBuf, String> {
     let recipe = [&DESKTOP_RECIPES[..], &RECIPES[..]].concat().concat();
-    step("desktop image", || make_image_of(tabard, image, "desktop", &[], &recipe))?;
+    step("desktop image", || make_image_of(tabard, image, "desktop", &[], None, &recipe))?;
     Ok(image.to_path_buf())
 }
 
@@ -120,13 +127,19 @@ pub fn desktop_image(tabard: &Path, image: &Path) -> Result<PathBuf, String> {
 /// # Errors
 /// A sentence, if it cannot be built.
 pub fn tiny_image(tabard: &Path, image: &Path) -> Result<PathBuf, String> {
-    step("a Debian guest", || make_image_of(tabard, image, "tiny", &[], &RECIPES.concat()))?;
+    tiny_image_of(tabard, image, None)
+}
+
+/// As [`tiny_image`], of this release of Debian, or of the host's own.
+fn tiny_image_of(tabard: &Path, image: &Path, release: Option<&str>) -> Result<PathBuf, String> {
+    let recipe = RECIPES.concat();
+    step("a Debian guest", || make_image_of(tabard, image, "tiny", &[], release, &recipe))?;
     Ok(image.to_path_buf())
 }
 
 /// Builds the image, unless the one that is there was made in the same way.
 fn make_image(tabard: &Path, image: &Path) -> Result<(), String> {
-    make_image_of(tabard, image, "tiny", &MODULES, &RECIPES.concat())
+    make_image_of(tabard, image, "tiny", &MODULES, None, &RECIPES.concat())
 }
 
 /// Builds an image of this profile with these modules, unless the one that is there was made by
@@ -136,15 +149,19 @@ fn make_image_of(
     image: &Path,
     profile: &str,
     modules: &[&str],
+    release: Option<&str>,
     recipe: &str,
 ) -> Result<(), String> {
     let stamp = image.join("recipe");
-    let recipe = format!("{}\n{recipe}", modules.join(" "));
+    let recipe = format!("{}\n{release:?}\n{recipe}", modules.join(" "));
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
         return Ok(());
     }
     let mut command = Command::new(tabard);
     command.args(["image", "build", "--profile", profile]);
+    if let Some(release) = release {
+        command.args(["--release", release]);
+    }
     for module in modules {
         command.args(["--module", module]);
     }

@@ -40,11 +40,18 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     if arguments.seat.is_some() {
         packed.push(tabard.with_file_name("examples").join("pretend"));
     }
+    packed.extend(arguments.extra.programs.iter().cloned());
     for program in packed {
         let to = programs.join(program.file_name().unwrap_or_default());
         // What debuggers need is most of a program, and would have to be unpacked in there.
         build::run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&program))?;
         libraries.extend(libraries_of(&program)?);
+    }
+    for file in &arguments.extra.files {
+        libraries.insert(file.clone());
+        if file.extension().is_some_and(|extension| extension == "so") {
+            libraries.extend(libraries_of(file)?);
+        }
     }
     for library in &libraries {
         let to = stage.join(library.strip_prefix("/").unwrap_or(library));

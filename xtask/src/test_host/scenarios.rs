@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Extra};
 use super::make_folder;
 use super::seat::Plan;
 use crate::build;
@@ -13,25 +13,49 @@ use crate::build;
 /// For all scripts together, on a machine that has other things to do as well.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Runs every script with the programs in this folder, or with a release built for it; before
-/// them, in the same boot, plays this on the seat.
+/// As [`run`], by the words of a command line.
+///
+/// # Errors
+/// As [`run`], or a sentence that says what they look like.
+pub fn run_by_hand(words: &[String]) -> Result<(), String> {
+    let (mut programs, mut release) = (None, None);
+    for pair in words.chunks(2) {
+        match pair {
+            [word, folder] if word == "--programs" => programs = Some(PathBuf::from(folder)),
+            [word, name] if word == "--release" => release = Some(name.as_str()),
+            _ => {
+                return Err("Write: cargo test-host --scenarios [--programs FOLDER] \
+                            [--release bookworm|trixie]"
+                    .to_owned());
+            }
+        }
+    }
+    run(programs, release, None)
+}
+
+/// Runs every script with the programs in this folder, or with a release built for it; the guests
+/// are of this release of Debian, or of the host's own. Before the scripts, in the same boot, plays
+/// this on the seat.
 ///
 /// # Errors
 /// A sentence that names what could not be done or failed.
-pub fn run(programs: Option<PathBuf>, seat: Option<Plan>) -> Result<(), String> {
-    let folder = build::target_dir()?.join("test-host/guests");
-    make_folder(&folder)?;
+pub fn run(
+    programs: Option<PathBuf>,
+    release: Option<&str>,
+    seat: Option<Plan>,
+) -> Result<(), String> {
     let tabard = match &programs {
         Some(programs) => programs.join("tabard"),
         None => build::release()?,
     };
-    let tiny = super::tiny_image(&tabard, &folder.join("tiny"))?;
+    let tiny = debian_guest(&tabard, release)?;
     let arguments = Arguments {
         programs: tabard.parent().map(Path::to_path_buf),
         timeout: TIMEOUT,
         carried: vec![tiny],
         command: ["sh", "tests/test-host/run.sh"].map(str::to_owned).to_vec(),
         seat,
+        extra: Extra::default(),
     };
     let status = super::run_with(arguments)?;
     if status == ExitCode::SUCCESS {
@@ -40,6 +64,16 @@ pub fn run(programs: Option<PathBuf>, seat: Option<Plan>) -> Result<(), String> 
     Err("A script of tests/test-host failed; pictures and serial logs are in \
          target/test-host/results/scenarios"
         .to_owned())
+}
+
+/// The folder of a tiny Debian guest, named `tiny`; it is built if need be.
+///
+/// # Errors
+/// A sentence, if it cannot be built.
+pub fn debian_guest(tabard: &Path, release: Option<&str>) -> Result<PathBuf, String> {
+    let folder = build::target_dir()?.join("test-host/guests").join(release.unwrap_or("host"));
+    make_folder(&folder)?;
+    super::tiny_image_of(tabard, &folder.join("tiny"), release)
 }
 
 /// Copies the folders that the command finds in `/carried`.

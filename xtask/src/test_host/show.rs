@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Extra};
 use super::machine::{Hardware, Host};
 use super::{make_folder, payload, step};
 use crate::{build, packages};
@@ -45,7 +45,8 @@ pub fn run(args: &[String]) -> Result<ExitCode, String> {
     let image = folder.join("../image");
     step("image", || super::make_image(&tabard, &image))?;
     let command = ["sh", "-c", COMMAND].map(str::to_owned).to_vec();
-    let arguments = Arguments { programs, timeout: TIME, carried: Vec::new(), command, seat: None };
+    let (carried, extra) = (Vec::new(), Extra::default());
+    let arguments = Arguments { programs, timeout: TIME, carried, command, seat: None, extra };
     let payload = step("payload", || payload::pack(&arguments, &tabard, &folder))?;
     let screen = Screen::choose(vnc, &folder)?;
     let hardware = Hardware {

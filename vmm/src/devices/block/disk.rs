@@ -39,6 +39,11 @@ impl Disk {
         }
     }
 
+    /// The image, if all that is read comes from it.
+    pub(super) fn image_alone(&self) -> Option<&File> {
+        self.overlay.is_none().then_some(&self.image)
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match &mut self.overlay {
             None => self.image.write_all_at(bytes, offset),

@@ -1,9 +1,13 @@
 //! One request away from its device: what waits for a disk, with all that it needs, so that it
 //! runs without a lock.
 
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use vm_memory::GuestAddress;
 
-use super::Tools;
+use super::{Tools, direct};
+use crate::memory::GuestRam;
 
 /// How a request ended, as its last byte says (virtio 1.2, 5.2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +21,10 @@ pub(super) enum Status {
 /// What is to be done; offsets and lengths in bytes, all of them inside the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Fill the buffer from here.
+    /// Fill the room from here.
     Read {
         offset: u64,
+        bytes: usize,
     },
     /// Write the buffer here.
     Write {
@@ -48,7 +53,12 @@ pub struct Job {
     pub(super) head: u16,
     /// Where the answer goes: address and bytes of each piece.
     pub(super) room: Vec<(GuestAddress, u32)>,
+    pub(super) ram: GuestRam,
+    /// Bytes of the room that are filled already.
+    pub(super) written: usize,
     pub(super) epoch: u64,
+    /// The epoch of the device; while this is locked no reset can end.
+    pub(super) present: Arc<Mutex<u64>>,
     /// Whether a write has to be on the disk before it is answered.
     pub(super) durable: bool,
 }
@@ -56,9 +66,13 @@ pub struct Job {
 impl Job {
     /// Does the work. This is what may wait.
     pub fn run(&mut self) {
+        if let Work::Read { offset, bytes } = self.work {
+            let done = self.read(offset, bytes);
+            self.work = Work::Answer(if done.is_ok() { Status::Ok } else { Status::Failed });
+            return;
+        }
         let Tools { disk, buffer } = &mut self.tools;
         let done = match self.work {
-            Work::Read { offset } => disk.read(buffer, offset),
             Work::Write { offset } => disk.write(buffer, offset),
             Work::Flush => disk.flush(),
             Work::Discard { offset, bytes } => {
@@ -66,14 +80,30 @@ impl Job {
                 Ok(())
             }
             Work::Zeroes { offset, bytes, hole } => disk.write_zeroes(offset, bytes, hole),
-            Work::Answer(_) => return,
+            Work::Read { .. } | Work::Answer(_) => return,
         };
         let writes = matches!(self.work, Work::Write { .. } | Work::Zeroes { .. });
         let done = done.and_then(|()| if self.durable && writes { disk.flush() } else { Ok(()) });
         // What was written is no part of the answer.
-        if !matches!(self.work, Work::Read { .. }) {
-            buffer.clear();
-        }
+        buffer.clear();
         self.work = Work::Answer(if done.is_ok() { Status::Ok } else { Status::Failed });
+    }
+
+    /// Reads into the room itself, or by the buffer what lies partly in an overlay.
+    fn read(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
+        let Tools { disk, buffer } = &mut self.tools;
+        let Some(image) = disk.image_alone() else {
+            buffer.resize(bytes, 0);
+            return disk.read(buffer, offset);
+        };
+        // A driver that has reset the device may use the room for something else: a reset waits
+        // for this read, and a read that comes after it touches nothing.
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if *present != self.epoch {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        direct::read(image, &self.ram, &self.room, bytes, offset)?;
+        self.written = bytes;
+        Ok(())
     }
 }

@@ -4,11 +4,13 @@
 //! The device takes requests and answers them, both at once and under its lock; what waits for a
 //! disk is a [`Job`] in between, which the thread of `crate::disks` runs without any lock.
 
+mod direct;
 mod disk;
 mod job;
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use virtio_queue::Queue;
 use vm_memory::{Bytes, GuestAddress};
@@ -65,7 +67,7 @@ pub struct Block {
     /// Done and not yet told to the driver.
     done: Option<Job>,
     /// Grows with each reset: what was asked before is not answered after it.
-    epoch: u64,
+    epoch: Arc<Mutex<u64>>,
     /// Whether the driver will never ask for a flush, so that each write must be durable at once.
     write_through: bool,
 }
@@ -94,7 +96,7 @@ impl Block {
             tools: Some(Tools { disk: Disk::new(image, overlay)?, buffer: Vec::new() }),
             waiting: None,
             done: None,
-            epoch: 0,
+            epoch: Arc::default(),
             write_through: true,
         })
     }
@@ -106,11 +108,15 @@ impl Block {
 
     /// Takes a job back that has been run; the next turn answers it.
     pub fn finish(&mut self, job: Job) {
-        if job.epoch == self.epoch {
+        if job.epoch == *self.epoch() {
             self.done = Some(job);
         } else {
             self.tools = Some(job.tools);
         }
+    }
+
+    fn epoch(&self) -> MutexGuard<'_, u64> {
+        self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Byte offset of `bytes` bytes from `sector`; `None` if they are not all in the volume.
@@ -121,7 +127,7 @@ impl Block {
         if whole { sector.checked_mul(SECTOR_BYTES) } else { None }
     }
 
-    /// What a request asks for, with the bytes to write or the room to read in the buffer.
+    /// What a request asks for, with the bytes to write in the buffer.
     fn work(
         &self,
         kind: u32,
@@ -133,8 +139,7 @@ impl Block {
         match kind {
             KIND_READ => match self.place(sector, writable) {
                 Some(offset) if writable <= MAX_REQUEST_BYTES => {
-                    buffer.resize(writable, 0);
-                    Work::Read { offset }
+                    Work::Read { offset, bytes: writable }
                 }
                 _ => Work::Answer(Status::Failed),
             },
@@ -208,14 +213,15 @@ impl Block {
         let lengths = (request.reader.available_bytes(), writable);
         let work = self.work(kind, sector, &mut request.reader, lengths, &mut tools.buffer);
         let head = request.head;
-        let (epoch, durable) = (self.epoch, self.write_through);
-        self.waiting = Some(Job { tools, work, head, room, epoch, durable });
+        let (epoch, durable) = (*self.epoch(), self.write_through);
+        let (ram, present, written) = (ram.clone(), Arc::clone(&self.epoch), 0);
+        self.waiting = Some(Job { tools, work, head, room, ram, written, epoch, present, durable });
         Ok(())
     }
 
     /// Tells the driver what became of its request.
     fn answer(&mut self, job: Job, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
-        let Job { tools, work, head, room, .. } = job;
+        let Job { tools, work, head, room, written: before, .. } = job;
         let status = match work {
             Work::Answer(status) => status,
             // A job that has not been run.
@@ -223,7 +229,10 @@ impl Block {
         };
         let outcome = fill(ram, &room, if status == Status::Ok { &tools.buffer } else { &[] })
             .and_then(|written| put_status(ram, &room, status).map(|()| written))
-            .and_then(|written| requests::give_back(queue, ram, head, written.saturating_add(1)));
+            .and_then(|written| {
+                let written = before.saturating_add(written).saturating_add(1);
+                requests::give_back(queue, ram, head, written)
+            });
         self.tools = Some(tools);
         outcome
     }
@@ -316,7 +325,8 @@ impl Device for Block {
     }
 
     fn reset(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+        let next = self.epoch().wrapping_add(1);
+        *self.epoch() = next;
         self.write_through = true;
         for job in [self.waiting.take(), self.done.take()].into_iter().flatten() {
             self.tools = Some(job.tools);
