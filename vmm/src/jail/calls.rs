@@ -192,48 +192,20 @@ pub(super) const DEVICES: &[Call] = &[
 ];
 
 /// A virtual processor's thread: it runs the guest, answers registers and ports, and kicks the
-/// session. It makes no machine, opens no wire, starts no thread.
+/// session. It makes no machine, opens no wire, starts no thread. With [`CHILD`].
 pub(super) const VCPU: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::RUN)], "the guest runs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_REGS)], "where a guest stopped"),
-    any(libc::SYS_futex, "locks of devices"),
-    any(libc::SYS_sched_yield, "locks"),
-    any(libc::SYS_read, "an event counter that is emptied"),
     any(libc::SYS_write, "serial log, interrupts, notices to the session"),
     any(libc::SYS_poll, "a serial log that is a pipe"),
     any(libc::SYS_ppoll, "as poll"),
-    any(libc::SYS_close, "the thread's handles when it ends"),
-    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFD as u32)], "checks of the standard library"),
-    bound(
-        libc::SYS_mmap,
-        &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)],
-        "heap of a device's register",
-    ),
-    bound(libc::SYS_mprotect, &[Only::Without(2, EXECUTABLE)], "heap"),
-    any(libc::SYS_munmap, "heap, the thread's stack"),
-    any(libc::SYS_mremap, "heap"),
-    any(libc::SYS_brk, "heap"),
-    any(libc::SYS_madvise, "heap, the thread's stack"),
-    any(libc::SYS_sigaltstack, "the thread ends"),
-    any(libc::SYS_gettid, "abort"),
-    any(libc::SYS_getpid, "abort"),
-    bound(libc::SYS_tgkill, &[Only::Own(0)], "abort"),
-    any(libc::SYS_rt_sigprocmask, "lets the kick through; abort"),
-    any(libc::SYS_rt_sigreturn, "the end of a kick"),
-    any(libc::SYS_restart_syscall, "waiting that a signal cut short"),
-    any(libc::SYS_exit, "the thread ends"),
-    any(libc::SYS_exit_group, "the process ends"),
-    any(libc::SYS_clock_gettime, "the guest's clock, where the kernel cannot map it"),
-    any(libc::SYS_getrandom, "keys of a map"),
 ];
 
 /// The thread that waits for disks: it reads and writes the files of volumes and answers queues.
+/// With [`CHILD`].
 pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_epoll_wait, "waits for queues"),
     any(libc::SYS_epoll_pwait, "as epoll_wait, in other C libraries"),
-    any(libc::SYS_futex, "locks of devices"),
-    any(libc::SYS_sched_yield, "locks"),
-    any(libc::SYS_read, "an event counter that is emptied"),
     any(libc::SYS_write, "interrupts"),
     any(libc::SYS_pread64, "sectors"),
     any(libc::SYS_pwrite64, "sectors"),
@@ -244,13 +216,16 @@ pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_fdatasync, "a guest that flushes"),
     any(libc::SYS_fsync, "as fdatasync"),
     any(libc::SYS_fallocate, "a guest that discards or clears sectors"),
+];
+
+/// What each thread that the session starts needs besides: locks, a heap, an end.
+pub(super) const CHILD: &[Call] = &[
+    any(libc::SYS_futex, "locks of devices"),
+    any(libc::SYS_sched_yield, "locks"),
+    any(libc::SYS_read, "an event counter that is emptied"),
     any(libc::SYS_close, "the thread's handles when it ends"),
     bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFD as u32)], "checks of the standard library"),
-    bound(
-        libc::SYS_mmap,
-        &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)],
-        "heap of a request",
-    ),
+    bound(libc::SYS_mmap, &[Only::Without(2, EXECUTABLE), Only::Without(3, SHARED)], "heap"),
     bound(libc::SYS_mprotect, &[Only::Without(2, EXECUTABLE)], "heap"),
     any(libc::SYS_munmap, "heap, the thread's stack"),
     any(libc::SYS_mremap, "heap"),
@@ -260,8 +235,8 @@ pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_gettid, "abort"),
     any(libc::SYS_getpid, "abort"),
     bound(libc::SYS_tgkill, &[Only::Own(0)], "abort"),
-    any(libc::SYS_rt_sigprocmask, "abort"),
-    any(libc::SYS_rt_sigreturn, "signals"),
+    any(libc::SYS_rt_sigprocmask, "lets a processor's kick through; abort"),
+    any(libc::SYS_rt_sigreturn, "the end of a kick"),
     any(libc::SYS_restart_syscall, "waiting that a signal cut short"),
     any(libc::SYS_exit, "the thread ends"),
     any(libc::SYS_exit_group, "the process ends"),

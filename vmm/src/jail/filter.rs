@@ -9,7 +9,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::calls::{ABSENT, Call, DEVICES, DISKS, KEEPER, Only, VCPU};
+use super::calls::{ABSENT, CHILD, Call, DEVICES, DISKS, KEEPER, Only, VCPU};
 
 /// What a thread does. Threads start with the filter of the one that started them, so the table
 /// of the session's thread has all that its children need, and theirs take the rest away.
@@ -30,11 +30,11 @@ pub enum Role {
 /// # Errors
 /// The errno of `seccomp(2)`.
 pub fn confine(role: Role) -> rustix::io::Result<()> {
-    let (table, absent) = match role {
-        Role::Devices => (DEVICES, ABSENT),
-        Role::Vcpu => (VCPU, [].as_slice()),
-        Role::Disks => (DISKS, [].as_slice()),
-        Role::Keeper => (KEEPER, [].as_slice()),
+    let (table, also, absent): (_, &[Call], &[Call]) = match role {
+        Role::Devices => (DEVICES, &[], ABSENT),
+        Role::Vcpu => (VCPU, CHILD, &[]),
+        Role::Disks => (DISKS, CHILD, &[]),
+        Role::Keeper => (KEEPER, &[], &[]),
     };
     if !absent.is_empty() {
         // A filter has two answers and this is a third, so it is a filter of its own. Of what
@@ -42,7 +42,7 @@ pub fn confine(role: Role) -> rustix::io::Result<()> {
         let answer = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
         apply(&program(absent.iter(), answer, SeccompAction::Allow)?)?;
     }
-    let calls = table.iter().chain(absent);
+    let calls = table.iter().chain(also).chain(absent);
     apply(&program(calls, SeccompAction::Allow, SeccompAction::KillProcess)?)
 }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_table_becomes_a_program() {
-        for table in [DEVICES, VCPU, DISKS, KEEPER, ABSENT] {
+        for table in [DEVICES, VCPU, DISKS, CHILD, KEEPER, ABSENT] {
             let filter =
                 program(table.iter(), SeccompAction::Allow, SeccompAction::KillProcess).unwrap();
             assert!(!filter.is_empty() && filter.len() < 4096);
@@ -111,17 +111,18 @@ mod tests {
     #[test]
     fn what_the_session_starts_may_do_nothing_that_the_session_may_not() {
         let devices: BTreeSet<i64> = DEVICES.iter().map(|call| call.number).collect();
-        for call in [VCPU, DISKS].into_iter().flatten() {
+        for call in [VCPU, DISKS, CHILD].into_iter().flatten() {
             assert!(devices.contains(&call.number), "{} {}", call.number, call.why);
         }
     }
 
     #[test]
     fn every_call_has_its_reason_and_a_call_is_not_both_free_and_bound() {
-        for table in [DEVICES, VCPU, DISKS, KEEPER, ABSENT] {
-            for call in table {
+        let roles = [[DEVICES, &[]], [VCPU, CHILD], [DISKS, CHILD], [KEEPER, &[]], [ABSENT, &[]]];
+        for role in roles {
+            for call in role.into_iter().flatten() {
                 assert!(!call.why.is_empty(), "{}", call.number);
-                let same = table.iter().filter(|other| other.number == call.number);
+                let same = role.into_iter().flatten().filter(|other| other.number == call.number);
                 let free = same.clone().any(|other| other.only.is_empty());
                 // The compiler of filters would take the conditions for the whole.
                 assert!(!free || same.count() == 1, "{}", call.number);
@@ -158,7 +159,7 @@ mod tests {
             libc::SYS_memfd_create,
             libc::SYS_pkey_mprotect,
         ];
-        for call in [DEVICES, VCPU, DISKS, KEEPER].into_iter().flatten() {
+        for call in [DEVICES, VCPU, DISKS, CHILD, KEEPER].into_iter().flatten() {
             assert!(!never.contains(&call.number), "{}", call.number);
         }
     }
