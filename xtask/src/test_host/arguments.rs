@@ -67,6 +67,8 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
     if command.is_empty() && !seat {
         return Err(format!("There is no command to run. {USAGE}"));
     }
+    // Where a command follows, it is that which the boot is for.
+    plan.stock = command.is_empty();
     let seat = seat.then_some(plan);
     let extra = Extra::default();
     Ok(Arguments { programs, timeout, carried, command, seat, extra })

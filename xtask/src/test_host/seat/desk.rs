@@ -130,7 +130,8 @@ impl Desk {
         self.host.type_line(&format!("{line}{then} echo {mark}$?@"))?;
         let ended = |text: &str| {
             let rest = text.split(&mark).nth(1)?;
-            rest.split_once('@').map(|(status, _)| status.to_owned())
+            // With its end of line, or that would be the beginning of the next answer.
+            rest.split_once("@\n").map(|(status, _)| status.to_owned())
         };
         let status = self.hear(line, ended)?;
         let text = self.said.split(&mark).next().unwrap_or_default().to_owned();
