@@ -271,6 +271,10 @@ fn missing(layer: Layer) -> (&'static str, &'static str) {
             "guests of other labels may run on the sibling thread of a core",
             "Run a kernel with CONFIG_SCHED_CORE, or: echo off | sudo tee /sys/devices/system/cpu/smt/control",
         ),
+        Layer::Cgroup => (
+            "memory that the kernel holds for it and its share of the processors are not bounded",
+            "systemd-run --user --scope -p Delegate=yes tabard run DESK (cgroup v2 with cpu, memory and pids)",
+        ),
         Layer::Privileges | Layer::Seccomp | Layer::Limits => {
             ("every supported kernel has it", "Run Linux 5.9 or later")
         }

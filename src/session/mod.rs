@@ -15,6 +15,7 @@
 mod accounts;
 mod agent;
 pub mod audit;
+mod cgroup;
 mod channel;
 pub mod confirm;
 pub mod desk;

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tabard_display::Bell;
 use tabard_wire::{FromVmm, Layers, SurfaceGeometry, ToVmm};
 
+use super::cgroup::Group;
 use super::channel::{Channel, Incoming, NotReading};
 use super::desk::Access;
 use super::guest::fail_words;
@@ -100,11 +101,24 @@ pub(crate) struct MachineSpec {
     pub(crate) serial_limit_bytes: u64,
 }
 
+impl MachineSpec {
+    /// A control group for its process: memory for the guest, and as much again for each volume
+    /// whose writes are kept in memory.
+    fn group(&self) -> Option<Group> {
+        let copies = self.volumes.iter().filter(|volume| volume.access == Access::Copy).count();
+        let fills = u64::try_from(copies).unwrap_or(u64::MAX).saturating_add(1);
+        let bytes = (u64::from(self.memory_mib) << 20).saturating_mul(fills);
+        Group::new(bytes, self.vcpus)
+    }
+}
+
 /// A running `tabard-vmm` and the wire to it. Dropping it kills and reaps the process.
 pub(crate) struct GuestProcess {
     child: Child,
     /// The wire.
     pub(crate) channel: Channel,
+    /// Given up after the process has ended.
+    _group: Option<Group>,
 }
 
 impl GuestProcess {
@@ -113,8 +127,10 @@ impl GuestProcess {
         program: &Path,
         name: &str,
         messages: Stdio,
+        group: Option<Group>,
         bell: &Bell,
     ) -> Result<Self, ProcessError> {
+        let door = group.as_ref().map(Group::door).transpose()?;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
@@ -123,7 +139,7 @@ impl GuestProcess {
             .current_dir("/")
             // The wire is descriptor 0: the one place that needs no unsafe code to fill.
             .stdin(theirs)
-            .stdout(Stdio::null())
+            .stdout(door.map_or_else(Stdio::null, Stdio::from))
             // Not the terminal: what a hostile process prints could be anything.
             .stderr(messages)
             .spawn()
@@ -136,7 +152,7 @@ impl GuestProcess {
                 return Err(error.into());
             }
         };
-        Ok(Self { child, channel })
+        Ok(Self { child, channel, _group: group })
     }
 
     /// Starts the process and tells it everything up to, but without, the surface. What it says
@@ -155,7 +171,7 @@ impl GuestProcess {
             Some(path) => File::options().create(true).append(true).open(path)?.into(),
             None => Stdio::null(),
         };
-        let process = Self::spawn(program, &spec.name, messages, bell)?;
+        let process = Self::spawn(program, &spec.name, messages, spec.group(), bell)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
         wire.send_with(ToVmm::Kvm, kvm.as_fd().try_clone_to_owned()?)?;
@@ -219,7 +235,8 @@ impl Drop for GuestProcess {
 /// In words: why there is none, and what to do.
 pub fn probe_jail(program: &Path) -> Result<Layers, String> {
     // Nothing but its one channel is waited for here, by the channel itself.
-    let process = GuestProcess::spawn(program, "probe", Stdio::inherit(), &Bell::default())
+    let (messages, group) = (Stdio::inherit(), Group::new(0, 1));
+    let process = GuestProcess::spawn(program, "probe", messages, group, &Bell::default())
         .map_err(|error| error.to_string())?;
     match process.channel.incoming.recv_timeout(JAIL_LIMIT) {
         Ok(Incoming::Message(FromVmm::Jailed { layers })) => Ok(layers),

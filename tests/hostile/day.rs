@@ -1,10 +1,12 @@
 //! A user's day at a desk of hostile guests: switching, typing, pointing, asking for the trusted
 //! screen, while two good guests write down what they get and the oracle judges every frame.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tabard::audit::{Verifier, verify};
 use tabard::oracle::{Findings, Oracle};
+use tabard::session::audit::beside;
 use tabard_display::RawInput;
 use tabard_view::{GuestId, Recipient, Scale, Size};
 use tempfile::TempDir;
@@ -162,8 +164,9 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     }
     day.settle();
     let processes: Vec<u32> = stage.status().guests.iter().filter_map(|guest| guest.1).collect();
-    let Stage { harness, .. } = stage;
+    let Stage { harness, logs, .. } = stage;
     harness.stop();
+    audited(logs.path(), scenarios);
     for process in processes {
         assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "{process} is left");
     }
@@ -171,6 +174,26 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     let findings = oracle.findings();
     assert!(findings.violations == 0, "{} violations: {:#?}", findings.violations, findings.words);
     findings
+}
+
+/// The audit log is whole, and holds each end that was not the user's: the first, and that after
+/// each start.
+fn audited(logs: &Path, scenarios: &[Scenario]) {
+    let path = logs.join("audit.jsonl");
+    let key = std::fs::read_to_string(beside(&path, ".pub")).unwrap();
+    let mut verifier = Verifier::new(key.trim()).unwrap();
+    verifier.head_file(&path).unwrap();
+    let report = verify(&std::fs::read(&path).unwrap(), &verifier);
+    assert!(report.fault.is_none(), "the audit log is damaged: {report:?}");
+    let log = std::fs::read_to_string(&path).unwrap();
+    for (index, one) in scenarios.iter().enumerate().filter(|(_, one)| one.fate == Fate::Ended) {
+        let guest = format!("\"guest\":\"bad{index}\"");
+        let ends = ["process-failed", "guest-failed", "guest-stopped"];
+        let ended =
+            |line: &&str| ends.iter().any(|end| line.contains(end)) && line.contains(&guest);
+        let count = log.lines().filter(ended).count();
+        assert_eq!(count, 1 + RESTARTS, "{} in the audit log:\n{log}", one.name);
+    }
 }
 
 /// How often it has said that it has attacked.

@@ -38,5 +38,6 @@ for script in *.tabard; do
     tabard test "$script" --out "$out" --junit "$out.xml" || failed=$?
 done
 flushed_is_there || failed=1
+sh cgroup.sh /repository/scenarios/cgroup || failed=$?
 rm -f archive.img tools.img
 exit "$failed"

@@ -1,6 +1,6 @@
 //! A `tabard-vmm` that has been taken over: the same program in the same jail, and then what an
 //! intruder would try. A guest's command line says what: `try=NAME` on the session's thread,
-//! `try=NAME@vcpu` on a processor's. Without `try=` it is a good `tabard-vmm`.
+//! `try=NAME@vcpu` on a processor's; `other=PID` is another guest's process. Without `try=` it is a good `tabard-vmm`.
 //!
 //! What came of it is printed on standard error, if the process lives to tell:
 //! `try NAME: errno N` or `try NAME: DONE`.
@@ -26,7 +26,14 @@ fn main() -> ExitCode {
                 Some(name) => {
                     let _first = FOR_VCPU.set(name.to_owned());
                 }
-                None => attempt(name),
+                None => {
+                    let other =
+                        line.split_whitespace().find_map(|word| word.strip_prefix("other="));
+                    match other.and_then(|other| other.parse().ok()) {
+                        Some(other) => attempt_on(name, other),
+                        None => attempt(name),
+                    }
+                }
             }
         }
         Role::Vcpu => {
@@ -52,6 +59,38 @@ fn attempt(name: &str) {
         0 => eprintln!("try {name}: DONE"),
         errno => eprintln!("try {name}: errno {errno}"),
     }
+}
+
+/// As [`attempt`], on another guest's process, whose number outside is this.
+fn attempt_on(name: &str, other: usize) {
+    let flags = libc::O_RDWR as usize;
+    let open = |file: &str| {
+        let path = format!("/proc/{other}/{file}\0");
+        // The path is copied by the kernel before it goes.
+        call(libc::SYS_openat, [HERE, path.as_ptr() as usize, flags, 0, 0])
+    };
+    let mut room = [0u8; 64];
+    let place = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    let at = std::ptr::from_ref(&place) as usize;
+    let errno = match name {
+        "memory-of-other" => open("mem"),
+        "maps-of-other" => open("maps"),
+        "descriptors-of-other" => open("fd/0"),
+        "read-other" => call(libc::SYS_process_vm_readv, [other, at, 1, at, 1]),
+        "write-other" => call(libc::SYS_process_vm_writev, [other, at, 1, at, 1]),
+        "trace-other" => call(libc::SYS_ptrace, [libc::PTRACE_SEIZE as usize, other, 0, 0, 0]),
+        "kill-other" => call(libc::SYS_kill, [other, libc::SIGKILL as usize, 0, 0, 0]),
+        "tgkill-other" => call(libc::SYS_tgkill, [other, other, libc::SIGKILL as usize, 0, 0]),
+        "handle-of-other" => call(libc::SYS_pidfd_open, [other, 0, 0, 0, 0]),
+        "limits-of-other" => {
+            call(libc::SYS_prlimit64, [other, libc::RLIMIT_CPU as usize, 0, at, 0])
+        }
+        _ => panic!("nothing is known of {name}"),
+    };
+    eprintln!(
+        "try {name}: {}",
+        if errno == 0 { "DONE".to_owned() } else { format!("errno {errno}") }
+    );
 }
 
 /// Makes a system call by itself, as injected code would; its errno, or 0.
@@ -89,6 +128,25 @@ fn exhaust(name: &str) -> Option<i32> {
             };
             while spin().is_ok() {}
             Some(libc::EAGAIN)
+        }
+        "fill-files" => {
+            // Every file that it was given: messages, serial log, volumes, surfaces.
+            let text = "x".repeat(1 << 16);
+            for file in 2..libc::RLIMIT_NOFILE as usize + 64 {
+                // SAFETY: all zeroes is a value of this structure.
+                let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+                let at = &raw mut stat as usize;
+                let known = call(libc::SYS_fstat, [file, at, 0, 0, 0]) == 0;
+                if known && stat.st_mode & libc::S_IFMT == libc::S_IFREG {
+                    until_refused(|| {
+                        call(libc::SYS_write, [file, text.as_ptr() as usize, text.len(), 0, 0])
+                    });
+                }
+            }
+            // Nothing more can be printed, and it lives on.
+            loop {
+                std::thread::park();
+            }
         }
         "fill-log" => {
             let text = "x".repeat(1 << 16);

@@ -166,9 +166,60 @@ fn a_file_that_is_filled_ends_at_the_limit_of_its_length() {
     assert!(ends.contains(&fate), "{fate:?}");
 }
 
+/// What an intruder tries on another guest, whose process it knows by its number outside. It ends
+/// the process before the kernel looks for the other.
+const ON_ANOTHER: [&str; 10] = [
+    "memory-of-other",
+    "maps-of-other",
+    "descriptors-of-other",
+    "read-other",
+    "write-other",
+    "trace-other",
+    "kill-other",
+    "tgkill-other",
+    "handle-of-other",
+    "limits-of-other",
+];
+
+#[test]
+fn nothing_of_another_guest_can_be_had() {
+    let mut other = Vmm::boot("probe");
+    let process = other.machine();
+    for name in ON_ANOTHER {
+        assert_eq!(attempt(&format!("{name} other={process}")).0, FILTERED, "{name}");
+    }
+    assert_eq!(other.machine(), process);
+    assert!(other.child.try_wait().unwrap().is_none(), "the other guest ended");
+}
+
 #[test]
 fn the_host_agrees_with_what_the_process_says_of_its_jail() {
     let vmm = Vmm::boot("probe");
+    host_agrees(&vmm, rustix::process::geteuid().as_raw());
+}
+
+/// A user that nothing has, as which an ordinary user's run is tried where this one is root's.
+const ORDINARY: u32 = 54_321;
+
+#[test]
+fn the_host_agrees_about_an_ordinary_users_process() {
+    if !rustix::process::geteuid().is_root() {
+        // Then every test here is about one.
+        return;
+    }
+    // Where that user can read it.
+    let folder = tempfile::tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), mode).unwrap();
+    let program = folder.path().join("tabard-vmm");
+    fs::copy(env!("CARGO_BIN_EXE_tabard-vmm"), &program).unwrap();
+    let vmm = Vmm::spawn_as(&program, Stdio::inherit(), Some(ORDINARY)).booted("probe");
+    host_agrees(&vmm, ORDINARY);
+}
+
+/// Compares what this process says of its jail with what /proc shows to root; an ordinary user is
+/// shown less of a process that cannot be dumped, and the rest must be hidden.
+fn host_agrees(vmm: &Vmm, started_by: u32) {
     let Some(FromVmm::Jailed { layers }) = vmm.seen.first().copied() else {
         panic!("the first message is {:?}", vmm.seen.first());
     };
@@ -177,7 +228,8 @@ fn the_host_agrees_with_what_the_process_says_of_its_jail() {
         assert!(layers.has(always), "{layers}");
     }
     let process = vmm.machine();
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}"));
+    let status = read("status").unwrap();
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
@@ -190,12 +242,23 @@ fn the_host_agrees_with_what_the_process_says_of_its_jail() {
     assert_eq!(layers.has(Layer::Pid), field("NSpid:").ends_with("\t1"), "{}", field("NSpid:"));
     let keeper = fs::read_to_string(format!("/proc/{}/status", vmm.child.id())).unwrap();
     assert!(keeper.contains("Seccomp:\t2"), "the keeper is not confined");
+    let limits = read("limits").unwrap();
+    for (limit, value) in [("Max open files", "512"), ("Max locked memory", "0")] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        assert_eq!(line[limit.len()..].split_whitespace().next(), Some(value), "{line}");
+    }
+    // Root's process is a user of its own; an ordinary user's has no other to be outside.
+    let user: u32 = field("Uid:").split('\t').next().unwrap().parse().unwrap();
+    assert_eq!(user == started_by, started_by != 0, "user {user}, started by {started_by}");
 
     if !rustix::process::geteuid().is_root() {
-        println!("Not root: what /proc shows of a process that is not dumpable is not compared");
+        for hidden in ["mem", "maps", "environ", "auxv", "fd", "ns/pid", "root", "cwd", "exe"] {
+            let path = format!("/proc/{process}/{hidden}");
+            let opened = fs::File::open(&path).and_then(|mut file| file.read(&mut [0; 8]));
+            assert!(opened.is_err(), "{path} is open to its own user");
+        }
         return;
     }
-    assert_ne!(field("Uid:").split('\t').next(), Some("0"), "it is root");
     let same = |name: &str| {
         let of = |who: &str| fs::read_link(format!("/proc/{who}/ns/{name}")).unwrap();
         of("self") == of(&process.to_string())
@@ -211,8 +274,9 @@ fn the_host_agrees_with_what_the_process_says_of_its_jail() {
         assert_eq!(layers.has(layer), !same(name), "{name}");
     }
     if layers.has(Layer::Mount) {
+        // No /proc either: other guests are not even to be named.
         assert_eq!(fs::read_dir(format!("/proc/{process}/root/")).unwrap().count(), 0);
-        let mounts = fs::read_to_string(format!("/proc/{process}/mounts")).unwrap();
+        let mounts = read("mounts").unwrap();
         assert_eq!(mounts.lines().count(), 1, "{mounts}");
     }
 }

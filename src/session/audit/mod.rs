@@ -1,6 +1,6 @@
 //! The audit log of a session. A thread of its own holds the file; the loop waits for it before
-//! an effect takes place, but never longer than one second, so that a disk that hangs cannot
-//! hold up the secure-attention key.
+//! an effect takes place, but not for ever, so that a disk that hangs cannot hold up the
+//! secure-attention key for good.
 
 mod chain;
 mod key;
@@ -21,8 +21,11 @@ pub use key::{Head, beside, random, signed};
 pub use log::{CHECKPOINT_EVERY, Log, LogError};
 pub(crate) use words::Names;
 
-/// How long an effect may wait for its record.
+/// How long an effect may wait for its record, where the desk says to slow down.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long where it says to stop: a disk that is busy is not full, and a guest that keeps it busy
+/// with its own volume must not end the session of all.
+const LONGEST: Duration = Duration::from_secs(10);
 /// How often a write that failed is tried again, where the desk says to slow down.
 const RETRY: Duration = Duration::from_millis(200);
 /// Batches of records that may wait while the disk is full; with the last one the session ends,
@@ -105,7 +108,8 @@ impl Audit {
             return Err(Unwritten("too many records wait for it".to_owned()));
         }
         self.waiting = self.waiting.saturating_add(1);
-        let deadline = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        let patience = if self.on_full == OnFull::Slow { PATIENCE } else { LONGEST };
+        let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
         while self.waiting > 0 {
             match self.bell.receive(&self.answers, Some(deadline)) {
                 Ok(Ok(())) => self.waiting = self.waiting.saturating_sub(1),

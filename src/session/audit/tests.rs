@@ -77,6 +77,31 @@ fn writer_whose_disk_is_full() {
 }
 
 #[test]
+fn a_disk_that_is_busy_for_a_while_is_waited_for() {
+    let (bell, working) = (Bell::default(), Bell::default());
+    let (batches, work) = working.channel::<Vec<Entry>>(1);
+    let (answer, answers) = bell.channel(1);
+    let disk = thread::spawn(move || {
+        working.receive(&work, None).unwrap();
+        // What a busy disk does.
+        thread::sleep(PATIENCE * 3 / 2);
+        answer.send(Ok(())).unwrap();
+    });
+    let mut audit = Audit {
+        batches: Some(batches),
+        answers,
+        bell,
+        waiting: 0,
+        on_full: OnFull::Stop,
+        quit: None,
+        thread: Some(disk),
+        names: Names::default(),
+    };
+    assert_eq!(audit.write(vec![Entry::new("switch")]), Ok(()));
+    assert_eq!(audit.waiting, 0);
+}
+
+#[test]
 fn a_full_disk_ends_the_session_with_a_whole_log_of_all_before() {
     let (words, report, log) = child("stop");
     assert_eq!((report.fault, report.torn_bytes), (None, 0));

@@ -7,6 +7,7 @@
 mod alone;
 mod calls;
 mod filter;
+mod group;
 mod keeper;
 mod kvm_calls;
 mod limits;
@@ -52,6 +53,7 @@ fn at(step: &'static str) -> impl FnOnce(Errno) -> JailError {
 /// [`JailError`] for what every supported kernel has. What a host may forbid is no error.
 pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     let parent = getppid();
+    let grouped = group::enter().map_err(at("entering the control group"))?;
     alone::close_all_others().map_err(at("close_range"))?;
     alone::few_arenas();
     // Asked while the root of the host can still be seen.
@@ -80,6 +82,9 @@ pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     limits::enter(own_user).map_err(at("setrlimit"))?;
     give_up_privileges().map_err(at("giving up privileges"))?;
     keeper.map_or(Ok(()), keeper::Keeper::must_live)?;
+    if grouped {
+        layers = layers.with(Layer::Cgroup);
+    }
     layers = layers.with(Layer::Limits).with(Layer::Privileges);
     if close_files_and_network()? {
         layers = layers.with(Layer::Landlock);

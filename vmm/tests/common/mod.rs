@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -54,12 +55,20 @@ impl Vmm {
 
     /// Starts this program in place of `tabard-vmm`.
     pub fn spawn_program(program: &Path, messages: Stdio) -> Self {
+        Self::spawn_as(program, messages, None)
+    }
+
+    /// As [`Vmm::spawn_program`], by this user.
+    pub fn spawn_as(program: &Path, messages: Stdio, user: Option<u32>) -> Self {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
         let mut command = Command::new(program);
         // The wire is descriptor 0: std fills it without any unsafe code.
         command.stdin(theirs).stdout(Stdio::null()).stderr(messages);
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
         let child = command.spawn().unwrap();
         let geometry = SurfaceGeometry::new(640, 480).unwrap();
         Self {
@@ -116,7 +125,12 @@ impl Vmm {
 
     /// A machine that runs the built-in guest and has said that it is ready.
     pub fn boot(guest: &str) -> Self {
-        let mut vmm = Self::spawn();
+        Self::spawn().booted(guest)
+    }
+
+    /// As [`Vmm::boot`], from a process that was started.
+    pub fn booted(self, guest: &str) -> Self {
+        let mut vmm = self;
         vmm.set_up(tabard_guests::builtin(guest).unwrap().elf, 64, 1);
         vmm.send(ToVmm::Load);
         vmm.expect(FromVmm::Loaded);

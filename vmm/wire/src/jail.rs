@@ -28,11 +28,13 @@ pub enum Layer {
     Limits = 9,
     /// No processor core is shared with another guest: core scheduling, or no sibling threads.
     Cores = 10,
+    /// A control group that bounds its memory, its tasks and its share of the processors.
+    Cgroup = 11,
 }
 
 impl Layer {
     /// Every layer, from the least to the highest bit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Privileges,
         Self::User,
         Self::Mount,
@@ -44,6 +46,7 @@ impl Layer {
         Self::Seccomp,
         Self::Limits,
         Self::Cores,
+        Self::Cgroup,
     ];
 
     /// Its name in desk files, scripts and reports.
@@ -61,6 +64,7 @@ impl Layer {
             Self::Seccomp => "seccomp",
             Self::Limits => "limits",
             Self::Cores => "cores",
+            Self::Cgroup => "cgroup",
         }
     }
 }
@@ -71,7 +75,8 @@ pub struct Layers(u16);
 
 impl Layers {
     /// What `jail = "strict"` demands: all that a current kernel gives without further set-up.
-    /// Core scheduling is no part of it, many kernels are built without.
+    /// Core scheduling is no part of it, many kernels are built without; nor is a control group,
+    /// which somebody has to give.
     pub const STRICT: Self = Self((1 << Layer::Cores as u8) - 1);
 
     /// Every layer.
@@ -150,16 +155,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strict_is_every_layer_but_the_cores() {
+    fn strict_is_every_layer_but_those_that_need_more_than_a_kernel() {
         for layer in Layer::ALL {
-            assert_eq!(Layers::STRICT.has(layer), layer != Layer::Cores);
+            let more = matches!(layer, Layer::Cores | Layer::Cgroup);
+            assert_eq!(Layers::STRICT.has(layer), !more);
         }
     }
 
     #[test]
     fn a_bit_without_a_layer_is_refused() {
-        assert_eq!(Layers::from_bits(1 << 11), Err(DecodeError::Range("layers")));
-        assert_eq!(Layers::from_bits(0x7ff).map(|all| all.iter().count()), Ok(11));
+        assert_eq!(Layers::from_bits(1 << 12), Err(DecodeError::Range("layers")));
+        assert_eq!(Layers::from_bits(0xfff).map(|all| all.iter().count()), Ok(12));
     }
 
     #[test]
