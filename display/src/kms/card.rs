@@ -76,14 +76,18 @@ impl Card {
 
 /// The mode that was wished for, else the one that the screen prefers, else its first.
 pub(super) fn chosen(info: &connector::Info, wish: Option<ModeWish>) -> Option<Mode> {
-    let modes = info.modes();
-    let wished = |mode: &&Mode| {
-        let at = |hertz| mode.vrefresh() == hertz;
-        wish.is_some_and(|wish| wish.size == size_of(mode) && wish.hertz.is_none_or(at))
+    let prefers = |mode: &Mode| mode.mode_type().contains(ModeTypeFlags::PREFERRED);
+    let known = info.modes().iter().map(|mode| (size_of(mode), mode.vrefresh(), prefers(mode)));
+    info.modes().get(choose(&known.collect::<Vec<_>>(), wish)).copied()
+}
+
+/// The place of that mode among these: size, pictures a second, whether the screen prefers it.
+fn choose(modes: &[(Size, u32, bool)], wish: Option<ModeWish>) -> usize {
+    let wished = |(size, hertz, _): &(Size, u32, bool)| {
+        wish.is_some_and(|wish| wish.size == *size && wish.hertz.is_none_or(|own| own == *hertz))
     };
-    let prefers = |mode: &&Mode| mode.mode_type().contains(ModeTypeFlags::PREFERRED);
-    let found = modes.iter().find(wished).or_else(|| modes.iter().find(prefers));
-    found.or_else(|| modes.first()).copied()
+    let found = modes.iter().position(wished);
+    found.or_else(|| modes.iter().position(|(_, _, prefers)| *prefers)).unwrap_or(0)
 }
 
 pub(super) fn size_of(mode: &Mode) -> Size {
@@ -257,6 +261,27 @@ mod tests {
             memory.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
         let old = 0xeeee_eeee;
         assert_eq!(words, [old, 2, 3, old, old, 5, 6, old]);
+    }
+
+    #[test]
+    fn a_mode_that_the_screen_lacks_leaves_the_one_that_it_prefers() {
+        let size = |width, height| Size { width, height };
+        let modes = [
+            (size(800, 600), 60, false),
+            (size(1920, 1080), 60, true),
+            (size(1920, 1080), 50, false),
+        ];
+        let wish = |width, height, hertz| Some(ModeWish { size: size(width, height), hertz });
+        for (wish, place) in [
+            (None, 1),
+            (wish(800, 600, None), 0),
+            (wish(1920, 1080, Some(50)), 2),
+            (wish(1920, 1080, Some(75)), 1),
+            (wish(640, 480, None), 1),
+        ] {
+            assert_eq!(choose(&modes, wish), place, "{wish:?}");
+        }
+        assert_eq!(choose(&modes[2..], None), 0, "the first, if it prefers none");
     }
 
     #[test]
