@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tabard_agent_wire::MAX_TEXT_BYTES;
 
-/// How long a program may take to hand over what it has on the clipboard.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a program may take to hand over what it has on the clipboard. A machine that is itself
+/// emulated takes seconds to start one.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// [`MAX_TEXT_BYTES`], as a limit of a reader.
 const LONGEST_BYTES: u64 = MAX_TEXT_BYTES as u64;
 

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tabard_agent_wire::{FromGuest, MAX_QUESTION_CHARS, NONCE_BYTES, Stream, ToGuest};
 
@@ -16,6 +16,11 @@ use crate::clipboard::Clipboard;
 
 /// How often the clipboard is looked at: neither protocol tells a program without a window.
 const LOOK: Duration = Duration::from_millis(500);
+/// A pause is at least so many times as long as the look before it, so that a slow machine has time
+/// for other things.
+const PAUSE_LOOKS: u32 = 4;
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Time between two looks for a text that was just put onto the clipboard.
 const SETTLE: Duration = Duration::from_millis(20);
 /// How many such looks.
@@ -121,6 +126,7 @@ fn until_there(clipboard: &Clipboard, text: &str) {
 fn look(shared: &Shared) {
     loop {
         let mut known = lock(&shared.known);
+        let begin = Instant::now();
         let text = shared.clipboard.paste().filter(|text| !text.is_empty());
         if text != *known {
             let offer = FromGuest::Offer(text.as_deref().unwrap_or_default()).encode();
@@ -131,7 +137,7 @@ fn look(shared: &Shared) {
             }
         }
         drop(known);
-        thread::sleep(LOOK);
+        thread::sleep((begin.elapsed() * PAUSE_LOOKS).clamp(LOOK, LONGEST_PAUSE));
     }
 }
 
@@ -178,7 +184,6 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     use std::path::Path;
-    use std::time::Instant;
     use tabard_agent_wire::Answer;
 
     /// An agent on one end of a socket, with a file for a clipboard.
