@@ -38,12 +38,14 @@ pub fn build_devices(tabard: &Path) -> Result<(), String> {
 pub fn run(folder: &Path, image: &Path, payload: &Payload, plan: &Plan) -> Result<Desk, String> {
     let mut desk = step("boot", || Desk::boot(folder, image, payload))?;
     let begin = Instant::now();
-    let tally = scenes::play(&mut desk, plan).map_err(|why| {
+    let mut tally = random::Tally::default();
+    let played = scenes::play(&mut desk, plan, &mut tally);
+    println!("seat: {}", tally.words());
+    println!("seat: everything in {:.0} s, seed {}", begin.elapsed().as_secs_f64(), plan.seed);
+    played.map_err(|why| {
         let heard = desk.shell("tail -n 16 run.log logs/*.serial").unwrap_or_default();
         format!("seat: {why}\n{heard}")
     })?;
-    println!("seat: {}", tally.words());
-    println!("seat: everything in {:.0} s, seed {}", begin.elapsed().as_secs_f64(), plan.seed);
     match tally.mismatches {
         0 => Ok(desk),
         count => Err(format!("seat: {count} mismatches")),
