@@ -47,6 +47,13 @@ screen_size() {
     xrandr --current | sed -n 's/.*current \([0-9]* x [0-9]*\),.*/\1/p'
 }
 
+# Changes of the screen are written down from here on; the pipe ends with the server.
+rm -f /run/randr
+mkfifo /run/randr
+exec 4<>/run/randr
+xev -root -event randr >&4 4>&- &
+exec 5</run/randr 4>&-
+
 xsetroot -cursor_name left_ptr
 manage_windows
 xterm -geometry 80x24+20+24 &
@@ -54,10 +61,8 @@ xterm -geometry 80x24+20+24 &
 wait_for_window _NET_ACTIVE_WINDOW
 echo "tabard guest: the desktop is up after $(cut -d ' ' -f 1 /proc/uptime) s" >/dev/console
 
-# When Tabard gives this screen another size, everything on it follows. This ends with the server.
-rm -f /run/randr
-mkfifo /run/randr
-xev -root -event randr >/run/randr &
+# When Tabard gives this screen another size, everything on it follows.
+xrandr --output Virtual-1 --preferred
 while read -r event; do
     case $event in
         RRScreenChangeNotify* | RRNotify*) xrandr --output Virtual-1 --preferred 2>/dev/null ;;
@@ -73,5 +78,5 @@ while read -r event; do
         wmctrl -i -a "$focus" && wait_for_window _NET_ACTIVE_WINDOW
     fi
     echo "tabard guest: the screen is $size" >/dev/console
-done </run/randr
+done <&5
 wait "$server"
