@@ -57,6 +57,8 @@ else
 fi
 {
     echo '::ctrlaltdel:/bin/reboot'
+    # Linux takes virtio-gpu its queues before the console stops to draw, and then warns of itself.
+    echo '::shutdown:echo 0 >/sys/class/vtconsole/vtcon1/bind'
     echo '::shutdown:/bin/umount -a -r'
 } >> /etc/inittab
 exec /bin/busybox init
