@@ -12,7 +12,7 @@ use crate::test_host::{Arguments, Extra};
 use crate::{build, measure, packages, test_host};
 
 /// For all rounds, on a machine that has other things to do as well.
-const TIMEOUT: Duration = Duration::from_secs(2400);
+const TIMEOUT: Duration = Duration::from_secs(900);
 /// Where the command leaves its figures, below the repository.
 const FIGURES: &str = "measure/figures";
 /// What QEMU loads besides its libraries: the firmware of `-M microvm`, what lets that boot a

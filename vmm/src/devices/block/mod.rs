@@ -489,6 +489,24 @@ mod tests {
     }
 
     #[test]
+    fn a_read_from_before_a_reset_writes_nothing_to_memory() {
+        for reset in [false, true] {
+            let (mut driver, _) = volume(false);
+            driver.ask(0, &header(KIND_READ, 0), 513);
+            driver.transport.serve(0);
+            let mut job = driver.transport.device().take_job().unwrap();
+            if reset {
+                driver.write(0x70, 0);
+            }
+
+            job.run();
+
+            let first: u8 = driver.ram.read_obj(job.room[0].0).unwrap();
+            assert_eq!(first, if reset { 0 } else { 7 });
+        }
+    }
+
+    #[test]
     fn writes_are_durable_at_once_for_a_driver_that_cannot_flush() {
         let (mut driver, _) = volume(false);
         let request = [&header(KIND_WRITE, 7)[..], &[9; 512]].concat();
