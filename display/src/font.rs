@@ -210,6 +210,39 @@ mod tests {
         assert!(read_mono().is_ok());
     }
 
+    /// Everything that a page of a guest's text shows as itself, at the least size of a page on
+    /// the smallest screen that one is opened on.
+    #[test]
+    fn no_two_letters_of_a_page_look_the_same() {
+        let mut fonts = Fonts::new().unwrap();
+        let style = Style { weight: Weight::Mono, size_px: 13 };
+        let letters = ('!'..='~').chain('\u{c0}'..='\u{ff}').filter(|c| !matches!(c, '×' | '÷'));
+        type Ink = HashMap<(i32, i32), u8>;
+        let drawn: Vec<(char, Ink)> = letters
+            .map(|letter| {
+                let glyph = fonts.glyph(letter, style);
+                assert!(glyph.advance > 0.0 && glyph.width > 0, "{letter} is not in the face");
+                let mut ink = Ink::new();
+                for (row, line) in (0..).zip(glyph.coverage.chunks(glyph.width)) {
+                    for (column, value) in (0..).zip(line) {
+                        ink.insert((glyph.left + column, row - glyph.top), *value);
+                    }
+                }
+                (letter, ink)
+            })
+            .collect();
+        for (index, (one, ink)) in drawn.iter().enumerate() {
+            for (two, other) in &drawn[index + 1..] {
+                let places =
+                    ink.keys().chain(other.keys().filter(|place| !ink.contains_key(place)));
+                let of = |ink: &Ink, place| i32::from(ink.get(place).copied().unwrap_or(0));
+                let differs: i32 = places.map(|at| (of(ink, at) - of(other, at)).abs()).sum();
+                // More than a whole pixel of ink.
+                assert!(differs > 255, "{one} and {two} differ by {differs}");
+            }
+        }
+    }
+
     #[test]
     fn elided_text_fits_and_says_so() {
         let mut fonts = Fonts::new().unwrap();

@@ -1,6 +1,8 @@
 //! What a piece of the screen must look like: for each pixel the darkest and the brightest value
 //! that each channel may have. Flat colour leaves no room, soft edges leave some.
 
+use std::sync::LazyLock;
+
 use tabard_view::{Rect, Size};
 
 use crate::font::Glyph;
@@ -11,6 +13,10 @@ const ROUNDING: u8 = 3;
 const EDGE_PX: f32 = 0.75;
 /// The exponent of the mixing of text with its ground, as the specification has it.
 const GAMMA: f32 = 1.5;
+
+/// Each value of a channel in light.
+static LIGHT: LazyLock<[f32; 256]> =
+    LazyLock::new(|| std::array::from_fn(|value| (value as f32 / 255.0).powf(GAMMA)));
 
 /// The colours that a pixel may have, channel by channel: 0x00RRGGBB each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +160,7 @@ impl Sheet {
     /// A glyph with its corner here.
     pub(super) fn glyph(&mut self, (left, top): (i64, i64), glyph: &Glyph, color: u32) {
         let [_, ink @ ..] = color.to_be_bytes();
-        let light = |value: u8| (f32::from(value) / 255.0).powf(GAMMA);
+        let light = |value: u8| LIGHT.get(usize::from(value)).copied().unwrap_or_default();
         let ink = ink.map(light);
         for (y, line) in (top..).zip(glyph.coverage.chunks(glyph.width.max(1))) {
             for (x, coverage) in (left..).zip(line).filter(|(_, coverage)| **coverage > 0) {

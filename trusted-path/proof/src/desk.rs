@@ -22,6 +22,8 @@ pub(crate) const EXCHANGE_KEYS: [KeyCode; 6] =
     [KeyCode::C, KeyCode::V, KeyCode::UP, KeyCode::DOWN, CHALLENGE, ESCAPE];
 /// The keys of a user who logs in, locks and goes to guests.
 pub(crate) const LOCK_KEYS: [KeyCode; 5] = [A, KeyCode::ENTER, KeyCode::DOWN, KeyCode::L, TWO];
+/// The keys of a user who answers questions.
+pub(crate) const QUESTION_KEYS: [KeyCode; 5] = [A, KeyCode::Y, KeyCode::N, KeyCode::ENTER, ESCAPE];
 /// Every letter of the challenge of both texts.
 pub(crate) const CHALLENGE: KeyCode = KeyCode::E;
 /// The texts that guests offer: one page each, and the same challenge.

@@ -1,7 +1,7 @@
 //! Monitors that are broken on purpose: a checker that does not catch them proves nothing.
 
 use tabard_trusted_path::{
-    Effect, Event, GuestInput, Monitor, Passage, Record, ShownText, Verdict,
+    Effect, Event, GuestInput, Monitor, Passage, Record, ShownText, Timer, Verdict,
 };
 use tabard_view::{GuestId, OutputId};
 
@@ -20,6 +20,12 @@ pub enum Fault {
     KeysLeftDown,
     /// Invariant 5: clicks go to the first guest, wherever the keyboard is.
     PointerStays,
+    /// Invariant 1: takes a question for seen that is not on the glass yet.
+    QuestionUnseen,
+    /// Invariant 1: does not wait until a question was seen for its time.
+    NoDeadTime,
+    /// Invariant 3: a guest that asks again answers itself.
+    GuestAnswersItself,
     /// Invariant 8: takes a wrong password for a right one.
     AnyPasswordOpens,
     /// Invariant 8: does not lock when the host is about to sleep.
@@ -34,12 +40,15 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the number of the invariant that each breaks.
-    pub const ALL: [(u8, Self); 10] = [
+    pub const ALL: [(u8, Self); 13] = [
         (1, Self::KeysBeforeGlass),
         (2, Self::DeafToSak),
         (3, Self::GuestTakesFocus),
         (4, Self::KeysLeftDown),
         (5, Self::PointerStays),
+        (1, Self::QuestionUnseen),
+        (1, Self::NoDeadTime),
+        (3, Self::GuestAnswersItself),
         (8, Self::AnyPasswordOpens),
         (8, Self::LockIsForgotten),
         (9, Self::RefusalIsIgnored),
@@ -52,6 +61,7 @@ impl Fault {
     pub fn start(self) -> Start {
         match self {
             Self::RefusalIsIgnored | Self::ReviewIsSkipped | Self::TextIsSwapped => Start::Exchange,
+            Self::QuestionUnseen | Self::NoDeadTime | Self::GuestAnswersItself => Start::Asked,
             Self::AnyPasswordOpens | Self::LockIsForgotten => Start::Locked,
             _ => Start::AtWork,
         }
@@ -135,7 +145,38 @@ impl Fault {
                 }
                 effects
             }
+            (Self::QuestionUnseen, event) => {
+                let mut effects = monitor.step(event);
+                if let Some(ShownText::Question(_)) = monitor.shown_text() {
+                    let serial = monitor.view().serial;
+                    for output in [OutputId(0), OutputId(1)] {
+                        effects.extend(monitor.step(Event::Presented { output, serial }));
+                    }
+                }
+                effects
+            }
+            (Self::NoDeadTime, event) => {
+                let mut effects = monitor.step(event);
+                let timers: Vec<Timer> = effects.iter().filter_map(started).collect();
+                for timer in timers {
+                    effects.extend(monitor.step(Event::Elapsed(timer)));
+                }
+                effects
+            }
+            (Self::GuestAnswersItself, Event::Asked { guest, question }) => {
+                let mut effects = monitor.step(event);
+                effects.push(Effect::Answer { guest, number: question.number, yes: true });
+                effects
+            }
             (_, event) => monitor.step(event),
         }
+    }
+}
+
+/// The timer that an effect starts.
+fn started(effect: &Effect) -> Option<Timer> {
+    match effect {
+        Effect::Timer { timer, .. } => Some(*timer),
+        _ => None,
     }
 }

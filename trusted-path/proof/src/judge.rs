@@ -10,6 +10,7 @@ use tabard_view::{FrameSerial, GuestId, OutputId, Recipient, View};
 use crate::desk::{ALT, CTRL, ESCAPE};
 use crate::flows::{Flows, Review};
 use crate::locks::Locks;
+use crate::questions::{Asked, Questions};
 
 /// What can be seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -22,6 +23,8 @@ pub(crate) struct World {
     pub(crate) told: BTreeSet<(GuestId, u16)>,
     /// Texts.
     pub(crate) flows: Flows,
+    /// Questions of guests.
+    pub(crate) questions: Questions,
     /// Login and lock.
     pub(crate) locks: Locks,
 }
@@ -32,6 +35,7 @@ pub(crate) struct Shown {
     pub(crate) serial: FrameSerial,
     pub(crate) recipient: Recipient,
     pub(crate) review: Option<Review>,
+    pub(crate) question: Option<Asked>,
 }
 
 /// One step, from outside.
@@ -57,9 +61,9 @@ impl World {
                 .all(|shown| shown.is_some_and(|shown| shown.recipient == Recipient::Guest(guest)))
     }
 
-    /// The review that every screen shows.
-    fn review_everywhere(&self) -> Option<Review> {
-        let mut shown = self.glass.values().map(|shown| shown.and_then(|shown| shown.review));
+    /// What every screen shows alike, such as a review.
+    fn everywhere<T: Copy + PartialEq>(&self, of: impl Fn(Shown) -> Option<T>) -> Option<T> {
+        let mut shown = self.glass.values().map(|shown| shown.and_then(&of));
         let first = shown.next()??;
         shown.all(|other| other == Some(first)).then_some(first)
     }
@@ -75,7 +79,8 @@ impl World {
         let mut fail = |number: u8| {
             broken.get_or_insert(number);
         };
-        let review = self.review_everywhere();
+        let review = self.everywhere(|shown| shown.review);
+        let question = self.everywhere(|shown| shown.question);
         if chord && step.recipient != Recipient::Trusted {
             fail(2);
         }
@@ -141,6 +146,10 @@ impl World {
         }
         if !self.flows.take(step.event, step.effects, review) {
             fail(9);
+        }
+        let listens = |guest| self.flows.listens(guest);
+        if let Some(number) = self.questions.take(step.event, step.effects, question, listens) {
+            fail(number);
         }
         broken
     }

@@ -2,9 +2,10 @@
 //! order of a user's keys and clicks, a presenter's confirmations (late, out of order, lost),
 //! guests' reports, and screens that come and go, to a stated depth.
 //!
-//! What is checked after every step is in `judge.rs`, `locks.rs` and `flows.rs`: invariants 1 to 5, 8
-//! and 9 of the design, by number. There are three places to begin: at work, before the trusted
-//! screen with texts to take and give, and before the lock screen. For each invariant [`Fault`] has a broken monitor that the checker must catch.
+//! What is checked after every step is in `judge.rs`, `locks.rs`, `flows.rs` and `questions.rs`:
+//! invariants 1 to 5, 8 and 9 of the design, by number. There are four places to begin: at work,
+//! before the trusted screen with texts to take and give or with questions that wait, and before
+//! the lock screen. For each invariant [`Fault`] has a broken monitor that the checker must catch.
 #![forbid(unsafe_code)]
 
 mod desk;
@@ -13,6 +14,7 @@ mod flows;
 mod judge;
 mod locks;
 mod model;
+mod questions;
 
 pub use fault::Fault;
 pub use model::{Action, Desk, Start, State};

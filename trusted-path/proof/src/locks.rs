@@ -72,7 +72,9 @@ impl Locks {
                         | GuestInput::Button { pressed: false, .. },
                     ..
                 } => true,
-                Effect::Deliver { guest, .. } | Effect::Take { guest, .. } => {
+                Effect::Deliver { guest, .. }
+                | Effect::Take { guest, .. }
+                | Effect::Answer { guest, .. } => {
                     cleared.is_some_and(|cleared| cleared.contains(guest))
                 }
                 Effect::Give(Passage { from, to, .. }) => {

@@ -6,16 +6,18 @@ use std::hash::{Hash, Hasher};
 use stateright::{Model, Property};
 use tabard_input::KeyCode;
 use tabard_trusted_path::{
-    Ending, Event, GuestReport, LockCause, LoginConfig, Monitor, Policy, ShownText, Timer,
+    Ending, Event, GuestReport, LockCause, LoginConfig, Monitor, Policy, Question, ShownText, Timer,
 };
 use tabard_view::{Content, FrameSerial, GuestId, OutputId, OutputView, TrustedBody};
 
 use crate::Fault;
 use crate::desk::{
-    self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, LOCK_KEYS, MOUSE, SECOND,
+    self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, LOCK_KEYS, MOUSE, QUESTION_KEYS,
+    SECOND,
 };
 use crate::flows::Review;
 use crate::judge::{Shown, Step, World};
+use crate::questions::Asked;
 
 /// Confirmations that may be on their way from one screen at a time.
 const ON_THE_WAY: usize = 2;
@@ -46,6 +48,12 @@ pub enum Action {
     Offer(GuestId, usize),
     /// A guest's agent comes or goes.
     Listen(GuestId),
+    /// Every screen puts the newest view on its glass and says so, before anything else happens.
+    Show,
+    /// A guest asks something.
+    Ask(GuestId),
+    /// A question was seen for its time.
+    Seen,
     /// The time in which a text can be given is over.
     Expire,
     /// The session answers the last check of a password, perhaps once more.
@@ -65,6 +73,8 @@ pub struct State {
     confirmations: Vec<(OutputId, FrameSerial)>,
     /// The invariant that was broken on the way here.
     broken: Option<u8>,
+    /// Steps of the way here; no part of what the state is.
+    steps: usize,
 }
 
 impl State {
@@ -74,10 +84,22 @@ impl State {
         self.broken
     }
 
+    /// How many steps led here.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// How many texts were given on the way here.
     #[must_use]
     pub fn given(&self) -> usize {
         self.world.flows.given
+    }
+
+    /// How many questions were answered on the way here.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.world.questions.answered
     }
 
     /// How often somebody logged in on the way here.
@@ -109,7 +131,8 @@ impl State {
     fn draw(&mut self, output: OutputId) -> FrameSerial {
         let view = self.monitor.view();
         let review = view.output(output).and_then(|output| self.review(output));
-        let shown = Shown { serial: view.serial, recipient: view.recipient, review };
+        let question = view.output(output).and_then(|output| self.question(output));
+        let shown = Shown { serial: view.serial, recipient: view.recipient, review, question };
         self.world.glass.insert(output, Some(shown));
         view.serial
     }
@@ -141,6 +164,23 @@ impl State {
         // Each guest has the label of its own number.
         let [from, to] = [page.from.1, page.to.as_ref()?.1].map(|label| GuestId(label.0 as u8));
         Some(Review { from, to, text, last_page: page.page + 1 >= page.pages })
+    }
+
+    /// The question that a screen shows, with the text that the session would fill in.
+    fn question(&self, output: &OutputView) -> Option<Asked> {
+        let Content::Trusted(screen) = &output.content else { return None };
+        let TrustedBody::Text(page) = &screen.body else { return None };
+        let Some(ShownText::Question(guest)) = self.monitor.shown_text() else { return None };
+        let said = GuestId(page.from.1.0 as u8);
+        let last_page = page.page + 1 >= page.pages;
+        (said == guest).then_some(Asked { guest, last_page })
+    }
+
+    /// A guest asks; its questions have one page, those of the first guest two.
+    fn ask(&mut self, guest: GuestId, fault: Option<Fault>) {
+        let number = self.world.questions.asked + 1;
+        let pages = if guest == GUESTS[0] { 2 } else { 1 };
+        self.step(Event::Asked { guest, question: Question { number, pages } }, fault);
     }
 
     fn step(&mut self, event: Event, fault: Option<Fault>) {
@@ -189,6 +229,9 @@ pub enum Start {
     /// The trusted screen is open with the second guest selected; it and the first, which is
     /// below it, offer texts. Once with a user who may downgrade and once with one who may not.
     Exchange,
+    /// The trusted screen is open, and the second and the third guest wait for answers. Once on a
+    /// desk without users, and once with a user who is not cleared for the third.
+    Asked,
     /// The lock screen is shown, with nobody logged in; and the first user at work.
     Locked,
 }
@@ -200,18 +243,21 @@ pub struct Desk {
     pub fault: Option<Fault>,
     /// Where it begins.
     pub start: Start,
+    /// How far it goes. The checker's own limit of depth makes the states of the last step and
+    /// does not look at them; with this one, it does.
+    pub steps: Option<usize>,
 }
 
 impl Desk {
     /// Where it begins; `second` of the two ways.
     fn begin(&self, second: bool) -> Option<State> {
-        let locked = self.start == Start::Locked;
-        let reviewer = second && !locked;
+        let locked = self.start == Start::Locked || (self.start == Start::Asked && second);
+        let reviewer = second && self.start == Start::Exchange;
         let policy = Policy { downgrade: reviewer, ..Policy::default() };
         let login = if locked { desk::users() } else { LoginConfig::default() };
         let monitor = desk::monitor(policy, login)?;
         let (world, confirmations) = (World::default(), Vec::new());
-        let mut state = State { monitor, world, confirmations, broken: None };
+        let mut state = State { monitor, world, confirmations, broken: None, steps: 0 };
         state.world.flows.reviewer = reviewer;
         state.world.locks.users = locked;
         state.world.glass.insert(FIRST, None);
@@ -237,6 +283,15 @@ impl Desk {
             state.step(Event::PasswordChecked { ticket, right: true }, None);
             state.show();
         }
+        if self.start == Start::Asked {
+            for guest in GUESTS {
+                state.step(Event::Listens { guest, listens: true }, None);
+            }
+            state.ask(GUESTS[2], None);
+            state.ask(GUESTS[1], None);
+            state.attention(None);
+            state.show();
+        }
         Some(state.canonical())
     }
 }
@@ -251,6 +306,9 @@ impl Model for Desk {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if self.steps.is_some_and(|most| state.steps >= most) {
+            return;
+        }
         match self.start {
             Start::AtWork => {
                 actions.extend(KEYS.map(Action::Key));
@@ -273,6 +331,16 @@ impl Model for Desk {
                 }
                 actions.extend(GUESTS.map(Action::Listen));
                 actions.extend(state.world.flows.timer().map(|_| Action::Expire));
+            }
+            Start::Asked => {
+                actions.extend(QUESTION_KEYS.map(Action::Tap));
+                actions.extend([Action::Attention, Action::Show, Action::Plug]);
+                actions.extend(state.world.locks.users.then_some(Action::Lock));
+                actions.extend([GUESTS[0], GUESTS[1]].map(Action::Ask));
+                actions.push(Action::Listen(GUESTS[1]));
+                actions.push(Action::Report(GUESTS[1], GuestReport::Stopped(Ending::ProcessDied)));
+                actions.extend(state.world.questions.timer().map(|_| Action::Seen));
+                actions.extend(state.world.locks.last_ticket.map(|_| Action::Answer(true)));
             }
             Start::Locked => {
                 actions.extend(LOCK_KEYS.map(Action::Tap));
@@ -299,6 +367,7 @@ impl Model for Desk {
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
+        state.steps += 1;
         match action {
             Action::Key(code) => {
                 let pressed = !state.world.down.contains(&code);
@@ -328,6 +397,18 @@ impl Model for Desk {
             Action::Listen(guest) => {
                 let listens = !state.world.flows.listens(guest);
                 state.step(Event::Listens { guest, listens }, self.fault);
+            }
+            Action::Show => {
+                let screens: Vec<OutputId> = state.world.glass.keys().copied().collect();
+                for output in screens {
+                    let serial = state.draw(output);
+                    state.step(Event::Presented { output, serial }, self.fault);
+                }
+            }
+            Action::Ask(guest) => state.ask(guest, self.fault),
+            Action::Seen => {
+                let timer = Timer::DeadTime(state.world.questions.timer()?);
+                state.step(Event::Elapsed(timer), self.fault);
             }
             Action::Answer(right) => {
                 let ticket = state.world.locks.last_ticket?;
@@ -373,7 +454,7 @@ impl Model for Desk {
         vec![
             Property::always("1 glass before keys", |_, state| holds(1, state)),
             Property::always("2 the SAK always wins", |_, state| holds(2, state)),
-            Property::always("3 only the user switches", |_, state| holds(3, state)),
+            Property::always("3 only the user switches and answers", |_, state| holds(3, state)),
             Property::always("4 nothing is carried over", |_, state| holds(4, state)),
             Property::always("5 keyboard and pointer together", |_, state| holds(5, state)),
             Property::always("8 locked means no guest is mapped", |_, state| holds(8, state)),

@@ -7,7 +7,8 @@ use tabard_view::OutputId;
 
 #[test]
 fn invariants_1_to_5_hold_in_every_state_within_four_steps() {
-    let checker = Desk::default().checker().target_max_depth(5).spawn_bfs().join();
+    let desk = Desk { steps: Some(4), ..Desk::default() };
+    let checker = desk.checker().spawn_bfs().join();
     assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
     // A model that goes nowhere proves nothing.
     assert!(checker.unique_state_count() > 5_000, "{}", checker.unique_state_count());
@@ -15,18 +16,36 @@ fn invariants_1_to_5_hold_in_every_state_within_four_steps() {
 
 #[test]
 fn invariant_9_holds_in_every_state_within_five_steps_of_taking_and_giving() {
-    let desk = Desk { start: Start::Exchange, ..Desk::default() };
-    let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
+    let desk = Desk { start: Start::Exchange, steps: Some(5), ..Desk::default() };
+    let checker = desk.checker().spawn_bfs().join();
     assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
     assert!(checker.unique_state_count() > 5_000, "{}", checker.unique_state_count());
 }
 
 #[test]
 fn invariant_8_holds_in_every_state_within_five_steps_of_login_and_lock() {
-    let desk = Desk { start: Start::Locked, ..Desk::default() };
-    let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
+    let desk = Desk { start: Start::Locked, steps: Some(5), ..Desk::default() };
+    let checker = desk.checker().spawn_bfs().join();
     assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
     assert!(checker.unique_state_count() > 1_000, "{}", checker.unique_state_count());
+}
+
+#[test]
+fn invariants_1_and_3_hold_in_every_state_within_five_steps_of_questions() {
+    let desk = Desk { start: Start::Asked, steps: Some(5), ..Desk::default() };
+    let checker = desk.checker().spawn_bfs().join();
+    assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
+    assert!(checker.unique_state_count() > 1_000, "{}", checker.unique_state_count());
+}
+
+/// A fault of the very last step that is searched is found as well.
+#[test]
+fn the_states_of_the_last_step_are_looked_at() {
+    let fault = Fault::GuestAnswersItself;
+    let desk = Desk { fault: Some(fault), start: fault.start(), steps: Some(1) };
+    let found = desk.checker().spawn_bfs().join();
+    let path = found.discovery("3 only the user switches and answers").unwrap();
+    assert_eq!(path.last_state().steps(), 1);
 }
 
 #[test]
@@ -55,8 +74,8 @@ fn a_text_can_be_given_after_a_review() {
 #[test]
 fn a_fault_seeded_for_each_invariant_is_found() {
     for (number, fault) in Fault::ALL {
-        let desk = Desk { fault: Some(fault), start: fault.start() };
-        let checker = desk.checker().target_max_depth(6).spawn_bfs().join();
+        let desk = Desk { fault: Some(fault), start: fault.start(), steps: Some(5) };
+        let checker = desk.checker().spawn_bfs().join();
         let found =
             checker.discoveries().into_keys().any(|name| name.starts_with(&number.to_string()));
         assert!(found, "{fault:?} is not caught as a breach of invariant {number}");
@@ -69,8 +88,8 @@ fn a_fault_seeded_for_each_invariant_is_found() {
 fn no_random_history_breaks_an_invariant() {
     const HISTORIES: u64 = 60;
     const STEPS: usize = 1_000;
-    let (mut given, mut logins) = (0, 0);
-    for start in [Start::AtWork, Start::Exchange, Start::Locked] {
+    let (mut given, mut logins, mut answered) = (0, 0, 0);
+    for start in [Start::AtWork, Start::Exchange, Start::Asked, Start::Locked] {
         let desk = Desk { start, ..Desk::default() };
         for seed in 1..=HISTORIES {
             // xorshift64 (Marsaglia, J. Stat. Softw. 8(14), 2003).
@@ -93,8 +112,10 @@ fn no_random_history_breaks_an_invariant() {
             }
             given += state.given();
             logins += state.logins();
+            answered += state.answered();
         }
     }
     assert!(logins > 100, "only {logins} logins: the histories go nowhere");
+    assert!(answered > 20, "only {answered} questions were answered: the histories go nowhere");
     assert!(given > 20, "only {given} texts were given: the histories go nowhere");
 }

@@ -1,0 +1,90 @@
+//! The judge of questions: who asked what, what stood on every glass when the user answered and
+//! for how long, and so whether an answer is the user's own. It belongs to invariants 1 and 3.
+
+use std::collections::BTreeMap;
+
+use tabard_input::KeyCode;
+use tabard_trusted_path::{Effect, Ending, Event, GuestReport, Timer};
+use tabard_view::GuestId;
+
+/// A question, as a screen shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Asked {
+    pub(crate) guest: GuestId,
+    pub(crate) last_page: bool,
+}
+
+/// Questions, as they are seen from outside the monitor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Questions {
+    /// The number of the question that each guest waits for.
+    waiting: BTreeMap<GuestId, u32>,
+    /// The dead time that was started last, and the guest whose question it is about.
+    dead: Option<(u32, GuestId)>,
+    /// The guest whose question was seen for that long.
+    seen: Option<GuestId>,
+    /// Questions asked so far.
+    pub(crate) asked: u32,
+    /// Answers given so far.
+    pub(crate) answered: usize,
+}
+
+impl Questions {
+    /// The number of the dead time that was started last.
+    pub(crate) fn timer(&self) -> Option<u32> {
+        self.dead.map(|(timer, _)| timer)
+    }
+
+    /// Takes a step; `shown` is the question that every screen shows, `listens` whether a guest
+    /// has an agent. The number of the invariant that it broke, if any.
+    pub(crate) fn take(
+        &mut self,
+        event: &Event,
+        effects: &[Effect],
+        shown: Option<Asked>,
+        listens: impl Fn(GuestId) -> bool,
+    ) -> Option<u8> {
+        let mut key = None;
+        match *event {
+            Event::Asked { guest, question } if listens(guest) => {
+                self.waiting.entry(guest).or_insert(question.number);
+                self.asked = self.asked.max(question.number);
+            }
+            Event::Listens { guest, .. }
+            | Event::Guest { guest, report: GuestReport::Stopped(Ending::ProcessDied) } => {
+                self.waiting.remove(&guest);
+            }
+            Event::Elapsed(Timer::DeadTime(number)) => {
+                let this = self.dead.filter(|(timer, _)| *timer == number);
+                self.seen = this.map(|(_, guest)| guest);
+            }
+            Event::Key { code, pressed: true, .. } => key = Some(code),
+            _ => {}
+        }
+        effects.iter().find_map(|effect| self.judge(effect, key, shown))
+    }
+
+    fn judge(&mut self, effect: &Effect, key: Option<KeyCode>, shown: Option<Asked>) -> Option<u8> {
+        match *effect {
+            Effect::Timer { timer: Timer::DeadTime(number), .. } => {
+                self.seen = None;
+                // The time counts from when the question is on every glass.
+                let Some(shown) = shown else { return Some(1) };
+                self.dead = Some((number, shown.guest));
+                None
+            }
+            Effect::Answer { guest, number, yes } => {
+                self.answered += 1;
+                let its_own = self.waiting.remove(&guest) == Some(number);
+                let by_user = key == Some(if yes { KeyCode::Y } else { KeyCode::N });
+                let on_glass = shown == Some(Asked { guest, last_page: true });
+                let long_enough = self.seen.take() == Some(guest);
+                if !by_user || !its_own {
+                    return Some(3);
+                }
+                (!on_glass || !long_enough).then_some(1)
+            }
+            _ => None,
+        }
+    }
+}
