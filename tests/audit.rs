@@ -6,7 +6,7 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
@@ -26,6 +26,19 @@ fn log(folder: &Path) -> (PathBuf, Vec<String>) {
     log.finish().unwrap();
     let lines = std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
     (path, lines)
+}
+
+/// Opens a log that was just closed. Another test may start a process at this very moment, which
+/// has a copy of the lock until it runs its own program.
+fn reopened(path: &Path) -> Log {
+    let begin = Instant::now();
+    loop {
+        match Log::open(path) {
+            Ok(log) => return log,
+            Err(error) => assert!(begin.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+        std::thread::yield_now();
+    }
 }
 
 fn found(path: &Path) -> Report {
@@ -179,7 +192,7 @@ fn an_unfinished_record_is_a_torn_tail_and_is_gone_on_from_wherever_it_was_cut()
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = log(folder.path());
     let whole = std::fs::read(&path).unwrap();
-    let mut log = Log::open(&path).unwrap();
+    let mut log = reopened(&path);
     log.append(&[Entry::new("switch").text("guest", "mail")]).unwrap();
     drop(log);
     // The head would say that the checkpoint after it had been written.
