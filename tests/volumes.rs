@@ -241,7 +241,7 @@ fn flushed(stage: &Stage) -> u64 {
 #[test]
 fn nothing_that_was_flushed_is_lost_when_the_process_is_killed() {
     let folder = image();
-    for least in [10, 100, 300] {
+    for least in [10, 50, 90] {
         let stage = Stage::new(&guest(folder.path(), "UNCLASSIFIED", "", "0:stream"));
         stage.until("it has flushed enough", |stage| flushed(stage) >= least);
         let process = stage.status().guests[0].1.unwrap();
