@@ -228,6 +228,7 @@ pub const ROWS: &[Row] = &[
         done: "Texts, volumes and questions are checked by one policy function; what is released is the reviewed snapshot, by digest.",
         tests: &[
             test("tabard", "exchange", ""),
+            test("tabard", "delivered", ""),
             test("tabard", "lib", "session::desk::volume_tests::"),
             test("tabard-labels", "laws", "flow_"),
         ],
