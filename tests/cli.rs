@@ -104,6 +104,25 @@ fn a_kernel_from_a_file_is_accepted_by_check() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What the high guest writes on its volume, the low one would boot: a way down that goes around
+/// every label.
+#[test]
+fn a_way_from_high_to_low_by_a_file_with_two_uses_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let elf = tabard_guests::builtin("probe").unwrap().elf;
+    let sectors = elf.len().next_multiple_of(512);
+    let mut kernel = elf.to_vec();
+    kernel.resize(sectors, 0);
+    std::fs::write(folder.path().join("kernel"), kernel).unwrap();
+    std::fs::hard_link(folder.path().join("kernel"), folder.path().join("data.img")).unwrap();
+    let text = "[desk]\nname = \"T\"\ntheme = \"us\"\n[volumes.data]\npath = \"data.img\"\n\
+                label = \"SECRET\"\n[guests.high]\nlabel = \"SECRET\"\n\
+                kernel = \"builtin:probe\"\nvolumes = [\"data\"]\n\
+                [guests.low]\nlabel = \"UNCLASSIFIED\"\nkernel = \"kernel\"\n";
+    std::fs::write(folder.path().join("desk.toml"), text).unwrap();
+    refused(folder.path(), &["desk.toml:4: ", "is also what \"low\" boots"]);
+}
+
 #[test]
 fn a_kernel_that_is_missing_empty_or_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
