@@ -19,6 +19,8 @@ mod reads;
 mod rfb;
 #[path = "measure/stock.rs"]
 mod stock;
+#[path = "measure/timing.rs"]
+mod timing;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -29,11 +31,12 @@ type Fault = Box<dyn Error>;
 /// A part and what it is called.
 type Part = (&'static str, fn() -> Result<(), Fault>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("compose", compose::measure),
     ("start", latency::start),
     ("keys", latency::keys),
     ("attention", latency::attention),
+    ("timing", timing::measure),
     ("processes", processes::measure),
 ];
 

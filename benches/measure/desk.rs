@@ -50,7 +50,7 @@ impl Stage {
 
     /// Hands in a key.
     pub fn key(&self, code: u16, pressed: bool) {
-        self.harness.input(RawInput::Key { code, pressed });
+        key(&self.harness, code, pressed);
     }
 
     /// Waits for frames and looks at each that comes from now on, but not at what is there now:
@@ -63,6 +63,11 @@ impl Stage {
         });
         if held { Ok(()) } else { Err("The frame that was waited for never came".into()) }
     }
+}
+
+/// Hands in a key.
+pub fn key(harness: &Harness, code: u16, pressed: bool) {
+    harness.input(RawInput::Key { code, pressed });
 }
 
 /// Starts a desk of these built-in guests. Its logs are in this folder, and the keys that its

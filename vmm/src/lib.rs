@@ -37,7 +37,7 @@ mod kick;
 mod machine;
 pub mod memory;
 mod outbox;
-mod ports;
+pub mod ports;
 mod rect;
 mod serial_log;
 mod session;

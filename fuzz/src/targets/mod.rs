@@ -7,6 +7,7 @@ mod desk;
 mod devices;
 mod kernel;
 mod markings;
+mod ports;
 mod wire;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(desk::DeskFile),
         Box::new(markings::Markings::new()),
         Box::new(kernel::Kernel::new()),
+        Box::new(ports::Ports),
     ];
     all.extend(devices::all());
     all

@@ -189,9 +189,13 @@ pub const ROWS: &[Row] = &[
     Row {
         requirement: "FDP_VNC_EXT.1",
         meaning: "Networks only as configured.",
-        done: "There is no network device yet, so a guest has no network.",
-        tests: &[],
-        open: "Networks, and their test.",
+        done: "There is no network device: a guest looks for one in every place of its machine. Its process is in a network namespace without any network, and a call that makes or uses a socket ends it.",
+        tests: &[
+            test("tabard", "hostile", "hostile::memory-hole-scan"),
+            test("tabard-vmm", "jail", "every_call_of_an_intruder_ends_the_process"),
+            test("tabard-vmm", "jail", "the_host_agrees"),
+        ],
+        open: "Networks between guests of one class.",
     },
     Row {
         requirement: "FPT_ML_EXT.1, FPT_INT_EXT.1, FPT_GVI_EXT.1",
