@@ -23,6 +23,10 @@ const END_TIME: Duration = Duration::from_secs(60);
 const RESULTS_BYTES: u64 = 512 << 20;
 /// Enough for the programs, the repository and two guests of 512 MiB.
 const MEMORY_MIB: &str = "3072";
+/// Of two processors that QEMU emulates, each sometimes waits for ever for the other's answer to an
+/// interrupt that got lost. The machine then ends, instead of standing there: after twice so many
+/// seconds.
+const LOCKUP: &str = "softlockup_panic=1 watchdog_thresh=30";
 /// How much of the console is shown when something goes wrong.
 const CONSOLE_LINES: usize = 12;
 
@@ -36,7 +40,7 @@ pub fn run(
     image: &Path,
     payload: &Payload,
 ) -> Result<u8, String> {
-    let console = folder.join("console.log");
+    let console = console(folder);
     let mut host = Host::start(folder, image, payload, &console, &Hardware::default())?;
     let ended = step("boot", || host.wait_ready()).and_then(|()| host.wait_exit(arguments.timeout));
     let ended = ended.and_then(|status| host.wait_off().map(|()| status));
@@ -44,6 +48,20 @@ pub fn run(
         let (console, qemu) = (last_lines(&console), last_lines(&messages(folder)));
         format!("test-host: {why}\n{console}\n{qemu}")
     })
+}
+
+/// Whether the last machine ended because its kernel found its processors locked up; its console is
+/// put aside then.
+pub fn locked_up(folder: &Path) -> Option<PathBuf> {
+    let (console, aside) = (console(folder), folder.join("console-locked-up.log"));
+    let bytes = fs::read(&console).unwrap_or_default();
+    let told = String::from_utf8_lossy(&bytes).contains("soft lockup");
+    (told && fs::rename(&console, &aside).is_ok()).then_some(aside)
+}
+
+/// Where the console of the machine goes.
+pub fn console(folder: &Path) -> PathBuf {
+    folder.join("console.log")
 }
 
 /// Where QEMU's own messages go.
@@ -109,7 +127,7 @@ impl Host {
         let terminal = if interactive { " tabard.terminal" } else { "" };
         command
             .arg("-append")
-            .arg(format!("console=ttyS0 quiet panic=-1 tabard.run=/dev/vda{terminal}"));
+            .arg(format!("console=ttyS0 quiet {LOCKUP} panic=-1 tabard.run=/dev/vda{terminal}"));
         command.arg("-serial").arg(format!("file:{}", console.display()));
         command.args(["-serial", "stdio"]);
         for (path, extra) in [(&payload.archive, ",readonly=on"), (&results, "")] {

@@ -70,12 +70,25 @@ pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
         }
     }
     let payload = step("payload", || payload::pack(&arguments, &tabard, &folder))?;
-    let status = match &arguments.seat {
+    let play = || match &arguments.seat {
         Some(plan) => {
             let desk = seat::run(&folder, &image, &payload, plan)?;
-            desk.leave(&arguments.command, arguments.timeout)?
+            desk.leave(&arguments.command, arguments.timeout)
         }
-        None => machine::run(&arguments, &folder, &image, &payload)?,
+        None => machine::run(&arguments, &folder, &image, &payload),
+    };
+    let status = match play() {
+        Err(why) => match machine::locked_up(&folder) {
+            Some(console) => {
+                eprintln!(
+                    "test-host: the emulated machine locked up, as {} tells; once more",
+                    console.display()
+                );
+                play()?
+            }
+            None => return Err(why),
+        },
+        Ok(status) => status,
     };
     step("results", || unpack_results(&folder))?;
     Ok(ExitCode::from(status))
