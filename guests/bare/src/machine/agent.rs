@@ -57,6 +57,8 @@ pub(super) struct AgentPort {
     bytes_in: Inbound,
     bytes_out: Outbound,
     stream: Stream,
+    /// The device was told that the port is open here; before that it throws bytes away.
+    open: bool,
 }
 
 impl AgentPort {
@@ -78,7 +80,9 @@ impl AgentPort {
         transport.notify(CONTROL_IN);
         transport.notify(BYTES_IN);
         let stream = Stream::default();
-        let mut port = Self { transport, control_in, control_out, bytes_in, bytes_out, stream };
+        let open = false;
+        let mut port =
+            Self { transport, control_in, control_out, bytes_in, bytes_out, stream, open };
         port.say(0, DEVICE_READY);
         Ok(port)
     }
@@ -90,7 +94,7 @@ impl AgentPort {
             return;
         }
         self.bytes_out.waiting.extend(frame.chunks(BUFFER_BYTES * 4).map(<[u8]>::to_vec));
-        self.bytes_out.pump(&mut self.transport);
+        self.pump_bytes();
     }
 
     /// Takes what came, answers what the device says of ports, sends what waits; returns the
@@ -103,12 +107,19 @@ impl AgentPort {
             self.stream.push(&bytes);
         }
         self.control_out.pump(&mut self.transport);
-        self.bytes_out.pump(&mut self.transport);
+        self.pump_bytes();
         let mut frames = Vec::new();
         while let Ok(Some(frame)) = self.stream.next_frame() {
             frames.push(frame);
         }
         frames
+    }
+
+    /// Sends what waits, once the device has read that the port is open.
+    fn pump_bytes(&mut self) {
+        if self.open && self.control_out.sending.is_none() {
+            self.bytes_out.pump(&mut self.transport);
+        }
     }
 
     fn heard(&mut self, message: &[u8]) {
@@ -120,7 +131,10 @@ impl AgentPort {
         }
         match u16::from_le_bytes([*e0, *e1]) {
             DEVICE_ADD => self.say(PORT, PORT_READY),
-            PORT_NAMED if name == PORT_NAME.as_bytes() => self.say(PORT, PORT_OPEN),
+            PORT_NAMED if name == PORT_NAME.as_bytes() => {
+                self.open = true;
+                self.say(PORT, PORT_OPEN);
+            }
             _ => {}
         }
     }
