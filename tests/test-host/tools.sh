@@ -47,7 +47,9 @@ case $1 in
         attempt discard blkdiscard /dev/vda
         attempt flush sync
         echo "complaints of virtio: $(dmesg | grep -icE 'virtio.*(fail|error|warn|invalid)')"
-        echo "warnings: $(dmesg | grep -c 'cut here')"
+        # For the reader: the emulated processor causes one of its own, see
+        # `xtask/src/test_host/machine.rs`.
+        dmesg | grep 'WARNING: '
         echo "tried"
         ;;
 esac
