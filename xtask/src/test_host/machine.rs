@@ -27,6 +27,8 @@ const MEMORY_MIB: &str = "3072";
 /// interrupt that got lost. The machine then ends, instead of standing there: after twice so many
 /// seconds.
 const LOCKUP: &str = "softlockup_panic=1 watchdog_thresh=30";
+/// What is waited for after the start.
+const COMMAND_END: &str = "the command to end (--timeout allows more)";
 /// How much of the console is shown when something goes wrong.
 const CONSOLE_LINES: usize = 12;
 
@@ -50,13 +52,14 @@ pub fn run(
     })
 }
 
-/// Whether the last machine ended because its kernel found its processors locked up; its console is
-/// put aside then.
-pub fn locked_up(folder: &Path) -> Option<PathBuf> {
+/// Where the console of the last machine is put aside, if that stood still: its kernel found its
+/// processors locked up, or its command never ended.
+pub fn locked_up(folder: &Path, why: &str) -> Option<PathBuf> {
     let (console, aside) = (console(folder), folder.join("console-locked-up.log"));
     let bytes = fs::read(&console).unwrap_or_default();
     let told = String::from_utf8_lossy(&bytes).contains("soft lockup");
-    (told && fs::rename(&console, &aside).is_ok()).then_some(aside)
+    let still = told || why.contains(COMMAND_END);
+    (still && fs::rename(&console, &aside).is_ok()).then_some(aside)
 }
 
 /// Where the console of the machine goes.
@@ -190,7 +193,7 @@ impl Host {
     /// # Errors
     /// A sentence.
     pub fn wait_exit(&mut self, time: Duration) -> Result<u8, String> {
-        self.wait("the command to end (--timeout allows more)", time, |said| match said {
+        self.wait(COMMAND_END, time, |said| match said {
             Said::Exit(status) => Some(*status),
             Said::Ready | Said::Output(_) => None,
         })

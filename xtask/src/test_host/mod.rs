@@ -34,6 +34,10 @@ const DESKTOP_RECIPES: [&str; 2] =
 const RECIPES: [&str; 2] =
     [include_str!("../../../src/image/tiny.rs"), include_str!("../../../src/image/init.sh")];
 
+/// How often a machine that stands still is started again, the first time included. The processors
+/// that QEMU emulates sometimes wait for each other for ever, mostly when a guest ends.
+const ATTEMPTS: u32 = 3;
+
 /// Runs the command of `args` in the test host; its status is the result.
 ///
 /// # Errors
@@ -77,18 +81,20 @@ pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
         }
         None => machine::run(&arguments, &folder, &image, &payload),
     };
-    let status = match play() {
-        Err(why) => match machine::locked_up(&folder) {
-            Some(console) => {
-                eprintln!(
-                    "test-host: the emulated machine locked up, as {} tells; once more",
-                    console.display()
-                );
-                play()?
-            }
-            None => return Err(why),
-        },
-        Ok(status) => status,
+    let mut attempts = ATTEMPTS;
+    let status = loop {
+        let why = match play() {
+            Ok(status) => break status,
+            Err(why) => why,
+        };
+        attempts -= 1;
+        match machine::locked_up(&folder, &why) {
+            Some(console) if attempts > 0 => eprintln!(
+                "{why}\ntest-host: so the emulated machine stood still, as {} may tell; once more",
+                console.display()
+            ),
+            _ => return Err(why),
+        }
     };
     step("results", || unpack_results(&folder))?;
     Ok(ExitCode::from(status))
