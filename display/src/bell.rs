@@ -2,6 +2,7 @@
 //! waiting gives the processor away first and gets it back when another thread's slice is over,
 //! which may be milliseconds later while another processor idles.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -9,6 +10,8 @@ use std::time::Instant;
 use crossbeam_channel::{
     Receiver, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError, bounded,
 };
+
+use crate::presenter::WakeOnDrop;
 
 /// Wakes the thread that hears it. Clones are the same bell.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +22,9 @@ impl Bell {
     #[must_use]
     pub fn channel<T>(&self, capacity: usize) -> (Ringing<T>, Receiver<T>) {
         let (sender, receiver) = bounded(capacity);
-        (Ringing { sender, bell: RingAtEnd(self.clone()) }, receiver)
+        let bell = self.clone();
+        let wake = WakeOnDrop(Some(Arc::new(move || bell.ring())));
+        (Ringing { sender, wake }, receiver)
     }
 
     /// From now on it wakes the calling thread, which must look at its channels once after this.
@@ -62,26 +67,16 @@ impl Bell {
 }
 
 /// A sender that rings after each message, and once it is gone.
-#[derive(Debug)]
 pub struct Ringing<T> {
     sender: Sender<T>,
     // After the sender: what rings at the end must find the channel closed already.
-    bell: RingAtEnd,
+    wake: WakeOnDrop,
 }
-
-#[derive(Debug, Clone)]
-struct RingAtEnd(Bell);
 
 // Not derived: that would ask it of what is sent, too.
 impl<T> Clone for Ringing<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), bell: self.bell.clone() }
-    }
-}
-
-impl Drop for RingAtEnd {
-    fn drop(&mut self) {
-        self.0.ring();
+        Self { sender: self.sender.clone(), wake: self.wake.clone() }
     }
 }
 
@@ -92,7 +87,7 @@ impl<T> Ringing<T> {
     ///
     /// If nobody receives.
     pub fn send(&self, it: T) -> Result<(), SendError<T>> {
-        self.sender.send(it).inspect(|()| self.bell.0.ring())
+        self.sender.send(it).inspect(|()| self.wake.wake())
     }
 
     /// As [`Sender::try_send`].
@@ -101,14 +96,20 @@ impl<T> Ringing<T> {
     ///
     /// If nobody receives, or the channel is full.
     pub fn try_send(&self, it: T) -> Result<(), TrySendError<T>> {
-        self.sender.try_send(it).inspect(|()| self.bell.0.ring())
+        self.sender.try_send(it).inspect(|()| self.wake.wake())
+    }
+}
+
+impl<T> fmt::Debug for Ringing<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ringing").field(&self.sender).finish()
     }
 }
 
 /// For a receiver that waits on the channel itself.
 impl<T> From<Sender<T>> for Ringing<T> {
     fn from(sender: Sender<T>) -> Self {
-        Self { sender, bell: RingAtEnd(Bell::default()) }
+        Self { sender, wake: WakeOnDrop(None) }
     }
 }
 

@@ -163,14 +163,21 @@ pub struct FrameSender {
     wake: WakeOnDrop,
 }
 
+/// Wakes, if there is anyone to wake, also when it is gone.
 #[derive(Clone)]
-struct WakeOnDrop(Option<Waker>);
+pub(crate) struct WakeOnDrop(pub(crate) Option<Waker>);
 
-impl Drop for WakeOnDrop {
-    fn drop(&mut self) {
+impl WakeOnDrop {
+    pub(crate) fn wake(&self) {
         if let Some(wake) = &self.0 {
             wake();
         }
+    }
+}
+
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 
@@ -192,9 +199,7 @@ impl FrameSender {
                 Err(_) => refused,
             };
         }
-        if let Some(wake) = &self.wake.0 {
-            wake();
-        }
+        self.wake.wake();
     }
 }
 

@@ -27,8 +27,6 @@ const MEMORY_MIB: &str = "3072";
 /// interrupt that got lost. The machine then ends, instead of standing there: after twice so many
 /// seconds.
 const LOCKUP: &str = "softlockup_panic=1 watchdog_thresh=30";
-/// What is waited for after the start.
-const COMMAND_END: &str = "the command to end (--timeout allows more)";
 /// How much of the console is shown when something goes wrong.
 const CONSOLE_LINES: usize = 12;
 
@@ -52,14 +50,13 @@ pub fn run(
     })
 }
 
-/// Where the console of the last machine is put aside, if that stood still: its kernel found its
-/// processors locked up, or its command never ended.
-pub fn locked_up(folder: &Path, why: &str) -> Option<PathBuf> {
+/// Where the console of the last machine is put aside, if its kernel found its processors locked
+/// up. Of a command that does not end that says nothing: it may be Tabard that hangs.
+pub fn locked_up(folder: &Path) -> Option<PathBuf> {
     let (console, aside) = (console(folder), folder.join("console-locked-up.log"));
     let bytes = fs::read(&console).unwrap_or_default();
     let told = String::from_utf8_lossy(&bytes).contains("soft lockup");
-    let still = told || why.contains(COMMAND_END);
-    (still && fs::rename(&console, &aside).is_ok()).then_some(aside)
+    (told && fs::rename(&console, &aside).is_ok()).then_some(aside)
 }
 
 /// Where the console of the machine goes.
@@ -193,7 +190,7 @@ impl Host {
     /// # Errors
     /// A sentence.
     pub fn wait_exit(&mut self, time: Duration) -> Result<u8, String> {
-        self.wait(COMMAND_END, time, |said| match said {
+        self.wait("the command to end (--timeout allows more)", time, |said| match said {
             Said::Exit(status) => Some(*status),
             Said::Ready | Said::Output(_) => None,
         })

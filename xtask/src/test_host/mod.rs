@@ -34,7 +34,7 @@ const DESKTOP_RECIPES: [&str; 2] =
 const RECIPES: [&str; 2] =
     [include_str!("../../../src/image/tiny.rs"), include_str!("../../../src/image/init.sh")];
 
-/// How often a machine that stands still is started again, the first time included. The processors
+/// How often a machine that locks up is started, the first time included. The processors
 /// that QEMU emulates sometimes wait for each other for ever, mostly when a guest ends.
 const ATTEMPTS: u32 = 3;
 
@@ -88,9 +88,9 @@ pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
             Err(why) => why,
         };
         attempts -= 1;
-        match machine::locked_up(&folder, &why) {
+        match machine::locked_up(&folder) {
             Some(console) if attempts > 0 => eprintln!(
-                "{why}\ntest-host: so the emulated machine stood still, as {} may tell; once more",
+                "{why}\ntest-host: the emulated machine locked up, as {} tells; once more",
                 console.display()
             ),
             _ => return Err(why),
