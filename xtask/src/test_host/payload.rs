@@ -41,6 +41,8 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
         packed.push(tabard.with_file_name("examples").join("pretend"));
     }
     packed.extend(arguments.extra.programs.iter().cloned());
+    let this = std::env::current_exe();
+    packed.push(this.map_err(|error| format!("Cannot find this program: {error}"))?);
     for program in packed {
         let to = programs.join(program.file_name().unwrap_or_default());
         // What debuggers need is most of a program, and would have to be unpacked in there.
