@@ -157,6 +157,40 @@ fn a_process_that_does_not_take_its_new_surface_is_ended_and_shown_so() {
 }
 
 #[test]
+fn invariant_2_a_process_that_does_not_end_when_asked_keeps_nobody_waiting() {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
+    let screens = [(common::SIZE, tabard_view::Scale::ONE)];
+    let stage = Stage::watched(DESK, &screens, program.join("stubborn.sh"), None);
+    let process = |stage: &Stage| stage.status().guests[0].1;
+    stage.until("it is deaf to being asked", |stage| {
+        let name = process(stage).map(|id| std::fs::read_to_string(format!("/proc/{id}/comm")));
+        name.is_some_and(|name| name.unwrap() == "sleep\n")
+    });
+    let first = process(&stage).unwrap();
+    let lives = || std::path::Path::new(&format!("/proc/{first}")).exists();
+    stage.sak();
+    for code in [key::S, key::S] {
+        // No key is obeyed before the glass shows what it will do.
+        stage.until_open(Recipient::Trusted);
+        stage.tap(code);
+    }
+
+    stage.until("it is stopped", |stage| process(stage).is_none());
+    stage.switch(1);
+    stage.sak();
+    stage.until_open(Recipient::Trusted);
+    assert!(lives(), "it ended before the user had the trusted screen: this shows nothing");
+
+    // Started again before it is gone: the next one must not be beside it.
+    stage.tap(key::KEY_1);
+    stage.sak();
+    stage.until_open(Recipient::Trusted);
+    stage.tap(key::S);
+    stage.until("it is started again", |stage| process(stage).is_some());
+    assert!(!lives(), "two processes of one guest lived at once");
+}
+
+#[test]
 fn stopping_the_desk_leaves_no_process_behind() {
     let stage = Stage::ready(DESK);
     let processes: Vec<u32> =

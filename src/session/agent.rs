@@ -10,11 +10,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use sha2::{Digest as _, Sha256};
 use tabard_agent_wire::{FromGuest, NONCE_BYTES, Refusal, ToGuest};
 use tabard_trusted_path::{Clip, Digest, text_pages};
 use tabard_wire::AGENT_BUFFER_BYTES;
+
+use super::memory::zeroes;
 
 /// Time between two frames of one guest: reading, hashing and laying out a text costs the
 /// trusted side a millisecond or two, and a guest that floods may have a hundredth of a processor.
@@ -79,11 +80,7 @@ impl Agent {
     /// # Errors
     /// If memory cannot be had.
     pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let memory = memfd_create(c"tabard-agent", flags)?;
-        ftruncate(&memory, AGENT_BUFFER_BYTES.into())?;
-        // Of a fixed size: reading it can come up neither short nor long.
-        fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        let memory = zeroes("tabard-agent", AGENT_BUFFER_BYTES.into())?;
         let buffer = Some(File::from(memory.try_clone()?));
         Ok((Self { buffer, ..Self::default() }, memory))
     }
@@ -169,20 +166,6 @@ fn clip(text: &str) -> Clip {
     Clip { digest, bytes, pages: text_pages(text) }
 }
 
-/// A frame in memory that nobody can change any more, not even who gets it.
-///
-/// # Errors
-/// If memory cannot be had.
-pub(crate) fn sealed(frame: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memory = memfd_create(c"tabard-frame", flags)?;
-    let file = File::from(memory.try_clone()?);
-    file.write_all_at(frame, 0)?;
-    let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&memory, all)?;
-    Ok(memory)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_sealed_frame_cannot_be_changed() {
-        let memory = sealed(b"frame").unwrap();
+        let memory = crate::session::memory::sealed("frame", b"frame").unwrap();
         assert!(File::from(memory).write_all_at(b"other", 0).is_err());
     }
 }

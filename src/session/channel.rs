@@ -21,8 +21,8 @@ const TO_VMM_QUEUE: usize = 2048;
 /// Messages of one `tabard-vmm` that may wait for the loop; beyond it the sender waits, and its
 /// process merges damage meanwhile.
 const FROM_VMM_QUEUE: usize = 64;
-/// Stack of the two threads: they hold one message each.
-const STACK_BYTES: usize = 128 * 1024;
+/// Stack of the threads of one `tabard-vmm`: they hold one message each.
+pub(super) const STACK_BYTES: usize = 128 * 1024;
 
 /// What came from a `tabard-vmm`.
 #[derive(Debug)]

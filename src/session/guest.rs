@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::{Receiver, TryRecvError};
 use tabard_display::{Bell, CursorImage, GuestPicture, Surface, SurfaceError, SurfaceShape};
 use tabard_trusted_path::{Ending, GuestInput, GuestReport};
 use tabard_view::{Rect, Size};
-use tabard_wire::{DecodeError, FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVmm};
+use tabard_wire::{FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVmm};
 
-use super::agent::{Agent, OutOfTurn, Said, sealed};
+use super::agent::{Agent, OutOfTurn, Said};
 use super::channel::{Incoming, NotReading};
+use super::memory::sealed;
 use super::process::{GuestProcess, MachineSpec, ProcessError};
 
 /// Why a guest could not start.
@@ -49,6 +51,11 @@ pub(crate) struct Changed {
 pub(crate) struct Guest {
     spec: MachineSpec,
     process: Option<GuestProcess>,
+    /// Closes once its last process is gone; until then there is no other.
+    ending: Option<Receiver<()>>,
+    /// Whether it is to be started then.
+    waits: bool,
+    bell: Bell,
     /// The size of its surfaces.
     geometry: Option<SurfaceGeometry>,
     /// What its running process draws on.
@@ -66,10 +73,14 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(spec: MachineSpec) -> Self {
+    /// A guest that does not run yet. What its processes say, and their ends, ring this bell.
+    pub(crate) fn new(spec: MachineSpec, bell: &Bell) -> Self {
         Self {
             spec,
             process: None,
+            ending: None,
+            waits: false,
+            bell: bell.clone(),
             geometry: None,
             surface: None,
             generation: 0,
@@ -97,7 +108,7 @@ impl Guest {
     }
 
     /// What its process says; `None` without a process.
-    pub(crate) fn incoming(&self) -> Option<&crossbeam_channel::Receiver<Incoming>> {
+    pub(crate) fn incoming(&self) -> Option<&Receiver<Incoming>> {
         self.process.as_ref().map(|process| &process.channel.incoming)
     }
 
@@ -125,13 +136,7 @@ impl Guest {
     /// Makes a surface for its process, if it has one.
     fn share(&mut self) -> Result<(), GuestError> {
         let (Some(process), Some(geometry)) = (&self.process, self.geometry) else { return Ok(()) };
-        let (surface, memory) = Surface::create(SurfaceShape {
-            width_px: geometry.width_px(),
-            height_px: geometry.height_px(),
-            stride_bytes: geometry.stride_bytes(),
-            cursor_offset_bytes: geometry.cursor_offset_bytes(),
-            total_bytes: geometry.total_bytes(),
-        })?;
+        let (surface, memory) = Surface::create(shape(geometry))?;
         self.generation = self.generation.wrapping_add(1);
         self.surfaces = self.surfaces.wrapping_add(1);
         self.surface = Some(surface);
@@ -141,22 +146,21 @@ impl Guest {
         Ok(process.surface(self.generation, geometry, memory).map_err(ProcessError::from)?)
     }
 
-    /// Starts its process and lets it load; it boots once it says that it has. What it says rings
-    /// this bell.
+    /// Starts its process and lets it load; it boots once it says that it has. Nothing is started
+    /// beside a process that is still ending: [`Guest::due`] says when to ask again.
     ///
     /// # Errors
     /// [`GuestError`]; no process is left then.
-    pub(crate) fn start(
-        &mut self,
-        program: &Path,
-        kvm: &OwnedFd,
-        bell: &Bell,
-    ) -> Result<(), GuestError> {
+    pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
         self.geometry.ok_or(GuestError::NoSize)?;
         self.stop();
+        self.waits = self.ends();
+        if self.waits {
+            return Ok(());
+        }
         self.jail = None;
         self.generation = 0;
-        self.process = Some(GuestProcess::start(program, &self.spec, kvm, bell)?);
+        self.process = Some(GuestProcess::start(program, &self.spec, kvm, &self.bell)?);
         // A surface of its own for each run: nothing of the last one is left in it. It is made
         // while the process enters its jail.
         let started = self
@@ -184,18 +188,32 @@ impl Guest {
     /// # Errors
     /// [`NotReading`].
     pub(crate) fn tell_agent(&self, frame: &[u8]) -> Result<(), NotReading> {
-        let (Some(process), Ok(memory)) = (&self.process, sealed(frame)) else { return Ok(()) };
+        let (Some(process), Ok(memory)) = (&self.process, sealed("tabard-frame", frame)) else {
+            return Ok(());
+        };
         let bytes = u32::try_from(frame.len()).unwrap_or(0);
         process.channel.send_with(ToVmm::AgentFrame { bytes }, memory)
     }
 
-    /// Ends its process.
+    /// Ends its process. From now on nothing comes from it; it is gone a little later.
     pub(crate) fn stop(&mut self) {
         self.agent = Agent::default();
-        self.process = None;
+        self.waits = false;
+        if let Some(process) = self.process.take() {
+            self.ending = Some(process.end(&self.bell));
+        }
         self.surface = None;
         self.picture_px = Size::default();
         self.cursor = None;
+    }
+
+    fn ends(&self) -> bool {
+        self.ending.as_ref().is_some_and(|gone| gone.try_recv() == Err(TryRecvError::Empty))
+    }
+
+    /// Whether it was to be started before its last process was gone, which it is now.
+    pub(crate) fn due(&self) -> bool {
+        self.waits && !self.ends()
     }
 
     /// Sends a message, if it has a process.
@@ -223,7 +241,9 @@ impl Guest {
     pub(crate) fn take(&mut self, incoming: Incoming, question: u32) -> Changed {
         match incoming {
             Incoming::Message(message) => self.message(message, question),
-            Incoming::Garbage(error) => self.violation(&error),
+            Incoming::Garbage(error) => {
+                self.violation(format!("its process broke the protocol: {error}"))
+            }
             Incoming::Closed => self.ended(Ending::ProcessDied, "its process ended".to_owned()),
         }
     }
@@ -238,16 +258,13 @@ impl Guest {
                 self.jail = Some(layers);
                 Changed::default()
             }
-            FromVmm::Jailed { .. } => {
-                let words = "its process spoke of its jail out of turn".to_owned();
-                self.ended(Ending::ProtocolViolation, words)
-            }
+            FromVmm::Jailed { .. } => self.violation("its process spoke of its jail out of turn"),
             FromVmm::Loaded if !self.jail_lacks().is_empty() => {
                 self.ended(Ending::LoadFailed, lacking(self.jail_lacks()))
             }
             FromVmm::Loaded => match self.send(ToVmm::Boot) {
                 Ok(()) => Changed::default(),
-                Err(error) => self.ended(Ending::ProtocolViolation, error.to_string()),
+                Err(error) => self.violation(error.to_string()),
             },
             FromVmm::Running => report(GuestReport::Running),
             FromVmm::Paused => report(GuestReport::Paused),
@@ -271,10 +288,7 @@ impl Guest {
             FromVmm::AgentFrame { bytes } => {
                 match self.agent.frame(bytes, question, Instant::now()) {
                     Ok(said) => Changed { said: Some(said), ..Changed::default() },
-                    Err(OutOfTurn) => {
-                        let words = "its process spoke for its agent out of turn".to_owned();
-                        self.ended(Ending::ProtocolViolation, words)
-                    }
+                    Err(OutOfTurn) => self.violation("its process spoke for its agent out of turn"),
                 }
             }
             FromVmm::AgentOpen(open) => {
@@ -305,9 +319,9 @@ impl Guest {
         Changed { damage: Some(rect.intersect(whole.rect())), ..Changed::default() }
     }
 
-    /// Ends it because what it sent is not a message.
-    fn violation(&mut self, error: &DecodeError) -> Changed {
-        self.ended(Ending::ProtocolViolation, format!("its process broke the protocol: {error}"))
+    /// Ends it because of what it sent.
+    fn violation(&mut self, words: impl Into<String>) -> Changed {
+        self.ended(Ending::ProtocolViolation, words.into())
     }
 
     /// Ends its process and says why.
@@ -318,6 +332,15 @@ impl Guest {
             log: Some(format!("Guest {}: {words}", self.spec.name)),
             ..Changed::default()
         }
+    }
+}
+
+impl Drop for Guest {
+    /// Nothing of it is left when this returns.
+    fn drop(&mut self) {
+        // It never says anything: this waits for its end. A process that was not told to end yet is
+        // ended after this.
+        let _ = self.ending.take().map(|gone| gone.recv());
     }
 }
 
@@ -334,6 +357,17 @@ fn stop_words(reason: StopReason) -> (Ending, &'static str) {
             (Ending::Machine, "KVM could not run it; `tabard doctor` says what this KVM can run")
         }
         StopReason::Unexpected => (Ending::Machine, "it did what this machine has no device for"),
+    }
+}
+
+/// Where things are in a surface, as the compositor takes it.
+pub(crate) fn shape(geometry: SurfaceGeometry) -> SurfaceShape {
+    SurfaceShape {
+        width_px: geometry.width_px(),
+        height_px: geometry.height_px(),
+        stride_bytes: geometry.stride_bytes(),
+        cursor_offset_bytes: geometry.cursor_offset_bytes(),
+        total_bytes: geometry.total_bytes(),
     }
 }
 

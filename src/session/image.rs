@@ -3,11 +3,11 @@
 //! parsed here: that is the jailed process's work.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use super::memory::sealed;
 
 /// The prefix that names an embedded guest instead of a file.
 pub const BUILTIN_PREFIX: &str = "builtin:";
@@ -110,17 +110,5 @@ fn open_file(path: &Path) -> Result<OwnedFd, ImageError> {
     if metadata.len() == 0 {
         return Err(ImageError::Empty(path.to_path_buf()));
     }
-    Ok(file.into())
-}
-
-/// A memory file that nobody can change any more.
-fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    let memory = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(memory);
-    file.write_all(bytes)?;
-    fcntl_add_seals(
-        &file,
-        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
-    )?;
     Ok(file.into())
 }

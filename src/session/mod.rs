@@ -24,6 +24,7 @@ mod frames;
 mod guest;
 mod image;
 mod login;
+mod memory;
 mod preflight;
 mod process;
 mod run;

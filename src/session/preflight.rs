@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
-use tabard_display::{Bell, Surface, SurfaceShape};
+use tabard_display::{Bell, Surface};
 use tabard_wire::{FromVmm, SurfaceGeometry, ToVmm};
 
 use super::channel::Incoming;
-use super::guest::fail_words;
+use super::guest::{fail_words, shape};
 use super::process::{GuestProcess, MachineSpec};
 
 /// How long reading a kernel and an initrd from a slow disk may take.
@@ -24,14 +24,7 @@ pub(crate) fn load(program: &Path, spec: &MachineSpec, kvm: &OwnedFd) -> Result<
     let process = GuestProcess::start(program, spec, kvm, &Bell::default())
         .map_err(|error| error.to_string())?;
     let geometry = SurfaceGeometry::new(64, 64).map_err(|error| error.to_string())?;
-    let (_surface, memory) = Surface::create(SurfaceShape {
-        width_px: geometry.width_px(),
-        height_px: geometry.height_px(),
-        stride_bytes: geometry.stride_bytes(),
-        cursor_offset_bytes: geometry.cursor_offset_bytes(),
-        total_bytes: geometry.total_bytes(),
-    })
-    .map_err(|error| error.to_string())?;
+    let (_surface, memory) = Surface::create(shape(geometry)).map_err(|error| error.to_string())?;
     process.surface(1, geometry, memory).map_err(|error| error.to_string())?;
     process.channel.send(ToVmm::Load).map_err(|error| error.to_string())?;
     let mut answer = process.channel.incoming.recv_timeout(LOAD_LIMIT);

@@ -1,13 +1,16 @@
 //! One running `tabard-vmm`: started with the wire and a log as its only descriptors, ended and
-//! reaped by dropping it. No path, no argument and no environment ever enter it.
+//! reaped by dropping it, or by a thread meanwhile. No path, no argument and no environment ever
+//! enter it.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -15,7 +18,7 @@ use tabard_display::Bell;
 use tabard_wire::{FromVmm, Layers, SurfaceGeometry, ToVmm};
 
 use super::cgroup::Group;
-use super::channel::{Channel, Incoming, NotReading};
+use super::channel::{Channel, Incoming, NotReading, STACK_BYTES};
 use super::desk::Access;
 use super::guest::fail_words;
 use super::image::Images;
@@ -219,6 +222,16 @@ impl GuestProcess {
         let id = self.child.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         children.ok().and_then(|list| list.trim().parse().ok()).unwrap_or(id)
+    }
+
+    /// Ends it in a thread of its own, because a large guest's memory takes its time, and one that
+    /// does not obey takes [`OBEY_LIMIT`]. What is returned closes, and rings, once it is gone.
+    pub(crate) fn end(self, bell: &Bell) -> Receiver<()> {
+        let (gone, waiting) = bell.channel(0);
+        let end = thread::Builder::new().stack_size(STACK_BYTES);
+        // Without a thread both are dropped here, which takes as long.
+        let _ = end.spawn(move || drop((self, gone)));
+        waiting
     }
 }
 

@@ -204,7 +204,7 @@ impl Session {
         control: &mut Receiver<Control>,
     ) -> Result<bool, Outcome> {
         self.tick(frames);
-        self.run_timers(frames).map_or(Ok(()), Err)?;
+        self.run_timers(frames)?;
         let devices = self.devices.clone();
         let from_device = |session: &mut Self, event, frames: &mut Frames| {
             session.step(device_event(event), frames)
@@ -385,34 +385,33 @@ impl Session {
         }
     }
 
-    /// Tells the monitor of timers that ran out, and processes that they may say more.
-    fn run_timers(&mut self, frames: &mut Frames) -> Option<Outcome> {
+    /// Tells the monitor of timers that ran out, and processes that they may say more; starts what
+    /// waited for the end of its last process.
+    fn run_timers(&mut self, frames: &mut Frames) -> Result<(), Outcome> {
         let now = Instant::now();
         while let Some(timer) = self.exchange.elapsed(now) {
-            if let Some(outcome) = self.step(Event::Elapsed(timer), frames) {
-                return Some(outcome);
-            }
+            self.step(Event::Elapsed(timer), frames).map_or(Ok(()), Err)?;
         }
         while let Ok((ticket, right)) = self.checker.answers.try_recv() {
-            if let Some(outcome) = self.step(Event::PasswordChecked { ticket, right }, frames) {
-                return Some(outcome);
-            }
+            let event = Event::PasswordChecked { ticket, right };
+            self.step(event, frames).map_or(Ok(()), Err)?;
         }
-        let ids = (0..=u8::MAX).map(GuestId);
-        let mut deaf = Vec::new();
-        for (id, guest) in ids.zip(&mut self.guests) {
-            if guest.agent.ready(now)
+        for id in (0..=u8::MAX).map(GuestId).take(self.guests.len()) {
+            let Some(guest) = self.guest(id) else { continue };
+            let event = if guest.due() {
+                self.command(id, GuestCommand::Start)
+            } else if guest.agent.ready(now)
                 && let Err(error) = guest.send(ToVmm::AgentTaken)
             {
-                deaf.push((id, error.to_string()));
-            }
-        }
-        for (id, words) in deaf {
-            if let Some(event) = self.end(id, Ending::ProtocolViolation, &words) {
+                self.end(id, Ending::ProtocolViolation, &error.to_string())
+            } else {
+                None
+            };
+            if let Some(event) = event {
                 self.step(event, frames);
             }
         }
-        None
+        Ok(())
     }
 
     /// Sends a guest's agent a frame; a process that does not read is ended.
@@ -514,17 +513,12 @@ impl Session {
     }
 
     fn command(&mut self, id: GuestId, command: GuestCommand) -> Option<Event> {
-        let index = usize::from(id.0);
-        let guest = self.guests.get_mut(index)?;
-        let sent = match command {
+        // Not by its method: program and KVM are borrowed beside it.
+        let guest = self.guests.get_mut(usize::from(id.0))?;
+        let message = match command {
             GuestCommand::Start => {
-                return match guest.start(&self.program, &self.kvm, &self.bell) {
-                    Ok(()) => None,
-                    Err(error) => {
-                        let words = format!("cannot start: {error}");
-                        self.end(id, Ending::LoadFailed, &words)
-                    }
-                };
+                let error = guest.start(&self.program, &self.kvm).err()?;
+                return self.end(id, Ending::LoadFailed, &format!("cannot start: {error}"));
             }
             GuestCommand::Stop => {
                 guest.stop();
@@ -532,23 +526,16 @@ impl Session {
                 return Some(Event::Guest { guest: id, report });
             }
             GuestCommand::Resize(size) => {
-                return match guest.resize(size) {
-                    Ok(()) => None,
-                    Err(error) => {
-                        let words = format!("cannot be resized: {error}");
-                        self.end(id, Ending::Machine, &words)
-                    }
-                };
+                let error = guest.resize(size).err()?;
+                return self.end(id, Ending::Machine, &format!("cannot be resized: {error}"));
             }
-            GuestCommand::Reset => guest.send(ToVmm::Reset),
-            GuestCommand::PowerButton => guest.send(ToVmm::PowerButton),
-            GuestCommand::Pause => guest.send(ToVmm::Pause),
-            GuestCommand::Resume => guest.send(ToVmm::Resume),
+            GuestCommand::Reset => ToVmm::Reset,
+            GuestCommand::PowerButton => ToVmm::PowerButton,
+            GuestCommand::Pause => ToVmm::Pause,
+            GuestCommand::Resume => ToVmm::Resume,
         };
-        match sent {
-            Ok(()) => None,
-            Err(error) => self.end(id, Ending::ProtocolViolation, &error.to_string()),
-        }
+        let error = guest.send(message).err()?;
+        self.end(id, Ending::ProtocolViolation, &error.to_string())
     }
 }
 

@@ -165,7 +165,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let bell = Bell::default();
     let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
     let audit = begin_audit(desk, options, &bell)?;
-    let guests = specs.into_iter().map(Guest::new).collect();
+    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
         (guest.name.clone(), text.unwrap_or_default())

@@ -7,11 +7,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, flock, ftruncate, memfd_create,
-};
+use rustix::fs::{FlockOperation, flock};
 
 use super::desk::{Access, Attachment, Desk};
+use super::memory::zeroes;
 
 /// Bytes of a sector of a guest's disk, whatever the image.
 const SECTOR_BYTES: u64 = 512;
@@ -163,10 +162,7 @@ impl Volume {
     pub(crate) fn overlay(&self, memory_mib: u32) -> io::Result<OwnedFd> {
         let most = u64::from(memory_mib).saturating_mul(MIB);
         let bytes = self.bytes.div_ceil(CLUSTER_BYTES).saturating_mul(CLUSTER_BYTES).min(most);
-        let memory = memfd_create("overlay", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&memory, bytes)?;
-        fcntl_add_seals(&memory, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW)?;
-        Ok(memory)
+        zeroes("tabard-overlay", bytes)
     }
 }
 
