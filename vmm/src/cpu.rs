@@ -20,6 +20,13 @@ const MSR_MTRR_DEFAULT_TYPE: u32 = 0x2ff;
 /// MTRRs on, memory is write-back unless said otherwise.
 const MTRR_ENABLE_WRITE_BACK: u64 = 0x806;
 
+/// What a guest may know of KVM (CPUID 0x4000_0001, `Documentation/virt/kvm/x86/cpuid.rst`): its clock,
+/// that ports need no delay, how to wait for a lock and to interrupt several processors at once. The
+/// rest are pages that KVM and guest both write. Steal time tells how busy others are; after an
+/// interrupt that is ended in such a page (PV EOI), the emulated SVM of QEMU 7.2 delivers it again
+/// when the host is interrupted before the guest's next exit, and Linux then waits for itself.
+const KVM_FEATURES: u32 = 1 | 1 << 1 | 1 << 3 | 1 << 7 | 1 << 11 | 1 << 24;
+
 /// Sets CPUID for processor `index` of `count`, and with an entry its registers; the others wait
 /// for their start-up interrupt.
 ///
@@ -75,6 +82,7 @@ fn cpuid(kvm: &Kvm, index: u8, count: u8) -> Result<CpuId, kvm_ioctls::Error> {
             }
             (0xb | 0x1f, _) => entry.edx = id,
             (0x8000_001e, _) => entry.eax = id,
+            (0x4000_0001, _) => entry.eax &= KVM_FEATURES,
             _ => {}
         }
     }
