@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tabard_agent_wire::{Answer, ToGuest};
+use tabard_agent_wire::{Answer, Refusal, ToGuest};
 use tabard_trusted_path::{Digest, Monitor, ShownText, Timer, text_page};
 use tabard_view::{Content, GuestId, TrustedBody, TrustedScreen, View};
 
@@ -53,14 +53,17 @@ impl Exchange {
         self.kept.as_ref().filter(|(digest, _)| *digest == wanted).map(|(_, text)| &**text)
     }
 
-    /// The signed answer to a question as a frame.
+    /// The signed answer to a question as a frame, or that there is none.
     pub(super) fn answer(
         &self,
         guest: GuestId,
         asked: &Asked,
-        yes: bool,
+        yes: Option<bool>,
         since_epoch: Duration,
     ) -> Vec<u8> {
+        let Some(yes) = yes else {
+            return ToGuest::Refused { id: asked.id, why: Refusal::Expired }.encode();
+        };
         let statement = self.confirmer.statement(guest.0.into(), asked, yes, since_epoch);
         let answer = if yes { Answer::Yes } else { Answer::No };
         ToGuest::Answer { id: asked.id, answer, statement: &statement }.encode()

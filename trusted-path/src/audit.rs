@@ -38,8 +38,8 @@ pub enum Record {
     Take(GuestId, Clip),
     /// What becomes of a text that was taken.
     Passage(Passage, Verdict),
-    /// The user answers a guest's question.
-    Answer(GuestId, bool),
+    /// The user answers a guest's question, or it has waited too long.
+    Answer(GuestId, Option<bool>),
     /// The screen is locked.
     Locked(LockCause),
     /// A user gave the right password.

@@ -5,7 +5,7 @@
 use tabard_view::GuestId;
 
 use crate::focus::Focus;
-use crate::guests::Guest;
+use crate::guests::{Agent, Guest};
 use crate::sheet::{About, DEAD_TIME_MS, Sheet, Turn, Wait};
 use crate::{
     Clip, Decision, Digest, Effect, Flow, FlowKind, Monitor, Passage, Question, Record, Timer,
@@ -80,18 +80,21 @@ impl Monitor {
     /// A guest's agent came or went; what went with it cannot be answered any more.
     pub(crate) fn listens(&mut self, guest: GuestId, listens: bool) {
         if let Some(guest) = self.guests.get_mut(guest) {
-            guest.agent = crate::guests::Agent { listens, ..Default::default() };
+            guest.agent = Agent { listens, ..Default::default() };
         }
         self.close_stale_sheet();
     }
 
-    /// A guest asks something. One question at a time: the session refuses the others.
-    pub(crate) fn asked(&mut self, guest: GuestId, question: Question) {
-        if let Some(guest) = self.guests.get_mut(guest)
-            && guest.agent.listens
-            && guest.agent.question.is_none()
-        {
-            guest.agent.question = Some(question);
+    /// A guest asks something. One question at a time: the session refuses the others. It does not
+    /// wait for ever: a yes to what was asked long ago may not be a yes to what is so now.
+    pub(crate) fn asked(&mut self, guest: GuestId, question: Question) -> Vec<Effect> {
+        match self.guests.get_mut(guest).map(|guest| &mut guest.agent) {
+            Some(Agent { listens: true, question: waiting @ None, .. }) => {
+                *waiting = Some(question);
+                let after_ms = u32::from(self.config.policy.question_seconds).saturating_mul(1000);
+                vec![Effect::Timer { timer: Timer::Question(question.number), after_ms }]
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -104,7 +107,7 @@ impl Monitor {
             let waits = self.guests.get(*guest).and_then(|guest| guest.agent.question);
             if waits.is_none_or(|question| question.number != *number) {
                 screen.sheet = None;
-                screen.message = words::question_gone();
+                screen.message = words::QUESTION_GONE.to_owned();
             }
         }
     }
@@ -117,6 +120,16 @@ impl Monitor {
                 let reviewed = matches!(self.shown_text(), Some(ShownText::Clip(_)));
                 let mine = self.exchange.held.is_some_and(|held| held.timer == number);
                 if mine && !reviewed { self.forget() } else { Vec::new() }
+            }
+            Timer::Question(number) => {
+                let old = |guest: &&mut Guest| {
+                    guest.agent.question.is_some_and(|question| question.number == number)
+                };
+                let Some(guest) = self.guests.iter_mut().find(old) else { return Vec::new() };
+                guest.agent.question = None;
+                let guest = guest.id;
+                self.close_stale_sheet();
+                vec![Effect::Answer { guest, number, yes: None }]
             }
             Timer::LoginDelay(ticket) => {
                 self.delay_over(ticket);
@@ -174,7 +187,7 @@ impl Monitor {
 
     /// Gives the text that was taken to a guest, or opens its review, or says why not.
     pub(crate) fn give_text(&mut self, to: GuestId) -> Vec<Effect> {
-        let Some(held) = self.exchange.held else { return self.say(words::nothing_taken()) };
+        let Some(held) = self.exchange.held else { return self.say(words::NOTHING_TAKEN) };
         let (Some(source), Some(destination)) = (self.guests.get(held.from), self.guests.get(to))
         else {
             return Vec::new();
@@ -219,7 +232,7 @@ impl Monitor {
     pub(crate) fn open_question(&mut self) -> Vec<Effect> {
         let waiting = self.questions().min_by_key(|(question, _)| question.number);
         let Some((Question { number, pages }, guest)) = waiting else {
-            return self.say(words::no_question());
+            return self.say(words::NO_QUESTION);
         };
         let about = About::Question { guest, number, wait: Wait::Unseen };
         self.open_sheet(Sheet { about, page: 0, pages });
@@ -262,7 +275,7 @@ impl Monitor {
                 }
                 let words = words::answered(self.guest_name(guest), yes);
                 self.say(words);
-                vec![Effect::Answer { guest, number, yes }]
+                vec![Effect::Answer { guest, number, yes: Some(yes) }]
             }
         }
     }
@@ -290,14 +303,14 @@ impl Monitor {
             return Vec::new();
         }
         let left = self.leave_sheet();
-        self.say(words::too_small());
+        self.say(words::TOO_SMALL);
         left
     }
 
     /// Whether it is open now.
     fn open_sheet(&mut self, sheet: Sheet) -> bool {
         if !self.pages_fit() {
-            self.say(words::too_small());
+            self.say(words::TOO_SMALL);
             return false;
         }
         let Focus::Trusted(screen) = &mut self.focus else { return false };
@@ -332,9 +345,9 @@ impl Monitor {
     }
 
     /// Says something in the bar of the trusted screen, until the next key.
-    fn say(&mut self, words: String) -> Vec<Effect> {
+    fn say(&mut self, words: impl Into<String>) -> Vec<Effect> {
         if let Focus::Trusted(screen) = &mut self.focus {
-            screen.message = words;
+            screen.message = words.into();
         }
         Vec::new()
     }

@@ -294,8 +294,8 @@ fn a_question_is_answered_after_it_was_seen_for_a_second() {
     assert!(!rig.tap(KeyCode::Y).iter().any(|effect| matches!(effect, Effect::Answer { .. })));
     rig.step(Event::Elapsed(timer));
     let effects = press(&mut rig, KeyCode::N);
-    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, false)));
-    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 7, yes: false });
+    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, Some(false))));
+    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 7, yes: Some(false) });
     assert_eq!(page(&rig), None);
     assert!(!bar(&rig).contains("waits"));
 }
@@ -329,8 +329,8 @@ fn a_flood_of_questions_is_one_badge_and_the_first_stays() {
     let timer = dead_time(&mut rig).unwrap();
     rig.step(Event::Elapsed(timer));
     let effects = press(&mut rig, KeyCode::Y);
-    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, true)));
-    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 1, yes: true });
+    assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, Some(true))));
+    assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 1, yes: Some(true) });
 }
 
 #[test]
@@ -341,7 +341,62 @@ fn a_question_whose_guest_is_gone_closes() {
     press(&mut rig, KeyCode::A);
     rig.report(SKETCH, GuestReport::Stopped(Ending::TripleFault));
     assert_eq!(page(&rig), None);
-    assert_eq!(bar(&rig), "the guest that asked is gone");
+    assert_eq!(bar(&rig), "nobody waits for that answer any more");
+}
+
+/// Asks, and answers with the timer of the question and its milliseconds.
+fn asked(rig: &mut Rig, guest: GuestId, number: u32) -> (Timer, u32) {
+    let effects = rig.step(Event::Asked { guest, question: Question { number, pages: 1 } });
+    let timer = |effect: &Effect| match *effect {
+        Effect::Timer { timer, after_ms } => Some((timer, after_ms)),
+        _ => None,
+    };
+    effects.iter().find_map(timer).unwrap()
+}
+
+#[test]
+fn a_question_waits_for_ten_minutes_or_as_long_as_the_desk_says_and_has_no_answer_then() {
+    for (seconds, expected_ms) in [(None, 600_000), (Some(7), 7_000)] {
+        let mut config = config();
+        config.policy.question_seconds = seconds.unwrap_or(config.policy.question_seconds);
+        let mut rig = agents(config);
+        let (timer, after_ms) = asked(&mut rig, SKETCH, 7);
+        assert_eq!(after_ms, expected_ms);
+        assert!(bar(&rig).starts_with("1 question waits"));
+
+        let effects = rig.step(Event::Elapsed(timer));
+
+        assert_eq!(effects[0], Effect::Audit(Record::Answer(SKETCH, None)));
+        assert_eq!(effects[1], Effect::Answer { guest: SKETCH, number: 7, yes: None });
+        assert!(!bar(&rig).contains("waits"));
+    }
+}
+
+#[test]
+fn a_question_that_is_open_when_its_time_is_over_closes_unanswered() {
+    let mut rig = desk(false);
+    let (timer, _) = asked(&mut rig, SKETCH, 7);
+    rig.sak();
+    press(&mut rig, KeyCode::A);
+    let seen = dead_time(&mut rig).unwrap();
+    rig.step(Event::Elapsed(seen));
+    rig.step(Event::Elapsed(timer));
+    assert_eq!(page(&rig), None);
+    assert_eq!(bar(&rig), "nobody waits for that answer any more");
+    let effects = press(&mut rig, KeyCode::Y);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer { .. })));
+}
+
+#[test]
+fn the_time_of_one_question_ends_no_other() {
+    let mut rig = desk(false);
+    let (old, _) = asked(&mut rig, SKETCH, 7);
+    rig.step(Event::Listens { guest: SKETCH, listens: false });
+    rig.step(Event::Listens { guest: SKETCH, listens: true });
+    asked(&mut rig, SKETCH, 8);
+    asked(&mut rig, NOTES, 9);
+    assert_eq!(rig.step(Event::Elapsed(old)), []);
+    assert!(bar(&rig).starts_with("2 questions wait"));
 }
 
 #[test]

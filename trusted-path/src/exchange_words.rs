@@ -19,9 +19,7 @@ pub(crate) fn taken(name: &str, count: u32, seconds: u16) -> String {
     format!("{} of {name} taken for {seconds} s; select a guest, V gives it", bytes(count))
 }
 
-pub(crate) fn nothing_taken() -> String {
-    "no text was taken; select a guest, C takes its text".to_owned()
-}
+pub(crate) const NOTHING_TAKEN: &str = "no text was taken; select a guest, C takes its text";
 
 pub(crate) fn not_listening(name: &str) -> String {
     format!("{name} has no agent that could take a text")
@@ -35,17 +33,10 @@ pub(crate) fn given(count: u32, from: &str, to: &str) -> String {
     format!("{} of {from} given to {to}", bytes(count))
 }
 
-pub(crate) fn no_question() -> String {
-    "no guest asks anything".to_owned()
-}
-
-pub(crate) fn too_small() -> String {
-    "a screen is too small to show a whole page of text".to_owned()
-}
-
-pub(crate) fn question_gone() -> String {
-    "the guest that asked is gone".to_owned()
-}
+pub(crate) const NO_QUESTION: &str = "no guest asks anything";
+pub(crate) const TOO_SMALL: &str = "a screen is too small to show a whole page of text";
+/// The guest is gone, or has waited long enough.
+pub(crate) const QUESTION_GONE: &str = "nobody waits for that answer any more";
 
 pub(crate) fn answered(name: &str, yes: bool) -> String {
     format!("{name} gets the answer {}", if yes { "yes" } else { "no" })
@@ -85,22 +76,14 @@ pub(crate) fn hints(offers: bool, held_of: Option<&str>, asked: bool) -> Vec<Hin
     hints
 }
 
-pub(crate) fn review_title() -> String {
-    "Release this text?".to_owned()
-}
-
-pub(crate) fn question_title() -> String {
-    "A guest asks".to_owned()
-}
+pub(crate) const REVIEW_TITLE: &str = "Release this text?";
+pub(crate) const QUESTION_TITLE: &str = "A guest asks";
+pub(crate) const QUESTION_SUMMARY: &str = "the guest wrote this; the answer it gets is signed";
 
 /// The length and the beginning of the digest, as the audit has it.
 pub(crate) fn review_summary(clip: &Clip) -> String {
     let digest: String = clip.digest.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}, SHA-256 {digest}…  exactly this and nothing else goes", bytes(clip.bytes))
-}
-
-pub(crate) fn question_summary() -> String {
-    "the guest wrote this; the answer it gets is signed".to_owned()
 }
 
 /// The hints below an open text.

@@ -359,7 +359,10 @@ impl Judge {
                     prop_assert_eq!(self.kept, Some((from, clip)));
                 }
                 Effect::Forget => self.kept = None,
-                Effect::Answer { guest, yes, .. } => {
+                Effect::Answer { number, yes: None, .. } => {
+                    prop_assert_eq!(event, Event::Elapsed(Timer::Question(number)));
+                }
+                Effect::Answer { guest, yes: Some(yes), .. } => {
                     let key = if yes { KeyCode::Y } else { KeyCode::N };
                     prop_assert_eq!(fresh, Some(key.0));
                     prop_assert!(self.offers.contains_key(&guest), "nobody hears the answer");
@@ -504,7 +507,11 @@ fn event() -> impl Strategy<Value = Event> {
 fn from_an_agent() -> impl Strategy<Value = Event> {
     let guest = || (0..4u8).prop_map(GuestId);
     let clip = |n: u8| Clip { digest: Digest([n; 32]), bytes: n.into(), pages: 1 };
-    let timer = prop_oneof![(0..9u32).prop_map(Timer::Held), (0..9u32).prop_map(Timer::DeadTime),];
+    let timer = prop_oneof![
+        (0..9u32).prop_map(Timer::Held),
+        (0..9u32).prop_map(Timer::DeadTime),
+        (0..9u32).prop_map(Timer::Question),
+    ];
     prop_oneof![
         3 => (guest(), prop::option::of((0..3u8).prop_map(clip)))
             .prop_map(|(guest, clip)| Event::Offered { guest, clip }),

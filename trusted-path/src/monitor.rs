@@ -134,7 +134,7 @@ impl Monitor {
             }
             Event::Offered { guest, clip } => self.offered(guest, clip),
             Event::Listens { guest, listens } => self.listens(guest, listens),
-            Event::Asked { guest, question } => self.asked(guest, question),
+            Event::Asked { guest, question } => done = self.asked(guest, question),
             Event::Elapsed(Timer::Restart(guest, failure)) => done = self.restart(guest, failure),
             Event::Elapsed(timer) => done = self.elapsed(timer),
             Event::PasswordChecked { ticket, right } => done = self.password_checked(ticket, right),

@@ -123,14 +123,18 @@ pub struct Policy {
     pub clipboard: bool,
     /// How long a text that was taken can be given, in seconds.
     pub clipboard_seconds: u16,
+    /// How long a question of a guest waits, in seconds.
+    pub question_seconds: u16,
     /// On a desk without users: whether the person before the screen may downgrade.
     pub downgrade: bool,
 }
 
 impl Default for Policy {
-    /// The clipboard follows the order and forgets after a minute, and nobody may downgrade.
+    /// The clipboard follows the order and forgets after a minute, a question waits for ten, and
+    /// nobody may downgrade.
     fn default() -> Self {
-        Self { clipboard: true, clipboard_seconds: 60, downgrade: false }
+        let (clipboard_seconds, question_seconds) = (60, 600);
+        Self { clipboard: true, clipboard_seconds, question_seconds, downgrade: false }
     }
 }
 

@@ -198,20 +198,15 @@ impl Monitor {
                 let letters = sheet::challenge(clip).map(|key| key.to_string()).join(" ");
                 let challenge = if last { letters } else { String::new() };
                 let summary = exchange_words::review_summary(clip);
-                (
-                    exchange_words::review_title(),
-                    party(from),
-                    Some(party(*to)),
-                    summary,
-                    challenge,
-                    *typed,
-                )
+                let to = Some(party(*to));
+                (exchange_words::REVIEW_TITLE, party(from), to, summary, challenge, *typed)
             }
             About::Question { guest, .. } => {
-                let summary = exchange_words::question_summary();
-                (exchange_words::question_title(), party(*guest), None, summary, String::new(), 0)
+                let summary = exchange_words::QUESTION_SUMMARY.to_owned();
+                (exchange_words::QUESTION_TITLE, party(*guest), None, summary, String::new(), 0)
             }
         };
+        let title = title.to_owned();
         let hints = exchange_words::sheet_hints(sheet);
         let (page, pages, lines) = (sheet.page, sheet.pages, Vec::new());
         let page = TextPage { from, to, page, pages, summary, lines, challenge, typed };

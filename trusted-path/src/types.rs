@@ -196,6 +196,8 @@ pub enum Timer {
     Held(u32),
     /// How long a question must be seen before it can be answered.
     DeadTime(u32),
+    /// How long the question of this number waits.
+    Question(u32),
     /// How long no password is taken after a wrong one.
     LoginDelay(u32),
     /// How long a guest stays down after this failure, counted from 1.
@@ -264,14 +266,14 @@ pub enum Effect {
     Give(Passage),
     /// Keep the text that was taken no longer.
     Forget,
-    /// Send a guest the signed answer to its question.
+    /// Send a guest the signed answer to its question, or that there is none.
     Answer {
         /// The guest.
         guest: GuestId,
         /// The session's number of the question.
         number: u32,
-        /// What the user said.
-        yes: bool,
+        /// What the user said; nothing if the question has waited too long.
+        yes: Option<bool>,
     },
     /// Say [`Event::Elapsed`] after this time.
     Timer {

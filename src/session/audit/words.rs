@@ -75,7 +75,8 @@ impl Names {
                 clip_of(self.of(kind, passage.from).text("to", to), passage.clip)
             }
             Record::Answer(guest, yes) => {
-                self.of("question-answered", guest).text("answer", if yes { "yes" } else { "no" })
+                let answer = yes.map_or("none in time", |yes| if yes { "yes" } else { "no" });
+                self.of("question-answered", guest).text("answer", answer)
             }
             Record::Locked(cause) => Entry::new("locked").text(
                 "why",

@@ -12,10 +12,12 @@ pub(super) fn read_policy(top: &mut Table<'_, '_>, report: &mut Report<'_>) -> P
     if let Some(clipboard) = table.boolean(report, "clipboard") {
         policy.clipboard = clipboard.value;
     }
-    let seconds = table.integer(report, "clipboard_seconds", 1..=3600);
-    if let Some(seconds) = seconds.and_then(|seconds| u16::try_from(seconds.value).ok()) {
-        policy.clipboard_seconds = seconds;
-    }
+    let mut seconds = |key, place: &mut u16| {
+        let seconds = table.integer(report, key, 1..=3600);
+        *place = seconds.and_then(|it| u16::try_from(it.value).ok()).unwrap_or(*place);
+    };
+    seconds("clipboard_seconds", &mut policy.clipboard_seconds);
+    seconds("question_seconds", &mut policy.question_seconds);
     if let Some(downgrade) = table.boolean(report, "downgrade") {
         policy.downgrade = downgrade.value;
     }

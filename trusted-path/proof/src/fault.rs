@@ -26,6 +26,8 @@ pub enum Fault {
     NoDeadTime,
     /// Invariant 3: a guest that asks again answers itself.
     GuestAnswersItself,
+    /// Invariant 3: takes the end of a question's time for a yes.
+    LateMeansYes,
     /// Invariant 8: takes a wrong password for a right one.
     AnyPasswordOpens,
     /// Invariant 8: does not lock when the host is about to sleep.
@@ -40,7 +42,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the number of the invariant that each breaks.
-    pub const ALL: [(u8, Self); 13] = [
+    pub const ALL: [(u8, Self); 14] = [
         (1, Self::KeysBeforeGlass),
         (2, Self::DeafToSak),
         (3, Self::GuestTakesFocus),
@@ -49,6 +51,7 @@ impl Fault {
         (1, Self::QuestionUnseen),
         (1, Self::NoDeadTime),
         (3, Self::GuestAnswersItself),
+        (3, Self::LateMeansYes),
         (8, Self::AnyPasswordOpens),
         (8, Self::LockIsForgotten),
         (9, Self::RefusalIsIgnored),
@@ -61,7 +64,10 @@ impl Fault {
     pub fn start(self) -> Start {
         match self {
             Self::RefusalIsIgnored | Self::ReviewIsSkipped | Self::TextIsSwapped => Start::Exchange,
-            Self::QuestionUnseen | Self::NoDeadTime | Self::GuestAnswersItself => Start::Asked,
+            Self::QuestionUnseen
+            | Self::NoDeadTime
+            | Self::GuestAnswersItself
+            | Self::LateMeansYes => Start::Asked,
             Self::AnyPasswordOpens | Self::LockIsForgotten => Start::Locked,
             _ => Start::AtWork,
         }
@@ -165,7 +171,17 @@ impl Fault {
             }
             (Self::GuestAnswersItself, Event::Asked { guest, question }) => {
                 let mut effects = monitor.step(event);
-                effects.push(Effect::Answer { guest, number: question.number, yes: true });
+                let yes = Some(true);
+                effects.push(Effect::Answer { guest, number: question.number, yes });
+                effects
+            }
+            (Self::LateMeansYes, event @ Event::Elapsed(_)) => {
+                let mut effects = monitor.step(event);
+                for effect in &mut effects {
+                    if let Effect::Answer { yes, .. } = effect {
+                        *yes = Some(true);
+                    }
+                }
                 effects
             }
             (_, event) => monitor.step(event),

@@ -63,8 +63,7 @@ impl Locks {
             },
             (Content::Blank, Some(_)) => true,
         });
-        let done =
-            effects.iter().all(|effect| match effect {
+        let done = effects.iter().all(|effect| match effect {
                 // What is owed to a guest is released in the very step that locks.
                 Effect::Deliver {
                     input:
@@ -74,7 +73,8 @@ impl Locks {
                 } => true,
                 Effect::Deliver { guest, .. }
                 | Effect::Take { guest, .. }
-                | Effect::Answer { guest, .. } => {
+                // That nobody answered in time is no answer: a guest can count that itself.
+                | Effect::Answer { guest, yes: Some(_), .. } => {
                     cleared.is_some_and(|cleared| cleared.contains(guest))
                 }
                 Effect::Give(Passage { from, to, .. }) => {

@@ -56,6 +56,8 @@ pub enum Action {
     Seen,
     /// The time in which a text can be given is over.
     Expire,
+    /// The newest question has waited for its time, perhaps answered before.
+    Late,
     /// The session answers the last check of a password, perhaps once more.
     Answer(bool),
     /// The wait after a wrong password is over.
@@ -334,7 +336,7 @@ impl Model for Desk {
             }
             Start::Asked => {
                 actions.extend(QUESTION_KEYS.map(Action::Tap));
-                actions.extend([Action::Attention, Action::Show, Action::Plug]);
+                actions.extend([Action::Attention, Action::Show, Action::Plug, Action::Late]);
                 actions.extend(state.world.locks.users.then_some(Action::Lock));
                 actions.extend([GUESTS[0], GUESTS[1]].map(Action::Ask));
                 actions.push(Action::Listen(GUESTS[1]));
@@ -408,6 +410,10 @@ impl Model for Desk {
             Action::Ask(guest) => state.ask(guest, self.fault),
             Action::Seen => {
                 let timer = Timer::DeadTime(state.world.questions.timer()?);
+                state.step(Event::Elapsed(timer), self.fault);
+            }
+            Action::Late => {
+                let timer = Timer::Question(state.world.questions.asked);
                 state.step(Event::Elapsed(timer), self.fault);
             }
             Action::Answer(right) => {

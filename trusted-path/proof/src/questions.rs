@@ -44,7 +44,7 @@ impl Questions {
         shown: Option<Asked>,
         listens: impl Fn(GuestId) -> bool,
     ) -> Option<u8> {
-        let mut key = None;
+        let (mut key, mut late) = (None, None);
         match *event {
             Event::Asked { guest, question } if listens(guest) => {
                 self.waiting.entry(guest).or_insert(question.number);
@@ -58,13 +58,20 @@ impl Questions {
                 let this = self.dead.filter(|(timer, _)| *timer == number);
                 self.seen = this.map(|(_, guest)| guest);
             }
+            Event::Elapsed(Timer::Question(number)) => late = Some(number),
             Event::Key { code, pressed: true, .. } => key = Some(code),
             _ => {}
         }
-        effects.iter().find_map(|effect| self.judge(effect, key, shown))
+        effects.iter().find_map(|effect| self.judge(effect, key, late, shown))
     }
 
-    fn judge(&mut self, effect: &Effect, key: Option<KeyCode>, shown: Option<Asked>) -> Option<u8> {
+    fn judge(
+        &mut self,
+        effect: &Effect,
+        key: Option<KeyCode>,
+        late: Option<u32>,
+        shown: Option<Asked>,
+    ) -> Option<u8> {
         match *effect {
             Effect::Timer { timer: Timer::DeadTime(number), .. } => {
                 self.seen = None;
@@ -73,7 +80,12 @@ impl Questions {
                 self.dead = Some((number, shown.guest));
                 None
             }
-            Effect::Answer { guest, number, yes } => {
+            // Who has waited too long gets no answer, and nobody else gets none.
+            Effect::Answer { guest, number, yes: None } => {
+                let its_own = self.waiting.remove(&guest) == Some(number);
+                (!its_own || late != Some(number)).then_some(3)
+            }
+            Effect::Answer { guest, number, yes: Some(yes) } => {
                 self.answered += 1;
                 let its_own = self.waiting.remove(&guest) == Some(number);
                 let by_user = key == Some(if yes { KeyCode::Y } else { KeyCode::N });

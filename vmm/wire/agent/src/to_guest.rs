@@ -19,7 +19,7 @@ pub enum Answer {
     No = 2,
 }
 
-/// Why a question never reaches the user.
+/// Why a question gets no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Refusal {
@@ -27,6 +27,8 @@ pub enum Refusal {
     Busy = 1,
     /// Too many in too short a time.
     TooMany = 2,
+    /// The user did not answer it in time.
+    Expired = 3,
 }
 
 /// A message to an agent.
@@ -43,7 +45,7 @@ pub enum ToGuest<'a> {
         /// The signed statement, as `tabard confirm verify` reads it.
         statement: &'a str,
     },
-    /// The user will not see this question.
+    /// The user will not answer this question.
     Refused {
         /// The guest's own number of the question.
         id: u32,
@@ -92,6 +94,7 @@ impl<'a> ToGuest<'a> {
                 let why = match body {
                     [1] => Refusal::Busy,
                     [2] => Refusal::TooMany,
+                    [3] => Refusal::Expired,
                     _ => return Err(FrameError::Range),
                 };
                 Ok(Self::Refused { id: u32::from_le_bytes(*id), why })
@@ -111,6 +114,7 @@ mod tests {
             ToGuest::Give("one\ntwo"),
             ToGuest::Answer { id: 3, answer: Answer::No, statement: "x\n" },
             ToGuest::Refused { id: 4, why: Refusal::TooMany },
+            ToGuest::Refused { id: 4, why: Refusal::Expired },
         ] {
             assert_eq!(ToGuest::decode(&message.encode()), Ok(message));
         }
