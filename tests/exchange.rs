@@ -1,5 +1,6 @@
 //! Texts and questions of guests through the real processes: shipped scripts for each way that a
-//! text can go, and the answer that a guest gets verified by the command.
+//! text can go, what the log says of them, what the commands say of the flows of a desk, and of the
+//! answer that a guest gets.
 
 mod common;
 
@@ -8,6 +9,8 @@ use std::process::{Command, Output};
 
 use common::{tabard, vmm};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tabard::session::audit::hex;
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")
@@ -42,17 +45,26 @@ fn passed(output: &Output) {
 
 #[test]
 fn a_text_goes_up_once() {
-    run("clipboard-up.tabard", tempfile::tempdir().unwrap().path());
+    run_at_both_scales("clipboard-up.tabard", tempfile::tempdir().unwrap().path());
 }
 
 #[test]
 fn a_text_goes_neither_down_nor_sideways_without_the_privilege() {
-    run_at_both_scales("clipboard-refused.tabard", tempfile::tempdir().unwrap().path());
+    let folder = tempfile::tempdir().unwrap();
+    run_at_both_scales("clipboard-refused.tabard", folder.path());
+    let refused = of_kind(&log(folder.path()), "text-refused");
+    let to: Vec<&Value> = refused.iter().map(|record| &record["to"]).collect();
+    assert_eq!(to, ["low", "other"]);
 }
 
 #[test]
 fn a_desk_without_a_clipboard_hands_nothing_over() {
-    run("clipboard-off.tabard", tempfile::tempdir().unwrap().path());
+    run_at_both_scales("clipboard-off.tabard", tempfile::tempdir().unwrap().path());
+}
+
+#[test]
+fn invariant_9_a_text_does_not_go_to_a_guest_that_is_trusted_more() {
+    run_at_both_scales("clipboard-integrity.tabard", tempfile::tempdir().unwrap().path());
 }
 
 #[test]
@@ -62,7 +74,48 @@ fn what_is_replaced_after_it_was_taken_goes_as_it_was() {
 
 #[test]
 fn what_goes_down_is_what_was_reviewed() {
-    run_at_both_scales("clipboard-reviewed.tabard", tempfile::tempdir().unwrap().path());
+    let folder = tempfile::tempdir().unwrap();
+    run_at_both_scales("clipboard-reviewed.tabard", folder.path());
+
+    let log = log(folder.path());
+    let desk = std::fs::read(scripts().join("review.toml")).unwrap();
+    let policy = of_kind(&log, "policy");
+    assert_eq!(policy[0]["sha256"], sha256(&desk));
+    // The first two reviews are of one text, downwards and sideways; each is released once.
+    let convoy = sha256(b"Convoy leaves at dawn");
+    for kind in ["text-reviewed", "text-released"] {
+        let records = of_kind(&log, kind);
+        for (record, to) in records.iter().zip(["low", "other"]) {
+            assert_eq!((&record["guest"], &record["to"]), (&"high".into(), &to.into()));
+            assert_eq!(
+                (&record["sha256"], &record["bytes"]),
+                (&convoy.as_str().into(), &21.into())
+            );
+        }
+    }
+    assert_eq!(of_kind(&log, "text-taken")[0]["sha256"], convoy);
+    // Two reviews at the end were left.
+    let [reviewed, released] =
+        ["text-reviewed", "text-released"].map(|kind| of_kind(&log, kind).len());
+    assert_eq!((reviewed, released), (7, 5));
+    assert!(!log.contains("Convoy") && !log.contains("swordfish"), "a text is in the log");
+}
+
+/// The log of a run, which verifies.
+fn log(out: &Path) -> String {
+    let file = out.join("logs/audit.jsonl");
+    passed(&Command::new(tabard()).args(["audit", "verify"]).arg(&file).output().unwrap());
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The records of one kind.
+fn of_kind(log: &str, kind: &str) -> Vec<Value> {
+    let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["kind"] == kind).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 #[test]
@@ -75,6 +128,10 @@ fn a_question_is_answered_by_the_user_and_the_answer_verifies() {
     let folder = tempfile::tempdir().unwrap();
     run_at_both_scales("question.tabard", folder.path());
 
+    let answers = of_kind(&log(folder.path()), "question-answered");
+    let answers: Vec<_> = answers.iter().map(|one| (&one["guest"], &one["answer"])).collect();
+    let [high, low, yes, no] = ["high", "low", "yes", "no"].map(Value::from);
+    assert_eq!(answers, [(&high, &no), (&high, &yes), (&low, &yes)]);
     let logs = folder.path().join("logs");
     let serial = std::fs::read_to_string(logs.join("high.serial")).unwrap();
     let answers = serial.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -102,6 +159,15 @@ fn a_question_is_answered_by_the_user_and_the_answer_verifies() {
 }
 
 #[test]
+fn a_question_that_is_not_answered_in_time_is_withdrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    run("question-expires.tabard", folder.path());
+    let answers = of_kind(&log(folder.path()), "question-answered");
+    assert_eq!(answers.len(), 2);
+    assert!(answers.iter().all(|one| one["guest"] == "low" && one["answer"] == "none in time"));
+}
+
+#[test]
 fn every_trusted_screen_has_a_way_out_by_keys() {
     run_at_both_scales("trusted.tabard", tempfile::tempdir().unwrap().path());
 }
@@ -110,4 +176,38 @@ fn every_trusted_screen_has_a_way_out_by_keys() {
 fn a_notepad_is_given_what_another_copied() {
     let folder = tempfile::tempdir().unwrap();
     run("notepads.tabard", folder.path());
+}
+
+#[test]
+fn every_flow_of_a_desk_is_printed_with_its_reason_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("flows.svg");
+    let output = Command::new(tabard())
+        .arg("check")
+        .arg(scripts().join("integrity.toml"))
+        .args(["--flows", "--svg"])
+        .arg(&svg)
+        .output()
+        .unwrap();
+
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    let flows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.contains(" clipboard "))
+        .map(|line| line.split_whitespace().filter(|word| !word.starts_with('[')).collect())
+        .collect();
+    let has = |what: &str, from: &str, to: &str, why: &str| {
+        let ends = |words: &[&str]| words[0] == what && words[2] == from;
+        flows
+            .iter()
+            .any(|words| ends(words) && words.contains(&to) && words.join(" ").contains(why))
+    };
+    assert_eq!(flows.len(), 6, "{text}");
+    assert!(has("allowed", "signer", "plans", "the destination dominates the source"), "{text}");
+    assert!(has("refused", "web", "signer", "less trusted than"), "{text}");
+    assert!(has("refused", "plans", "web", "the source is more secret"), "{text}");
+    assert!(has("refused", "plans", "signer", "more secret and less trusted"), "{text}");
+    let svg = std::fs::read_to_string(svg).unwrap();
+    assert!(svg.starts_with("<svg") && ["signer", "web", "plans"].iter().all(|n| svg.contains(n)));
 }

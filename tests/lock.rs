@@ -34,6 +34,12 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn invariant_8_login_and_lock_by_script_with_a_log_of_it() {
+    for size in ["1280x800", "2560x1600@2"] {
+        play_login_and_lock(size);
+    }
+}
+
+fn play_login_and_lock(size: &str) {
     vmm();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -48,7 +54,7 @@ fn invariant_8_login_and_lock_by_script_with_a_log_of_it() {
     }
 
     let output = Command::new(tabard())
-        .args(["test", "lock.tabard", "--out", "out"])
+        .args(["test", "lock.tabard", "--out", "out", "--size", size])
         .current_dir(folder)
         .output()
         .unwrap();
