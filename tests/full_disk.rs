@@ -31,26 +31,25 @@ const MOST: u16 = 60;
 fn play(on_full: &str, by_limit: bool) {
     common::vmm();
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o size=64k tabard-test \"$TABARD_TEST_FULL_FOLDER\" && ";
-    let root = rustix::process::geteuid().is_root();
-    let namespaces: &[&str] = if root { &["--mount"] } else { &["--mount", "--map-root-user"] };
-    let arguments = |words: &str| ["sh".to_owned(), "-c".to_owned(), format!("{mount}{words}")];
-    let mounts = || {
-        let mut probe = Command::new("unshare");
-        probe.args(namespaces).args(arguments("true")).env(FOLDER, folder.path());
-        probe.output().is_ok_and(|output| output.status.success())
+    let in_namespace = |words: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &format!("{mount}{words}")]);
+        command.env(FOLDER, folder.path());
+        command
     };
-    if by_limit || !mounts() {
-        if !by_limit {
-            eprintln!("No file system can be mounted here: a limit of the log's size stands in");
-        }
-        command = Command::new("sh");
-        // Reaching the limit is to be an error of the write and not the end of the process.
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).env(BY_LIMIT, "1");
+    let may_mount = || in_namespace("true").output().is_ok_and(|output| output.status.success());
+    let mut command = if !by_limit && may_mount() {
+        in_namespace("exec \"$0\" \"$@\"")
     } else {
-        command.args(namespaces).args(arguments("exec \"$0\" \"$@\""));
-    }
+        if !by_limit {
+            eprintln!("Only root may mount a file system: a limit of the log's size stands in");
+        }
+        // Reaching the limit is to be an error of the write and not the end of the process.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).env(BY_LIMIT, "1");
+        command
+    };
     let output = command
         .arg(std::env::current_exe().unwrap())
         .args(["desk_whose_disk_fills_up", "--exact", "--nocapture"])
