@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use tabard_display::{Compositor, Frame, Mismatch, Verifier};
 use tabard_labels::LabelId;
 use tabard_view::{
-    Content, GuestId, LoginForm, Scale, Size, TextKind, TextLine, TextPage, TextRun, TrustedBody,
-    TrustedRow, TrustedScreen, View, layout,
+    Content, GuestId, Hint, LoginForm, Scale, Size, TextKind, TextLine, TextPage, TextRun,
+    TrustedBody, TrustedRow, TrustedScreen, View, layout,
 };
 
 use super::desks::pictures;
@@ -19,8 +19,16 @@ fn screen(body: TrustedBody, percent: u16) -> View {
     let output = &mut view.outputs[0];
     (output.size, output.scale, output.bar.rect) = (size, scale, layout::bar(size, scale).0);
     let (title, footer) = ("Release this text?".to_owned(), "The desk".to_owned());
-    output.content = Content::Trusted(TrustedScreen { title, body, hints: Vec::new(), footer });
+    output.content = Content::Trusted(TrustedScreen { title, body, hints: hints(), footer });
     view
+}
+
+/// More than go into one line, as below a question.
+fn hints() -> Vec<Hint> {
+    let hint = |key: &str, text: &str| Hint { key: key.to_owned(), text: text.to_owned() };
+    let mut hints = vec![hint("Y", "answer yes"), hint("N", "answer no"), hint("Esc", "later")];
+    hints.extend((0..12).map(|_| hint("Up Down", "select a guest")));
+    hints
 }
 
 fn guests(percent: u16) -> TrustedBody {
@@ -196,6 +204,38 @@ fn a_wrong_question_or_login_is_seen() {
             ("a message", |form| form.message = "That was not it".into()),
         ],
     );
+}
+
+#[test]
+fn a_wrong_hint_is_seen() {
+    fn hints(screen: &mut TrustedScreen) -> &mut Vec<Hint> {
+        &mut screen.hints
+    }
+    let changes: [Change<TrustedScreen>; 7] = [
+        ("yes for no", |screen| hints(screen)[0].text = "answer no".into()),
+        ("another key", |screen| hints(screen)[1].key = "Y".into()),
+        ("swapped", |screen| hints(screen).swap(0, 1)),
+        ("none", |screen| hints(screen).clear()),
+        ("not offered", |screen| drop(hints(screen).remove(1))),
+        ("one more", |screen| hints(screen).truncate(14)),
+        ("one letter", |screen| hints(screen)[14].text = "select a quest".into()),
+    ];
+    // Below a text is room for one line of them.
+    let question: fn(u16) -> TrustedBody = |_| TrustedBody::Text(page(false));
+    let login: fn(u16) -> TrustedBody = |_| TrustedBody::Login(form());
+    for (body, percent, seen) in [(guests as _, 100, 7), (question, 200, 5), (login, 125, 7)] {
+        let right = screen(body(percent), percent);
+        assert_eq!(verdict(&right, &right), Ok(()));
+        for (what, change) in &changes[..seen] {
+            let mut wrong = right.clone();
+            match &mut wrong.outputs[0].content {
+                Content::Trusted(screen) => change(screen),
+                _ => unreachable!(),
+            }
+            let verdict = verdict(&right, &wrong);
+            assert!(matches!(verdict, Err(Mismatch::Pixel { .. })), "{what}: {verdict:?}");
+        }
+    }
 }
 
 #[test]

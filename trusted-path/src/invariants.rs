@@ -502,7 +502,7 @@ fn a_stopped_guest_can_be_started_and_its_window_visited() {
     rig.sak();
     rig.confirm();
     assert_eq!(commands(&rig.tap(KeyCode::S)), [(SPARE, GuestCommand::Start)]);
-    assert_eq!(rig.monitor.guest_state(SPARE), Some(GuestState::Starting));
+    assert_eq!(rig.monitor.guests.state(SPARE), Some(GuestState::Starting));
 }
 
 #[test]

@@ -168,12 +168,6 @@ impl Monitor {
         self.guests.get(guest)?.size
     }
 
-    /// What this guest is doing.
-    #[must_use]
-    pub fn guest_state(&self, guest: GuestId) -> Option<GuestState> {
-        self.guests.state(guest)
-    }
-
     /// The present layout.
     #[must_use]
     pub fn layout(&self) -> LayoutMode {

@@ -169,7 +169,7 @@ impl Monitor {
                 let mut hints = self.exchange_hints(screen.selected);
                 hints.extend(words::list_hints(selected, self.layout, screen.previous.is_some()));
                 if !self.config.login.users.is_empty() {
-                    hints.push(words::lock_hint());
+                    hints.push(words::hint("L", "lock"));
                 }
                 hints
             }

@@ -159,11 +159,6 @@ pub(crate) fn wrong_password(seconds: u32) -> String {
     format!("That was not it. Wait {seconds} {word}")
 }
 
-/// The key that locks the screen.
-pub(crate) fn lock_hint() -> Hint {
-    hint("L", "lock")
-}
-
 /// The hints of the lock screen. The chord comes first: what follows it no guest can have faked.
 pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
     let mut hints = vec![hint(chord, "first of all"), hint("Enter", "log in")];

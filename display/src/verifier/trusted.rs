@@ -1,11 +1,11 @@
 //! What the trusted screen must look like: its title, the guests and their labels, a text of a
-//! guest and between whom it is, and who logs in. Told in this code's own arithmetic, as bars and
-//! banners are. The hints and the table of keys it does not look at.
+//! guest and between whom it is, who logs in, and what each key does. Told in this code's own
+//! arithmetic, as bars and banners are. The tables of all keys and of devices it does not look at.
 
 use tabard_labels::{LabelId, LabelSet};
 use tabard_view::{
-    LoginForm, OutputView, PAGE_COLUMNS, PAGE_LINES, Rect, Size, TextKind, TextLine, TextPage,
-    TrustedBody, TrustedRow, TrustedScreen,
+    Hint, LoginForm, OutputView, PAGE_COLUMNS, PAGE_LINES, Rect, Size, TextKind, TextLine,
+    TextPage, TrustedBody, TrustedRow, TrustedScreen,
 };
 
 use super::figures;
@@ -26,6 +26,7 @@ const MARGIN: u32 = 90;
 const TITLE: u32 = 112;
 const ROW: u32 = 62;
 const ROW_GAP: u32 = 12;
+const HINT: u32 = 36;
 const RADIUS: u32 = 7;
 const PAD: u32 = 14;
 /// Sizes of a guest's text, in units: wanted, and least.
@@ -54,6 +55,8 @@ pub(super) enum Said {
     Panel(u32, u32),
     /// Who logs in.
     Login(Box<LoginForm>),
+    /// Keys and what they do.
+    Hints(Vec<Hint>),
 }
 
 impl From<Said> for What<'_> {
@@ -94,7 +97,8 @@ pub(super) fn pieces(
     let from = |y: u32, end: u32| Rect { y, height: end.saturating_sub(y), ..column };
     let first = bar.saturating_add(setter.px(TITLE));
     let foot = height.saturating_sub(setter.px(52));
-    let hint = setter.px(36);
+    let hint = setter.px(HINT);
+    let lowest = foot.saturating_sub(hint.saturating_mul(2));
     let end = match &screen.body {
         TrustedBody::Guests(rows) => {
             let (high, gap) = (setter.px(ROW), setter.px(ROW_GAP));
@@ -111,7 +115,6 @@ pub(super) fn pieces(
             end
         }
         TrustedBody::Login(form) => {
-            let lowest = foot.saturating_sub(hint.saturating_mul(2));
             let wanted = setter.px(70).saturating_mul(4);
             let place =
                 Rect { y: first, height: wanted.min(lowest.saturating_sub(first)), ..column };
@@ -126,6 +129,12 @@ pub(super) fn pieces(
         // Keys and what they do, and names of devices.
         TrustedBody::Help(_) => height,
     };
+    let y = end.saturating_add(setter.px(28)).min(lowest.max(end));
+    put(
+        pieces,
+        from(y, foot.min(y.saturating_add(hint.saturating_mul(4)))),
+        Said::Hints(screen.hints.clone()),
+    );
     let title = from(bar.saturating_add(setter.px(36)), first.saturating_sub(setter.px(12)));
     if title.bottom() <= foot {
         let face = (Weight::Bold, 32, 16);
@@ -253,6 +262,7 @@ impl Said {
                 sheet.figure(whole, PANEL, |x, y| figures::rounded(sides, radius, (x, y + from)));
             }
             Self::Login(form) => login(setter, &mut sheet, form),
+            Self::Hints(all) => hints(setter, &mut sheet, all),
         }
         Some(sheet)
     }
@@ -318,12 +328,8 @@ fn row(setter: &mut Setter, sheet: &mut Sheet, row: &TrustedRow, labels: &LabelS
     let inner = whole.middle(whole.width.saturating_sub(pad.saturating_mul(2)), whole.height);
     let side = setter.px(34);
     if !row.key.is_empty() {
-        let cap = Rect { width: side, ..inner }.middle(side, side);
-        rounded(sheet, cap, setter.px(5), KEYCAP_EDGE);
-        let (top, _) = cap.cut_bottom(setter.px(3));
-        rounded(sheet, top, setter.px(5), KEYCAP);
-        let room = top.middle(side.saturating_sub(setter.px(3).saturating_mul(2)), top.height);
-        setter.fitted(sheet, room, Align::Centre, &row.key, (Weight::Bold, 18, 9), TEXT);
+        let place = Rect { width: side, ..inner }.middle(side, side);
+        cap(setter, sheet, place, &row.key, 18);
     }
     let narrow = whole.width < setter.px(860);
     let [plate, plate_end, state_end] = if narrow { [30, 72, 100] } else { [25, 57, 74] }
@@ -355,6 +361,42 @@ fn row(setter: &mut Setter, sheet: &mut Sheet, row: &TrustedRow, labels: &LabelS
     setter.fitted(sheet, state, Align::Left, &row.state, face, ink);
     setter.fitted(sheet, remark.0, remark.1, &row.remark, face, ACCENT);
     Some(())
+}
+
+/// A key in letters of at most so many units.
+fn cap(setter: &mut Setter, sheet: &mut Sheet, rect: Rect, key: &str, most: u32) {
+    rounded(sheet, rect, setter.px(5), KEYCAP_EDGE);
+    let (top, _) = rect.cut_bottom(setter.px(3));
+    rounded(sheet, top, setter.px(5), KEYCAP);
+    let room = top.middle(top.width.saturating_sub(setter.px(3).saturating_mul(2)), top.height);
+    setter.fitted(sheet, room, Align::Centre, key, (Weight::Bold, most, 9), TEXT);
+}
+
+/// Keys and what they do, one after the other, in as many lines as there is room for.
+fn hints(setter: &mut Setter, sheet: &mut Sheet, hints: &[Hint]) {
+    let size = sheet.size;
+    let key_style = Style { weight: Weight::Bold, size_px: setter.px(14) };
+    let style = Style { weight: Weight::Regular, size_px: setter.px(15) };
+    let mut place = Rect { height: setter.px(27), ..Rect::default() };
+    for hint in hints {
+        let wide = setter.width(&hint.key, key_style).saturating_add(setter.px(16));
+        place.width = wide.max(setter.px(28));
+        let at = place.width.saturating_add(setter.px(8));
+        let all = at.saturating_add(setter.width(&hint.text, style));
+        if place.x > 0 && place.x.saturating_add(all) > size.width {
+            place = Rect { x: 0, y: place.y.saturating_add(setter.px(HINT)), ..place };
+        }
+        if place.bottom() > size.height {
+            return;
+        }
+        cap(setter, sheet, place, &hint.key, 14);
+        let x = place.x.saturating_add(at);
+        let (text, _) =
+            Rect { x, width: size.width.saturating_sub(x), ..place }.cut_bottom(setter.px(3));
+        let shown = setter.cut(&hint.text, style, text.width);
+        setter.line(sheet, text, Align::Left, &shown, style, TEXT_DIM);
+        place.x = place.x.saturating_add(all).saturating_add(setter.px(24));
+    }
 }
 
 /// A line of a guest's text, its first letter in `place`.

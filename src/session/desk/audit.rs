@@ -20,16 +20,9 @@ pub(super) fn read_audit(top: &mut Table<'_, '_>, report: &mut Report<'_>) -> Au
     let mut spec = AuditSpec::default();
     let Some(mut table) = top.table(report, "audit") else { return spec };
     spec.file = table.string(report, "file", "\"audit.jsonl\"").map(|file| file.value.into());
-    if let Some(on_full) = table.string(report, "on_full", "\"stop\" or \"slow\"") {
-        match on_full.value.as_str() {
-            "stop" => spec.on_full = OnFull::Stop,
-            "slow" => spec.on_full = OnFull::Slow,
-            other => report.fault(
-                on_full.at,
-                format!("There is no on_full {other:?}"),
-                "Write on_full = \"stop\" (end the session) or \"slow\" (go on slowly)",
-            ),
-        }
+    let wants = "\"stop\" (end the session) or \"slow\" (go on slowly)";
+    if table.second(report, "on_full", ["stop", "slow"], wants) {
+        spec.on_full = OnFull::Slow;
     }
     table.finish(report);
     spec

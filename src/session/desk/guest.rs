@@ -111,17 +111,10 @@ fn read_guest(
     let memory = table.string(report, "memory", "\"256M\" or \"2G\"");
     let vcpus = table.integer(report, "vcpus", 1..=64);
     let autostart = table.boolean(report, "autostart");
-    let display = table.string(report, "display", "\"desktop\" or \"basic\"");
-    let display = display.as_ref().map(|display| (display.at, display.value.as_str()));
-    let basic_display = matches!(display, Some((_, "basic")));
-    if let Some((at, other)) = display.filter(|(_, name)| !matches!(*name, "basic" | "desktop")) {
-        report.fault(
-            at,
-            format!("There is no display {other:?}"),
-            "Write display = \"desktop\" (virtio-gpu), or \"basic\" for kernels without its driver",
-        );
-    }
-    let restart = read_restart(table, report);
+    let wants = "\"desktop\" (virtio-gpu), or \"basic\" for kernels without its driver";
+    let basic_display = table.second(report, "display", ["desktop", "basic"], wants);
+    let words = ["never", "on-failure"];
+    let restart = table.second(report, "restart", words, "\"on-failure\" or \"never\"");
     let names = table.strings(report, "volumes");
     let disposable = table.boolean(report, "disposable");
     let disposable = disposable.is_some_and(|disposable| disposable.value);
@@ -178,20 +171,6 @@ fn read_guest(
         autostart: autostart.is_none_or(|autostart| autostart.value),
         line: report.line(name.at),
     })
-}
-
-fn read_restart(table: &mut Table<'_, '_>, report: &mut Report<'_>) -> bool {
-    let Some(restart) = table.string(report, "restart", "\"on-failure\" or \"never\"") else {
-        return false;
-    };
-    if !["never", "on-failure"].contains(&restart.value.as_str()) {
-        report.fault(
-            restart.at,
-            format!("There is no restart {:?}", restart.value),
-            "Write restart = \"on-failure\" or \"never\"",
-        );
-    }
-    restart.value == "on-failure"
 }
 
 fn parse_memory_mib(text: &str) -> Option<u32> {

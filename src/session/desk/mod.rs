@@ -178,7 +178,7 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
         sha256: String::new(),
         jail,
         name: name?,
-        layout: layout?,
+        layout,
         sak: sak?,
         scale,
         labels: labels.set,
@@ -227,22 +227,10 @@ fn read_name(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<String
     Some(name.value)
 }
 
-fn read_layout(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<LayoutMode> {
-    let Some(layout) = head.string(report, "layout", "\"desk\" or \"solo\"") else {
-        return Some(LayoutMode::Desk);
-    };
-    match layout.value.as_str() {
-        "desk" => Some(LayoutMode::Desk),
-        "solo" => Some(LayoutMode::Solo),
-        other => {
-            report.fault(
-                layout.at,
-                format!("There is no layout {other:?}"),
-                "Write layout = \"desk\" (all guests side by side) or \"solo\" (one fills the screen)",
-            );
-            None
-        }
-    }
+fn read_layout(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> LayoutMode {
+    let wants = "\"desk\" (all guests side by side) or \"solo\" (one fills the screen)";
+    let solo = head.second(report, "layout", ["desk", "solo"], wants);
+    if solo { LayoutMode::Solo } else { LayoutMode::Desk }
 }
 
 fn read_sak(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<Chord> {

@@ -72,6 +72,22 @@ impl<'d, 't> Table<'d, 't> {
         self.read(report, key, wants, |value| value.as_str().map(str::to_owned))
     }
 
+    /// Whether `key` says the second of two words; the first is what it means when it is not there.
+    pub(super) fn second(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        [first, second]: [&str; 2],
+        wants: &str,
+    ) -> bool {
+        let Some(word) = self.string(report, key, wants) else { return false };
+        if ![first, second].contains(&word.value.as_str()) {
+            let cause = format!("There is no {key} {:?}", word.value);
+            report.fault(word.at, cause, format!("Write {key} = {wants}"));
+        }
+        word.value == second
+    }
+
     pub(super) fn boolean(
         &mut self,
         report: &mut Report<'_>,
@@ -115,10 +131,7 @@ impl<'d, 't> Table<'d, 't> {
     ) -> Option<Placed<Vec<String>>> {
         self.read(report, key, wants, |value| match value {
             DeValue::String(word) => Some(vec![word.to_string()]),
-            other => {
-                let words = other.as_array()?.iter();
-                words.map(|word| word.get_ref().as_str().map(str::to_owned)).collect()
-            }
+            other => list(other),
         })
     }
 
@@ -127,13 +140,7 @@ impl<'d, 't> Table<'d, 't> {
         report: &mut Report<'_>,
         key: &'static str,
     ) -> Option<Placed<Vec<String>>> {
-        self.read(report, key, "[\"ONE\", \"TWO\"]", |value| {
-            value
-                .as_array()?
-                .iter()
-                .map(|item| item.get_ref().as_str().map(str::to_owned))
-                .collect::<Option<Vec<_>>>()
-        })
+        self.read(report, key, "[\"ONE\", \"TWO\"]", list)
     }
 
     /// The sub-tables of `key` with their names, in the order of the file.
@@ -210,6 +217,11 @@ impl<'d, 't> Table<'d, 't> {
 
 fn start(span: &Range<usize>) -> usize {
     span.start
+}
+
+fn list(value: &DeValue<'_>) -> Option<Vec<String>> {
+    let words = value.as_array()?.iter();
+    words.map(|word| word.get_ref().as_str().map(str::to_owned)).collect()
 }
 
 fn integer(value: &DeValue<'_>) -> Option<i64> {
