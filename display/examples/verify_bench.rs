@@ -10,9 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tabard_display::{Compositor, Frame, Pictures, Verifier};
 use tabard_labels::{LabelId, LabelSet, preset};
 use tabard_view::{
-    Bar, BarKind, Content, FrameSerial, GuestId, LoginForm, OutputId, OutputView, PAGE_COLUMNS,
-    PAGE_LINES, Picture, Pointer, Recipient, Scale, Size, TextKind, TextLine, TextPage, TextRun,
-    TrustedBody, TrustedRow, TrustedScreen, View, Window, WindowFrame, layout,
+    Bar, BarKind, Content, FrameSerial, GuestId, Hint, LoginForm, OutputId, OutputView,
+    PAGE_COLUMNS, PAGE_LINES, Picture, Pointer, Recipient, Scale, Size, TextKind, TextLine,
+    TextPage, TextRun, TrustedBody, TrustedRow, TrustedScreen, View, Window, WindowFrame, layout,
 };
 
 const ROUNDS: usize = 101;
@@ -41,7 +41,10 @@ fn trusted(mut view: View, body: TrustedBody) -> View {
         output.bar.kind = BarKind::Trusted { message: "no guest sees these keys".into() };
         let (title, footer) = ("Go to".to_owned(), "Bench".to_owned());
         let body = body.clone();
-        output.content = Content::Trusted(TrustedScreen { title, body, hints: Vec::new(), footer });
+        // As many keys as the list of guests has.
+        let hint = Hint { key: "Up Down".into(), text: "select a guest".into() };
+        let hints = vec![hint; 11];
+        output.content = Content::Trusted(TrustedScreen { title, body, hints, footer });
     }
     view
 }
