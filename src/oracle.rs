@@ -40,6 +40,8 @@ struct State {
     only: Option<Recipient>,
     /// When the user asked for the trusted screen, until it is there.
     asked: Option<Instant>,
+    /// Whether it is there.
+    open: bool,
 }
 
 /// Judges frames. Clones share what was found.
@@ -77,11 +79,12 @@ impl Oracle {
         self.lock().only = None;
     }
 
-    /// The user presses the secure-attention key now.
+    /// The user presses the secure-attention key now. While the trusted screen is there, no frame
+    /// has to come of it.
     pub fn asked(&self) {
         let mut state = self.lock();
         state.only = None;
-        state.asked = Some(Instant::now());
+        state.asked = (!state.open).then(Instant::now);
     }
 
     /// What was found so far.
@@ -102,8 +105,11 @@ impl Oracle {
             broken.push(format!("the frame names {recipient:?}, but the user is at {only:?}"));
         }
         let last = inspected.view.outputs.last().is_some_and(|last| last.id == inspected.output.id);
-        if recipient == Recipient::Trusted
-            && last
+        if last {
+            state.open = recipient == Recipient::Trusted;
+        }
+        if last
+            && state.open
             && let Some(asked) = state.asked.take()
         {
             state.findings.sak.push(asked.elapsed());

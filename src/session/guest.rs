@@ -66,6 +66,8 @@ pub(crate) struct Guest {
     surfaces: u32,
     /// The layers of its process's jail, as the process said at its start.
     jail: Option<Layers>,
+    /// What its process was told to do and has not done yet.
+    awaited: Option<GuestReport>,
     picture_px: Size,
     cursor: Option<CursorImage>,
     /// Its agent.
@@ -86,6 +88,7 @@ impl Guest {
             generation: 0,
             surfaces: 0,
             jail: None,
+            awaited: None,
             picture_px: Size::default(),
             cursor: None,
             agent: Agent::default(),
@@ -188,9 +191,8 @@ impl Guest {
     /// # Errors
     /// [`NotReading`].
     pub(crate) fn tell_agent(&self, frame: &[u8]) -> Result<(), NotReading> {
-        let (Some(process), Ok(memory)) = (&self.process, sealed("tabard-frame", frame)) else {
-            return Ok(());
-        };
+        let Some(process) = &self.process else { return Ok(()) };
+        let Ok(memory) = sealed("tabard-frame", frame) else { return Ok(()) };
         let bytes = u32::try_from(frame.len()).unwrap_or(0);
         process.channel.send_with(ToVmm::AgentFrame { bytes }, memory)
     }
@@ -220,12 +222,17 @@ impl Guest {
     ///
     /// # Errors
     /// [`NotReading`].
-    pub(crate) fn send(&self, message: ToVmm) -> Result<(), NotReading> {
+    pub(crate) fn send(&mut self, message: ToVmm) -> Result<(), NotReading> {
+        self.awaited = match message {
+            ToVmm::Boot | ToVmm::Reset | ToVmm::Resume => Some(GuestReport::Running),
+            ToVmm::Pause => Some(GuestReport::Paused),
+            _ => self.awaited,
+        };
         self.process.as_ref().map_or(Ok(()), |process| process.channel.send(message))
     }
 
     /// Delivers input; `false` if it does not read and lost something that must not be lost.
-    pub(crate) fn deliver(&self, input: GuestInput) -> bool {
+    pub(crate) fn deliver(&mut self, input: GuestInput) -> bool {
         let (message, must_arrive) = match input {
             GuestInput::Key { code, pressed } => (ToVmm::Key { code, pressed }, !pressed),
             GuestInput::Button { code, pressed } => (ToVmm::Button { code, pressed }, !pressed),
@@ -266,8 +273,8 @@ impl Guest {
                 Ok(()) => Changed::default(),
                 Err(error) => self.violation(error.to_string()),
             },
-            FromVmm::Running => report(GuestReport::Running),
-            FromVmm::Paused => report(GuestReport::Paused),
+            FromVmm::Running => self.reached(GuestReport::Running),
+            FromVmm::Paused => self.reached(GuestReport::Paused),
             FromVmm::Stopped(reason) => {
                 let (ending, words) = stop_words(reason);
                 self.ended(ending, words.to_owned())
@@ -319,6 +326,13 @@ impl Guest {
         Changed { damage: Some(rect.intersect(whole.rect())), ..Changed::default() }
     }
 
+    /// Its process did what it was told to. Of anything else it says of its state nothing comes: each
+    /// change is a record and a frame, and a flood of them would fill the log and keep the user
+    /// waiting.
+    fn reached(&mut self, state: GuestReport) -> Changed {
+        Changed { report: self.awaited.take_if(|awaited| *awaited == state), ..Changed::default() }
+    }
+
     /// Ends it because of what it sent.
     fn violation(&mut self, words: impl Into<String>) -> Changed {
         self.ended(Ending::ProtocolViolation, words.into())
@@ -342,10 +356,6 @@ impl Drop for Guest {
         // ended after this.
         let _ = self.ending.take().map(|gone| gone.recv());
     }
-}
-
-fn report(report: GuestReport) -> Changed {
-    Changed { report: Some(report), ..Changed::default() }
 }
 
 fn stop_words(reason: StopReason) -> (Ending, &'static str) {

@@ -76,17 +76,6 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// How far a source was emptied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    /// Nothing is left.
-    All,
-    /// As much as one turn may take.
-    Burst,
-    /// Nothing will come any more.
-    Ended,
-}
-
 /// A session that is ready to run.
 pub struct Session {
     monitor: Monitor,
@@ -180,10 +169,9 @@ impl Session {
         control: &Receiver<Control>,
     ) -> Outcome {
         let mut frames = Frames::new(frames, self.monitor.view());
-        let mut control = control.clone();
         self.bell.hear();
         loop {
-            let more = match self.turn(&mut frames, presenter, &mut control) {
+            let more = match self.turn(&mut frames, presenter, control) {
                 Ok(more) => more,
                 Err(outcome) => return outcome,
             };
@@ -201,7 +189,7 @@ impl Session {
         &mut self,
         frames: &mut Frames,
         presenter: &Receiver<PresenterEvent>,
-        control: &mut Receiver<Control>,
+        control: &Receiver<Control>,
     ) -> Result<bool, Outcome> {
         self.tick(frames);
         self.run_timers(frames)?;
@@ -209,24 +197,13 @@ impl Session {
         let from_device = |session: &mut Self, event, frames: &mut Frames| {
             session.step(device_event(event), frames)
         };
-        let mut more = match self.take(&devices, frames, from_device)? {
-            // Nobody could press the chord any more.
-            Taken::Ended => {
-                return Err(Outcome::Failed("The reader of the input devices ended".to_owned()));
-            }
-            taken => taken == Taken::Burst,
-        };
-        more |= match self.take(presenter, frames, Self::presenter_event)? {
-            Taken::Ended => return Err(Outcome::Failed("The presenter has ended".to_owned())),
-            taken => taken == Taken::Burst,
-        };
-        more |= match self.take(control, frames, Self::control)? {
-            Taken::Ended => {
-                *control = crossbeam_channel::never();
-                false
-            }
-            taken => taken == Taken::Burst,
-        };
+        // Nobody could press the chord any more.
+        let ended = Some("The reader of the input devices ended");
+        let mut more = self.take(&devices, ended, frames, from_device)?;
+        let ended = Some("The presenter has ended");
+        more |= self.take(presenter, ended, frames, Self::presenter_event)?;
+        // Nobody has to control it.
+        more |= self.take(control, None, frames, Self::control)?;
         let shown = || self.monitor.input_open() || self.monitor.view().outputs.is_empty();
         if !self.locking.is_empty() && shown() {
             for answer in self.locking.drain(..) {
@@ -238,21 +215,25 @@ impl Session {
         self.broken.take().map_or(Ok(more), Err)
     }
 
-    /// Takes up to [`INPUT_BURST`] events of one source.
+    /// Takes up to [`INPUT_BURST`] events of one source, and answers whether more may be left;
+    /// fails with the words for a source that must not end.
     fn take<T>(
         &mut self,
         source: &Receiver<T>,
+        ended: Option<&str>,
         frames: &mut Frames,
         act: impl Fn(&mut Self, T, &mut Frames) -> Option<Outcome>,
-    ) -> Result<Taken, Outcome> {
+    ) -> Result<bool, Outcome> {
         for _ in 0..INPUT_BURST {
-            match source.try_recv() {
-                Ok(event) => act(self, event, frames).map_or(Ok(()), Err)?,
-                Err(TryRecvError::Disconnected) => return Ok(Taken::Ended),
-                Err(TryRecvError::Empty) => return Ok(Taken::All),
+            match (source.try_recv(), ended) {
+                (Ok(event), _) => act(self, event, frames).map_or(Ok(()), Err)?,
+                (Err(TryRecvError::Disconnected), Some(ended)) => {
+                    return Err(Outcome::Failed(ended.to_owned()));
+                }
+                (Err(_), _) => return Ok(false),
             }
         }
-        Ok(Taken::Burst)
+        Ok(true)
     }
 
     /// How long to sleep if nothing rings: until a frame, a timer or the next minute is due.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tabard::audit::{Verifier, verify};
 use tabard::oracle::{Findings, Oracle};
 use tabard::session::audit::beside;
@@ -138,6 +139,7 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
     let begin = Instant::now();
     for round in 0.. {
         day.round();
+        day.wake(scenarios);
         let waiting: Vec<&str> = (0..)
             .zip(scenarios)
             .filter(|(index, one)| !carried_out(&stage, *index, one))
@@ -177,7 +179,7 @@ pub fn live(scenarios: &[Scenario], program: PathBuf) -> Findings {
 }
 
 /// The audit log is whole, and holds each end that was not the user's: the first, and that after
-/// each start.
+/// each start. Of what a process says of its state it holds what the session told it to do.
 fn audited(logs: &Path, scenarios: &[Scenario]) {
     let path = logs.join("audit.jsonl");
     let key = std::fs::read_to_string(beside(&path, ".pub")).unwrap();
@@ -186,6 +188,12 @@ fn audited(logs: &Path, scenarios: &[Scenario]) {
     let report = verify(&std::fs::read(&path).unwrap(), &verifier);
     assert!(report.fault.is_none(), "the audit log is damaged: {report:?}");
     let log = std::fs::read_to_string(&path).unwrap();
+    for (index, one) in scenarios.iter().enumerate() {
+        let count =
+            |kind: &str| log.matches(&format!("\"{kind}\",\"guest\":\"bad{index}\"")).count();
+        assert!(count("guest-running") <= 1 + RESTARTS, "{} fills the log:\n{log}", one.name);
+        assert_eq!(count("guest-paused"), 0, "nobody paused {}:\n{log}", one.name);
+    }
     for (index, one) in scenarios.iter().enumerate().filter(|(_, one)| one.fate == Fate::Ended) {
         let guest = format!("\"guest\":\"bad{index}\"");
         let ends = ["process-failed", "guest-failed", "guest-stopped"];
@@ -222,6 +230,16 @@ impl Day<'_> {
             self.visit(good[index % 2]);
         }
         self.visit(good[self.hostile % 2]);
+    }
+
+    /// Lets those go on that stand still until the user has been everywhere.
+    fn wake(&self, scenarios: &[Scenario]) {
+        for (index, _) in scenarios.iter().enumerate().filter(|one| one.1.name == "wire-loads-late")
+        {
+            let process = self.stage.status().guests[index].1.unwrap();
+            let process = Pid::from_raw(process.cast_signed()).unwrap();
+            kill_process(process, Signal::CONT).unwrap();
+        }
     }
 
     /// Goes to a guest by the trusted screen, types and points.

@@ -215,7 +215,8 @@ impl Process {
             "wire-loads-late" => {
                 self.until(|message| matches!(message, ToVmm::Load));
                 self.ready();
-                std::thread::sleep(Duration::from_millis(800));
+                // Until the user has been everywhere: see `Day::wake`.
+                kill_process(getpid(), Signal::STOP).unwrap();
                 self.tell(FromVmm::Loaded);
                 self.until(|message| matches!(message, ToVmm::Boot));
                 self.tell(FromVmm::Running);

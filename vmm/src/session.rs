@@ -214,8 +214,13 @@ impl Session {
         while let Ok(event) = self.events.try_recv() {
             match event {
                 Event::Reset => {
+                    let paused = matches!(self.phase, Phase::Live { paused: true, .. });
                     self.reset()?;
                     self.outbox.announce(FromVmm::Running);
+                    // The user's pause outlasts what the guest does.
+                    if paused {
+                        self.set_paused(true)?;
+                    }
                 }
                 Event::Stopped(reason) => return Err(Stop::Guest(reason)),
             }

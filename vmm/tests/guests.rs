@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::Vmm;
+use common::{PATIENCE, Vmm};
 use tabard_wire::{FromVmm, StopReason, ToVmm};
 
 fn key(code: u16) -> String {
@@ -119,6 +119,31 @@ fn a_reset_while_paused_runs() {
     vmm.send(ToVmm::Reset);
     vmm.expect(FromVmm::Running);
     vmm.wait_for_line("\"ready\"", 1);
+    vmm.quit();
+}
+
+#[test]
+fn a_pause_outlasts_a_guest_that_resets_itself() {
+    let mut vmm = Vmm::spawn();
+    vmm.command_line = "scenario=reboot-storm seed=1".to_owned();
+    let mut vmm = vmm.booted("hostile");
+    let (begin, mut caught) = (Instant::now(), 0);
+    while caught < 3 {
+        assert!(begin.elapsed() < PATIENCE, "no reset meets a pause");
+        vmm.send(ToVmm::Pause);
+        vmm.expect(FromVmm::Paused);
+        // Whatever the guest had begun is said before the answer to a second pause.
+        vmm.send(ToVmm::Pause);
+        let before = vmm.seen.len();
+        vmm.expect(FromVmm::Paused);
+        if vmm.seen[before..].contains(&FromVmm::Running) {
+            // It was made anew, and stands still again before it was told to once more.
+            caught += 1;
+            vmm.expect(FromVmm::Paused);
+        }
+        vmm.send(ToVmm::Resume);
+        vmm.expect(FromVmm::Running);
+    }
     vmm.quit();
 }
 
