@@ -39,6 +39,8 @@ Usage: cargo xtask TASK
                   random actions among it; pictures are in target/test-host/pictures
   test-host --scenarios [--programs FOLDER] [--release bookworm|trixie]
                   run the scripts of tests/test-host there: stock Debian guests under Tabard
+  test-host --end-to-end
+                  run the end-to-end tests there; `cargo verify` does so without a /dev/kvm
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget

@@ -6,6 +6,7 @@
 //! that it writes there come back to `target/test-host/results`.
 
 mod arguments;
+mod end_to_end;
 mod machine;
 mod payload;
 mod protocol;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::{build, packages};
 pub use arguments::{Arguments, Extra};
+pub use end_to_end::run as run_end_to_end;
 pub use scenarios::{debian_guest, run as run_scenarios};
 pub use seat::Plan;
 pub use show::run as show_seat;
@@ -47,6 +49,7 @@ pub fn run(args: &[String]) -> Result<ExitCode, String> {
         [word, options @ ..] if word == "--scenarios" => {
             scenarios::run_by_hand(options).map(|()| ExitCode::SUCCESS)
         }
+        [word] if word == "--end-to-end" => end_to_end::run().map(|()| ExitCode::SUCCESS),
         _ => run_with(arguments::parse(args)?),
     }
 }

@@ -41,10 +41,11 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
         packed.push(tabard.with_file_name("examples").join("pretend"));
     }
     packed.extend(arguments.extra.programs.iter().cloned());
-    let this = std::env::current_exe();
-    packed.push(this.map_err(|error| format!("Cannot find this program: {error}"))?);
+    // Cargo may have put another in the place of this program since it was started.
+    packed.push(format!("/proc/{}/exe", std::process::id()).into());
     for program in packed {
-        let to = programs.join(program.file_name().unwrap_or_default());
+        let name = program.file_name().unwrap_or_default();
+        let to = programs.join(if name == "exe" { "xtask".as_ref() } else { name });
         // What debuggers need is most of a program, and would have to be unpacked in there.
         build::run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&program))?;
         libraries.extend(libraries_of(&program)?);
