@@ -76,6 +76,74 @@ fn invariant_4_keys_held_across_a_switch_stay_behind() {
 }
 
 #[test]
+fn invariant_4_a_lock_key_in_one_guest_is_not_in_the_other() {
+    let stage = Stage::ready(DESK);
+    let caps = u64::from(key::CAPS_LOCK);
+    // Once is on, and it stays on in the first guest.
+    stage.settle(0);
+
+    stage.switch(1);
+    stage.tap(key::A);
+    stage.until("the letter arrives", |stage| {
+        stage.keys(1).ends_with(&[(u64::from(key::A), 1), (u64::from(key::A), 0)])
+    });
+
+    let keys = stage.keys(1);
+    assert!(keys.iter().all(|(code, _)| *code != caps), "the lock key came along: {keys:?}");
+    // A host's light would tell a guest of another's lock key: none is lit, so none is reported.
+    assert_eq!(stage.events(1, "keyboard", 17), []);
+}
+
+#[test]
+fn invariant_2_a_chord_begun_before_a_switch_is_whole_after_it() {
+    let stage = Stage::ready(DESK);
+    let modifiers = [key::LEFT_CTRL, key::LEFT_ALT];
+    modifiers.iter().for_each(|code| stage.key(*code, true));
+    stage.tap(key::ESC);
+    stage.until_open(Recipient::Trusted);
+    // The modifiers are still down while the user switches.
+    stage.tap(key::KEY_2);
+    stage.until_open(Recipient::Guest(GuestId(1)));
+
+    stage.tap(key::ESC);
+
+    stage.until_open(Recipient::Trusted);
+    modifiers.iter().for_each(|code| stage.key(*code, false));
+    stage.tap(key::KEY_2);
+    stage.until_open(Recipient::Guest(GuestId(1)));
+    stage.settle(1);
+    let caps = u64::from(key::CAPS_LOCK);
+    assert_eq!(stage.keys(1), [(caps, 1), (caps, 0)], "a part of the chord was delivered");
+}
+
+#[test]
+fn invariant_2_a_thousand_chords_at_once_end_on_the_trusted_screen_and_reach_nobody() {
+    let stage = Stage::ready(DESK);
+    for round in 0..1000 {
+        stage.sak();
+        // Every third is answered by going to a guest, before the glass shows anything.
+        if round % 3 == 0 {
+            stage.tap(key::KEY_1 + round % 2);
+        }
+    }
+    stage.sak();
+    stage.until_open(Recipient::Trusted);
+
+    for guest in [0, 1] {
+        stage.switch(guest);
+        stage.settle(usize::from(guest));
+        let keys = stage.keys(usize::from(guest));
+        let strange = [key::ESC, key::KEY_1, key::KEY_2].map(u64::from);
+        assert!(keys.iter().all(|(code, _)| !strange.contains(code)), "{keys:?}");
+        // Whatever modifier went down there came up again.
+        for code in [key::LEFT_CTRL, key::LEFT_ALT].map(u64::from) {
+            let values: Vec<_> = keys.iter().filter(|(known, _)| *known == code).collect();
+            assert!(values.last().is_none_or(|(_, value)| *value == 0), "{keys:?}");
+        }
+    }
+}
+
+#[test]
 fn invariant_5_the_pointer_goes_with_the_keyboard() {
     let stage = Stage::ready(DESK);
     let view = stage.view();

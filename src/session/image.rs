@@ -112,3 +112,24 @@ fn open_file(path: &Path) -> Result<OwnedFd, ImageError> {
     }
     Ok(file.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn what_was_checked_is_what_boots_whatever_has_its_name_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let [kernel, other] = ["kernel", "other"].map(|name| folder.path().join(name));
+        std::fs::write(&kernel, "checked").unwrap();
+        std::fs::write(&other, "swapped").unwrap();
+        let images = Images::open("kernel", None, "", folder.path()).unwrap();
+
+        std::fs::rename(&other, &kernel).unwrap();
+
+        let mut text = String::new();
+        File::from(images.kernel().unwrap()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "checked");
+    }
+}
