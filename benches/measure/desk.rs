@@ -48,6 +48,26 @@ impl Stage {
         if ready { Ok(stage) } else { Err("The guests did not become ready".into()) }
     }
 
+    /// A desk of a good guest that is ready, and of three whose processes were taken over and use up
+    /// processors, memory and threads (`vmm/examples/payload.rs`).
+    pub fn overrun() -> Result<Self, Fault> {
+        let mut desk = text(&["notepad"]).replace("solo", "desk");
+        let greedy = [("CUI", "spin-threads"), ("SECRET", "memory"), ("TOP SECRET", "threads")];
+        for (label, greed) in greedy {
+            desk.push_str(&format!(
+                "[guests.{greed}]\nlabel = \"{label}\"\nkernel = \"builtin:probe\"\n\
+                 memory = \"{MEMORY_MIB}M\"\ncmdline = \"try={greed}\"\n"
+            ));
+        }
+        let payload = tabard().with_file_name("examples").join("payload");
+        let logs = tempfile::tempdir()?;
+        let stage = Self { harness: run(&desk, logs.path(), payload, None)?, _logs: logs };
+        let ready = stage.harness.wait(LIMIT, |harness| {
+            harness.status().input_open && harness.serial(0).contains("\"ready\"")
+        });
+        if ready { Ok(stage) } else { Err("The good guest did not become ready".into()) }
+    }
+
     /// Hands in a key.
     pub fn key(&self, code: u16, pressed: bool) {
         key(&self.harness, code, pressed);
@@ -78,9 +98,17 @@ pub fn harness(
     logs: &Path,
     inspector: Option<Inspector>,
 ) -> Result<Harness, Fault> {
-    let desk = Desk::parse(&text(builtins), Path::new("measure.toml"))
-        .map_err(|faults| faults.to_string())?;
-    let vmm = tabard().with_file_name("tabard-vmm");
+    run(&text(builtins), logs, tabard().with_file_name("tabard-vmm"), inspector)
+}
+
+/// Starts the desk of this text, whose guests this program runs.
+fn run(
+    desk: &str,
+    logs: &Path,
+    vmm: PathBuf,
+    inspector: Option<Inspector>,
+) -> Result<Harness, Fault> {
+    let desk = Desk::parse(desk, Path::new("measure.toml")).map_err(|faults| faults.to_string())?;
     let options = Options { vmm, logs: logs.to_path_buf(), notice: String::new() };
     Ok(Harness::start_inspected(&desk, &[(SIZE, Scale::ONE)], options, inspector)?)
 }

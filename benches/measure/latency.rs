@@ -129,14 +129,15 @@ fn key_once(stage: &Stage, code: u16, before: &mut Vec<u32>) -> Result<Duration,
     Ok(shown.ok_or("The frame got lost")?)
 }
 
-/// Measures `sak_to_glass_p99`, idle and flooded.
+/// Measures `sak_to_glass_p99`, idle, flooded and overrun.
 pub fn attention() -> Result<(), Fault> {
-    let desks: [(&str, &[&str]); 2] = [
-        ("sak_to_glass_p99_idle", &["notepad", "notepad", "notepad"]),
-        ("sak_to_glass_p99_flooded", &["flood", "flood", "flood", "flood"]),
-    ];
-    for (name, guests) in desks {
-        let stage = Stage::ready(guests)?;
+    let names = ["sak_to_glass_p99_idle", "sak_to_glass_p99_flooded", "sak_to_glass_p99_overrun"];
+    for (index, name) in names.into_iter().enumerate() {
+        let stage = match index {
+            0 => Stage::ready(&["notepad", "notepad", "notepad"])?,
+            1 => Stage::ready(&["flood", "flood", "flood", "flood"])?,
+            _ => Stage::overrun()?,
+        };
         let samples: Result<Vec<_>, Fault> =
             (0..ATTENTIONS).map(|index| attention_once(&stage, index)).collect();
         Figure {

@@ -16,6 +16,10 @@ use crate::{build, lines, table};
 pub fn run() -> Result<(), String> {
     // The measuring program starts the `tabard-vmm` beside `tabard`.
     build::release()?;
+    // A guest's process that was taken over, to see what it can do to the others.
+    let mut payload = build::cargo();
+    payload.args(["build", "--release", "--package", "tabard-vmm", "--example", "payload"]);
+    build::run(&mut payload)?;
     let mut figures = Vec::new();
     let mut bench = build::cargo();
     bench.args(["bench", "--package", "tabard", "--bench", "measure"]);

@@ -207,11 +207,12 @@ pub const ROWS: &[Row] = &[
     Row {
         requirement: "FAU_GEN.1, FAU_STG",
         meaning: "What is audited; records are protected.",
-        done: "A chained and signed log; each record is on the disk before what it is about takes effect; a damaged log is found out and where (audit.md).",
+        done: "A chained and signed log; each record is on the disk before what it is about takes effect; a full disk ends the desk or slows it down, as it says; a damaged log is found out and where (audit.md).",
         tests: &[
             test("tabard-trusted-path", "lib", "audit::tests::"),
             test("tabard", "lib", "session::audit::"),
             test("tabard", "audit", ""),
+            test("tabard", "full_disk", ""),
         ],
         open: "A log that leaves the host.",
     },
