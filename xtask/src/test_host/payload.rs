@@ -10,9 +10,14 @@ use super::arguments::Arguments;
 use super::{cannot, make_folder};
 use crate::build;
 
-/// The command while the seat is tried: runs the lines that come in on the serial port.
-const REMOTE_SHELL: [&str; 3] =
-    ["sh", "-c", "exec 9</dev/ttyS1; while read -r line <&9; do eval \"$line\"; done"];
+/// The command while the seat is tried: runs the lines that come in on the serial port. Each comes to
+/// the shell whole: busybox's `read` forgets the beginning of a line when a child ends meanwhile.
+const REMOTE_SHELL: [&str; 3] = [
+    "sh",
+    "-c",
+    "mkfifo /lines; awk '{ print; fflush() }' </dev/ttyS1 >/lines & exec 9</lines; \
+     while read -r line <&9; do eval \"$line\"; done",
+];
 /// Runs in the test host as its only task.
 const START: &str = include_str!("start.sh");
 

@@ -11,7 +11,7 @@ use super::seat::Plan;
 use crate::build;
 
 /// For all scripts together, on a machine that has other things to do as well.
-const TIMEOUT: Duration = Duration::from_secs(480);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// As [`run`], by the words of a command line.
 ///

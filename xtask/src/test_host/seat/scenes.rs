@@ -31,6 +31,9 @@ pub fn play(desk: &mut Desk, plan: &Plan, tally: &mut Tally) -> Result<(), Strin
     scene("begins with the chord, on one screen", || first_chord(desk))?;
     scene("a second screen has bar and banner on its first frame", || second_screen(desk))?;
     scene("nobody else hears the keyboard, nor leaves the path", || alone(desk))?;
+    if plan.stock {
+        scene("a screen is lost and comes back", || lost_screen(desk))?;
+    }
     scene("a second keyboard types nothing until it is accepted", || second_keyboard(desk))?;
     scene("a composite device is refused", || composite(desk))?;
     scene("unplugged with a key held, no key stays down", || unplug(desk))?;
@@ -146,6 +149,22 @@ fn second_screen(desk: &mut Desk) -> Result<(), String> {
     desk.keep("two-screens")?;
     desk.go(Named::High)?;
     desk.mark(Named::High)
+}
+
+/// The driver lets the card of a lit screen go, so that commits fail: nothing of ours stays on it, and
+/// keys reach the guest that the screen which is left names. Then it comes back.
+fn lost_screen(desk: &mut Desk) -> Result<(), String> {
+    desk.go(Named::Low)?;
+    desk.shell("echo $second >/sys/bus/virtio/drivers/virtio_gpu/unbind &")?;
+    type_text(desk, "typed while it goes")?;
+    let end = Instant::now() + TIME;
+    while photo::is_tabards(&desk.qmp.glass(CARDS[1])?) {
+        check(Instant::now() < end, || "the lost screen still shows a bar or a banner".to_owned())?;
+    }
+    desk.cards = vec![CARDS[0]];
+    desk.see_named(Named::Low)?;
+    desk.mark(Named::Low)?;
+    second_screen(desk)
 }
 
 /// What is typed into a guest is heard by it alone, and no key leaves the path.
