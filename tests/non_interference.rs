@@ -112,7 +112,8 @@ fn trace(other: Other) -> String {
     for device in ["keyboard", "pointer"] {
         stage.until("the last event is whole", |stage| {
             let trace = by_device(&stage.serial(b), device);
-            trace.lines().last().is_some_and(|line| line.contains("\"type\":0,"))
+            let whole = |line: &str| line.contains("\"type\":0,") && line.ends_with('}');
+            trace.lines().last().is_some_and(whole)
         });
     }
     stage.serial(b)
