@@ -50,12 +50,17 @@ pub fn run(
     })
 }
 
-/// Where the console of the last machine is put aside, if its kernel found its processors locked
-/// up. Of a command that does not end that says nothing: it may be Tabard that hangs.
-pub fn locked_up(folder: &Path) -> Option<PathBuf> {
-    let (console, aside) = (console(folder), folder.join("console-locked-up.log"));
+/// What the machine's own kernel says when its processors wait for each other, or when it has been
+/// given an interrupt or a fault that never was; no program that runs there can bring it to that.
+const BROKEN: [&str; 3] = ["soft lockup", "self-detected stall", "Kernel panic"];
+
+/// Where the console of the last machine is put aside, if its kernel found it broken. Of a command
+/// that does not end that says nothing: it may be Tabard that hangs.
+pub fn broken(folder: &Path) -> Option<PathBuf> {
+    let (console, aside) = (console(folder), folder.join("console-broken.log"));
     let bytes = fs::read(&console).unwrap_or_default();
-    let told = String::from_utf8_lossy(&bytes).contains("soft lockup");
+    let text = String::from_utf8_lossy(&bytes);
+    let told = BROKEN.iter().any(|words| text.contains(words));
     (told && fs::rename(&console, &aside).is_ok()).then_some(aside)
 }
 

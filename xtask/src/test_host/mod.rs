@@ -36,8 +36,8 @@ const DESKTOP_RECIPES: [&str; 2] =
 const RECIPES: [&str; 2] =
     [include_str!("../../../src/image/tiny.rs"), include_str!("../../../src/image/init.sh")];
 
-/// How often a machine that locks up is started, the first time included. The processors
-/// that QEMU emulates sometimes wait for each other for ever, mostly when a guest ends.
+/// How often a machine that breaks is started, the first time included. The processors that QEMU
+/// emulates sometimes wait for each other for ever, or are given an interrupt twice.
 const ATTEMPTS: u32 = 3;
 
 /// Runs the command of `args` in the test host; its status is the result.
@@ -91,9 +91,9 @@ pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
             Err(why) => why,
         };
         attempts -= 1;
-        match machine::locked_up(&folder) {
+        match machine::broken(&folder) {
             Some(console) if attempts > 0 => eprintln!(
-                "{why}\ntest-host: the emulated machine locked up, as {} tells; once more",
+                "{why}\ntest-host: the emulated machine broke, as {} tells; once more",
                 console.display()
             ),
             _ => return Err(why),
