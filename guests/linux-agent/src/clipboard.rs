@@ -50,11 +50,11 @@ impl Clipboard {
     /// If the program cannot be run or refuses.
     pub(crate) fn copy(&self, text: &str) -> io::Result<()> {
         let mut child = command(&self.copy)?.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-        if let Some(mut input) = child.stdin.take() {
-            input.write_all(text.as_bytes())?;
-        }
+        let written =
+            child.stdin.take().map_or(Ok(()), |mut input| input.write_all(text.as_bytes()));
+        // One that refuses may do so before it has read: what it says tells more than a broken pipe.
         let status = child.wait()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("copying: {status}"))) }
+        if status.success() { written } else { Err(io::Error::other(format!("copying: {status}"))) }
     }
 
     /// The text on the clipboard; `None` if there is none, or one that may not be offered. The

@@ -91,11 +91,8 @@ fn heard(frame: &[u8], shared: &Shared, answers: &SyncSender<Reply>) {
             // Held until it is on the clipboard: nobody looks in between.
             let mut known = lock(&shared.known);
             *known = Some(text.to_owned());
-            match shared.clipboard.copy(text) {
-                Ok(()) => until_there(&shared.clipboard, text),
-                Err(error) => {
-                    eprintln!("tabard-agent: cannot put what was given onto the clipboard: {error}")
-                }
+            if let Err(error) = put(&shared.clipboard, text) {
+                eprintln!("tabard-agent: cannot put what was given onto the clipboard: {error}");
             }
             return;
         }
@@ -110,15 +107,21 @@ fn heard(frame: &[u8], shared: &Shared, answers: &SyncSender<Reply>) {
     let _ = answers.try_send(reply);
 }
 
-/// Waits until the clipboard has the text: the program that holds it may end before the display
+/// Puts a text onto the clipboard, again where the display server refuses, as one does that is just
+/// beginning. Then waits until the clipboard has it: the program that holds it may end before the
 /// server has heard, and what was there before would pass for something new.
-fn until_there(clipboard: &Clipboard, text: &str) {
+fn put(clipboard: &Clipboard, text: &str) -> io::Result<()> {
+    let mut copied = clipboard.copy(text);
     for _ in 0..SETTLE_LOOKS {
-        if clipboard.paste().as_deref() == Some(text) {
-            return;
+        if copied.is_ok() && clipboard.paste().as_deref() == Some(text) {
+            break;
         }
         thread::sleep(SETTLE);
+        if copied.is_err() {
+            copied = clipboard.copy(text);
+        }
     }
+    copied
 }
 
 /// Offers what is copied, and nothing any more once it is gone: what the user takes is what a paste
@@ -263,6 +266,25 @@ mod tests {
         let mut guest = Guest::given();
         guest.copy("copied");
         assert_eq!(FromGuest::decode(&guest.frame()), Ok(FromGuest::Offer("copied")));
+    }
+
+    #[test]
+    fn what_is_given_while_the_display_server_refuses_is_put_there_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clipboard");
+        // The first program finds the server closed; it leaves word, and the second finds it open.
+        let script = folder.path().join("copy");
+        let lines = format!(
+            "mkdir {0}/open 2>/dev/null && exit 1\ncat > {0}/clipboard",
+            folder.path().display()
+        );
+        std::fs::write(&script, lines).unwrap();
+        let copy = format!("sh {}", script.display());
+        let clipboard = Clipboard::new(&copy, &format!("cat {}", file.display()));
+
+        put(&clipboard, "given").unwrap();
+
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "given");
     }
 
     fn asked(socket: &Path, text: &str) -> thread::JoinHandle<std::process::ExitCode> {

@@ -72,6 +72,9 @@ impl Session {
     fn x11() -> Self {
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"]);
+        // A session has a client that stays. Without one the server would begin anew each time the
+        // last client ends, and refuse who comes meanwhile.
+        command.arg("-noreset");
         let mut server = start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut number = String::new();
         BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut number).unwrap();
