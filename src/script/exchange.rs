@@ -63,6 +63,8 @@ impl Hands<'_> {
         if self.rows().is_none() {
             self.sak()?;
         }
+        // As an offer, it is on its way for a while after it was asked.
+        self.wait("a question of a guest", |_| self.trusted_hint("A").is_some())?;
         self.open()?;
         self.tap(KeyCode::A);
         self.wait("the question", |_| self.page().is_some_and(|page| page.to.is_none()))

@@ -144,6 +144,14 @@ impl Glass {
         self.lit
     }
 
+    /// Whether it should show a frame of ours and does not, or another may draw there.
+    pub(super) fn is_usurped(&self) -> bool {
+        let shown = self.card.get_crtc(self.crtc).ok().and_then(|circuit| circuit.framebuffer());
+        let ours = [&self.front, &self.back].map(|buffer| Some(buffer.framebuffer));
+        // To ask for what one has changes nothing.
+        self.lit && (!ours.contains(&shown) || self.card.acquire_master_lock().is_err())
+    }
+
     /// Shows nothing at all, as far as the card still obeys.
     pub(super) fn blank(&mut self) {
         self.lit = false;

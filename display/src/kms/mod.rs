@@ -31,7 +31,7 @@ use card::{Card, Glass, chosen, size_of};
 
 /// Where the kernel lists graphics cards.
 pub const FOLDER: &str = "/dev/dri";
-/// After which a screen that cannot be drawn is tried again.
+/// After which a screen that cannot be drawn is tried again, and one that is still is looked after.
 const RETRY: Duration = Duration::from_millis(250);
 /// In which a flip is done; later, the screen has failed.
 const FLIP_TIME: Duration = Duration::from_secs(2);
@@ -213,21 +213,21 @@ impl KmsPresenter {
                 self.find_cards();
                 self.find_screens(events)?;
             }
+            self.find_usurped(events)?;
         }
     }
 
     /// Sleeps until there is something to do. Answers whether screens may have come or gone.
     fn wait(&mut self, events: &Ringing<PresenterEvent>) -> Result<bool, Ended> {
         let now = Instant::now();
-        let due = self.screens.values().filter_map(|screen| {
+        let due = self.screens.values().flat_map(|screen| {
             let flip = screen.flipping.and_then(|(_, since)| since.checked_add(FLIP_TIME));
             let retry = screen.retry_at.filter(|_| screen.waiting.is_some());
-            flip.into_iter().chain(retry).min()
+            flip.into_iter().chain(retry)
         });
-        let timeout = due.min().map(|due| {
-            let left = due.saturating_duration_since(now);
-            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
-        });
+        let left = due.map(|due| due.saturating_duration_since(now)).min();
+        let left = left.unwrap_or(RETRY).min(RETRY).subsec_nanos();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: left.into() };
         let cards: Vec<Arc<Card>> = self.cards.values().cloned().collect();
         let mut polled = vec![
             PollFd::new(&*self.woken, PollFlags::IN),
@@ -235,7 +235,7 @@ impl KmsPresenter {
         ];
         polled.extend(cards.iter().map(|card| PollFd::new(&**card, PollFlags::IN)));
         // Interrupted: look at everything, nothing of it blocks.
-        let _ = poll(&mut polled, timeout.as_ref());
+        let _ = poll(&mut polled, Some(&timeout));
         drop(polled);
         let mut counter = [0; 8];
         let _ = rustix::io::read(&*self.woken, &mut counter);
@@ -344,6 +344,14 @@ impl KmsPresenter {
                 let _ = self.take_card(&path);
             }
         }
+    }
+
+    /// Gives up the screens that another draws on or may draw on: nothing else tells while the
+    /// picture is still, and keys may change none of it, such as those of a password.
+    fn find_usurped(&mut self, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let usurped = self.screens.iter().filter(|(_, screen)| screen.glass.is_usurped());
+        let ids: Vec<OutputId> = usurped.map(|(id, _)| *id).collect();
+        ids.into_iter().try_for_each(|id| self.failed(id, events))
     }
 
     /// Compares the screens with what is connected.

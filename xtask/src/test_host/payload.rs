@@ -43,7 +43,8 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     let mut libraries = BTreeSet::new();
     let mut packed = vec![tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")];
     if arguments.seat.is_some() {
-        packed.push(tabard.with_file_name("examples").join("pretend"));
+        let examples = tabard.with_file_name("examples");
+        packed.extend(["pretend", "usurp"].map(|name| examples.join(name)));
     }
     packed.extend(arguments.extra.programs.iter().cloned());
     // Cargo may have put another in the place of this program since it was started.

@@ -23,8 +23,16 @@ pub use random::Plan;
 /// A sentence.
 pub fn build_devices(tabard: &Path) -> Result<(), String> {
     let mut cargo = build::cargo();
-    cargo.args(["build", "--quiet", "--package", "tabard-input", "--features", "evdev"]);
-    cargo.args(["--example", "pretend"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "tabard-input",
+        "--features",
+        "tabard-input/evdev",
+    ]);
+    cargo.args(["--package", "tabard-display", "--features", "tabard-display/kms"]);
+    cargo.args(["--example", "pretend", "--example", "usurp"]);
     if tabard.parent().is_some_and(|folder| folder.ends_with("release")) {
         cargo.arg("--release");
     }

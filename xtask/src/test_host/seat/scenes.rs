@@ -34,6 +34,7 @@ pub fn play(desk: &mut Desk, plan: &Plan, tally: &mut Tally) -> Result<(), Strin
     if plan.stock {
         scene("a screen is lost and comes back", || lost_screen(desk))?;
     }
+    scene("another takes a card away, and gives it back", || usurped_screen(desk))?;
     scene("a second keyboard types nothing until it is accepted", || second_keyboard(desk))?;
     scene("a composite device is refused", || composite(desk))?;
     scene("unplugged with a key held, no key stays down", || unplug(desk))?;
@@ -130,11 +131,21 @@ fn first_chord(desk: &mut Desk) -> Result<(), String> {
 /// keys go on to the guest that it names.
 fn second_screen(desk: &mut Desk) -> Result<(), String> {
     desk.shell("echo $second >/sys/bus/virtio/drivers/virtio_gpu/bind &")?;
+    first_frame(desk, Named::Low)?;
+    desk.mark(Named::Low)?;
+    desk.keep("two-screens")?;
+    desk.go(Named::High)?;
+    desk.mark(Named::High)
+}
+
+/// Waits until the second screen names this as the first one does: before that it shows nothing of
+/// Tabard's at all.
+fn first_frame(desk: &mut Desk, who: Named) -> Result<(), String> {
     let end = Instant::now() + TIME;
     let mut before = 0_u32;
     loop {
         let glass = desk.qmp.glass(CARDS[1])?;
-        if named(&glass) == Some(Named::Low) {
+        if named(&glass) == Some(who) {
             break;
         }
         // Either nothing of ours, or all of it.
@@ -144,11 +155,34 @@ fn second_screen(desk: &mut Desk) -> Result<(), String> {
     }
     eprintln!("seat: {before} photographs before the first frame");
     desk.cards = CARDS.to_vec();
-    desk.see_named(Named::Low)?;
+    desk.see_named(who)
+}
+
+/// Another program takes the right to draw on a card whose picture is still. Nothing that is typed
+/// reaches anybody until that screen shows bar and banner again; the chord is obeyed all the while.
+fn usurped_screen(desk: &mut Desk) -> Result<(), String> {
+    const LOST: &str = "$(grep -c screen-removed logs/audit.jsonl)";
+    desk.go(Named::Low)?;
     desk.mark(Named::Low)?;
-    desk.keep("two-screens")?;
-    desk.go(Named::High)?;
-    desk.mark(Named::High)
+    desk.shell(&format!("lost={LOST}; rm -f card; mkfifo card"))?;
+    desk.shell("{ usurp /dev/dri/card1 <card >usurp.log 2>&1 & } && exec 8>card")?;
+    let said = desk.shell("until grep . usurp.log; do usleep 20000; done")?;
+    check(said.contains("taken, 1 screens"), || format!("the card cannot be taken away: {said}"))?;
+    desk.shell(&format!("until [ {LOST} -gt $lost ]; do usleep 20000; done"))?;
+    check(!photo::is_tabards(&desk.qmp.glass(CARDS[1])?), || "it is not taken away".to_owned())?;
+    desk.ears.forget();
+    desk.qmp.press(&["j"])?;
+    desk.cards = vec![CARDS[0]];
+    desk.call_trusted()?;
+    for key in ["2", "j"] {
+        desk.qmp.press(&[key])?;
+    }
+    desk.shell("exec 8>&-; until [ -z \"$(pidof usurp)\" ]; do usleep 20000; done")?;
+    first_frame(desk, Named::Trusted)?;
+    desk.choose(Named::Low)?;
+    desk.mark(Named::Low)?;
+    let got = desk.ears.receivers(KEY_J);
+    check(got.is_empty(), || format!("what was typed without the second screen reached {got:?}"))
 }
 
 /// The driver lets the card of a lit screen go, so that commits fail: nothing of ours stays on it, and
