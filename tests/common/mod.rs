@@ -117,6 +117,13 @@ impl Stage {
         stage
     }
 
+    /// What a guest has printed, as whole lines: it may be in the middle of the next.
+    pub fn serial(&self, guest: usize) -> String {
+        let mut log = self.harness.serial(guest);
+        log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
+        log
+    }
+
     /// Waits for a condition, or fails with the words and what the guests printed.
     pub fn until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         if !self.harness.wait(LIMIT, |_| condition(self)) {
