@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::{PATIENCE, Vmm};
@@ -212,7 +212,10 @@ fn the_host_agrees_about_an_ordinary_users_process() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.path(), mode).unwrap();
     let program = folder.path().join("tabard-vmm");
-    fs::copy(env!("CARGO_BIN_EXE_tabard-vmm"), &program).unwrap();
+    // By another process: what this one has open for writing, a process that another test starts
+    // meanwhile has too for a moment, and a program that is open for writing cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_tabard-vmm")).arg(&program).status();
+    assert!(copied.unwrap().success());
     let vmm = Vmm::spawn_as(&program, Stdio::inherit(), Some(ORDINARY)).booted("probe");
     host_agrees(&vmm, ORDINARY);
 }
