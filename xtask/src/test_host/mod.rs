@@ -73,6 +73,12 @@ pub fn run_with(mut arguments: Arguments) -> Result<ExitCode, String> {
     if let Some(plan) = &arguments.seat {
         step("pretended devices", || seat::build_devices(&tabard))?;
         if plan.stock {
+            if let Some(line) = packages::ensure(&["systemd"])? {
+                return Err(format!(
+                    "The seat is tried under systemd, which is not installed. Run: {line}"
+                ));
+            }
+            arguments.extra = seat::extra();
             arguments.carried.push(image.clone());
         }
     }

@@ -165,11 +165,19 @@ impl Desk {
     /// # Errors
     /// A sentence.
     pub fn start(&mut self, file: &str) -> Result<(), String> {
-        self.ears = Ears::default();
         self.shell("rm -f logs/*")?;
         self.shell(&format!(
             "{{ tabard run {file} --seat --tty 1 --logs logs 2>run.log; echo ended $?; }} &"
         ))?;
+        self.open_ears()
+    }
+
+    /// Opens what the guests of a session say, once it is there.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn open_ears(&mut self) -> Result<(), String> {
+        self.ears = Ears::default();
         self.shell("until [ -e logs/low.serial -a -e logs/high.serial ]; do usleep 20000; done")?;
         self.shell("exec 5<logs/low.serial 6<logs/high.serial").map(drop)
     }
@@ -265,7 +273,11 @@ impl Desk {
         ))
     }
 
-    fn see_within(
+    /// As [`Desk::see`]; whether it was seen in this time.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn see_within(
         &mut self,
         time: Duration,
         good: impl Fn(&Glass) -> bool,

@@ -7,6 +7,7 @@ mod photo;
 mod random;
 mod scenes;
 mod stock;
+mod unit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use super::step;
 use crate::build;
 pub use desk::Desk;
 pub use random::Plan;
+pub use unit::extra;
 
 /// Builds the program that pretends to be devices, beside `tabard`.
 ///

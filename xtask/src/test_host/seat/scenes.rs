@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::desk::{CARDS, Desk, TIME, check};
 use super::photo::{self, Named, is_live, named, selected_row};
 use super::random::{self, Plan, Tally};
-use super::stock;
+use super::{stock, unit};
 use crate::test_host::qmp::Glass;
 use crate::test_host::step;
 
@@ -45,6 +45,8 @@ pub fn play(desk: &mut Desk, plan: &Plan, tally: &mut Tally) -> Result<(), Strin
     if plan.stock {
         scene("stock Debian guests", || stock::play(desk, tally))?;
         usable(desk, "after-debian")?;
+        // Last, because this systemd takes over the control groups of the machine.
+        scene("the machine's desktop, under systemd", || unit::play(desk))?;
     }
     Ok(())
 }
@@ -387,7 +389,7 @@ fn end_killed(desk: &mut Desk) -> Result<(), String> {
 }
 
 /// The console shows letters, a shell on it hears the keyboard, and another can be had.
-fn usable(desk: &mut Desk, name: &str) -> Result<(), String> {
+pub fn usable(desk: &mut Desk, name: &str) -> Result<(), String> {
     desk.shell("until [ -z \"$(pidof tabard)\" ]; do usleep 20000; done; rm -f y")?;
     desk.shell("clear >/dev/tty1")?;
     let text = |glass: &Glass| !photo::is_tabards(glass) && glass.share(100, 700, [0; 3]) > 90;
