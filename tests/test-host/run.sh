@@ -1,12 +1,8 @@
 #!/bin/sh
 # Runs in the test host: every script of this folder, its pictures into /repository/scenarios. It
 # fails if one of them does.
-#
-# QEMU 7.2 leaves an interrupt that it injected noted as an exception (`helper_vmrun`), and delivers
-# it again, whatever the guest's flags say, when the emulated processor is kicked before the guest's
-# next exit. Linux then waits for a lock that it holds, or faults three times: in one start of a guest
-# of about thirty, measured. A script in which that is seen is played again, twice at most; no other.
 cd "$(dirname "$0")" || exit 1
+. ./tour/again.sh
 failed=0
 
 # Kills the process of guest web without a warning once it has flushed twenty sectors.
@@ -33,13 +29,6 @@ flushed_is_there() {
     [ -n "$flushed" ]
 }
 
-# Says whether the script of this folder failed because a guest did not come up, or because one
-# faulted three times that was not to: only scratch is.
-emulator_failed() {
-    grep -l TripleFault "$1"/logs/*.messages | grep -qv /scratch.messages && return
-    grep -q '<failure message="[^"]*is up after' "$1.xml"
-}
-
 # Plays one script, with volumes as new; its results are in this folder.
 play() {
     rm -f archive.img tools.img
@@ -59,13 +48,7 @@ play() {
 
 for script in *.tabard; do
     out="/repository/scenarios/${script%.tabard}"
-    for try in 1 2 3; do
-        play "$script" "$out" && continue 2
-        emulator_failed "$out" || break
-        mv "$out" "$out-$try"; mv "$out.xml" "$out-$try.xml"
-        echo "run.sh: $script failed by the emulated processor (try $try of 3)"
-    done
-    failed=1
+    again "$out" play "$script" "$out" || failed=1
 done
 sh cgroup.sh /repository/scenarios/cgroup || failed=$?
 rm -f archive.img tools.img

@@ -18,6 +18,11 @@ const DESKS: [(&str, &str); 2] = [
     ("desk.toml", include_str!("../../tests/test-host/tour/desk.toml")),
     ("sides.toml", include_str!("../../tests/test-host/tour/sides.toml")),
 ];
+/// What plays them in the test host, again where its processor is seen to have failed.
+const PLAYS: [(&str, &str); 2] = [
+    ("again.sh", include_str!("../../tests/test-host/tour/again.sh")),
+    ("play.sh", include_str!("../../tests/test-host/tour/play.sh")),
+];
 /// Each picture of the scripts, and what it shows.
 const PICTURES: [(&str, &str); 8] = [
     (
@@ -61,7 +66,7 @@ pub fn run(programs: Option<PathBuf>, out: &Path) -> Result<(), String> {
     };
     let desktops = place(&desktop, "/carried/desktop");
     let tinies = place(&tiny, "/carried/tiny");
-    for (name, text) in DESKS.iter().chain(&SCRIPTS) {
+    for (name, text) in DESKS.iter().chain(&SCRIPTS).chain(&PLAYS) {
         let path = tour.join(name);
         let text = text.replace("@DESKTOP@", &desktops).replace("@TINY@", &tinies);
         fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
@@ -77,13 +82,12 @@ pub fn run(programs: Option<PathBuf>, out: &Path) -> Result<(), String> {
             "No KVM of this host can run stock kernels, so the desktops run in an emulated one; \
              that takes some minutes"
         );
-        let plays = SCRIPTS
-            .map(|(name, _)| format!("tabard test /carried/tour/{name} --out /repository/tour"));
-        let command = ["sh", "-c", &plays.join(" && ")];
+        let command = ["sh", "/carried/tour/play.sh"];
         let carried = vec![desktop, tiny, tour];
         let results = test_host::run_carrying(&tabard, TIMEOUT, carried, &command)?;
-        for (name, _) in PICTURES {
-            let (from, to) = (results.join("tour").join(name), out.join(name));
+        for (name, script) in shots() {
+            let folder = script.trim_end_matches(".tabard");
+            let (from, to) = (results.join("tour").join(folder).join(name), out.join(name));
             fs::copy(&from, &to).map_err(|error| cannot(&from, &error))?;
         }
     }
@@ -91,6 +95,13 @@ pub fn run(programs: Option<PathBuf>, out: &Path) -> Result<(), String> {
     fs::write(&page, html()).map_err(|error| cannot(&page, &error))?;
     println!("The tour is in {}", page.display());
     Ok(())
+}
+
+/// Every picture, and the script that makes it.
+fn shots() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SCRIPTS.into_iter().flat_map(|(script, text)| {
+        text.lines().filter_map(move |line| Some((line.strip_prefix("shot ")?, script)))
+    })
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> String {
@@ -130,8 +141,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_picture_of_the_tour_and_no_other() {
-        let lines = SCRIPTS.iter().flat_map(|(_, text)| text.lines());
-        let shots: Vec<&str> = lines.filter_map(|line| line.strip_prefix("shot ")).collect();
+        let shots: Vec<&str> = shots().map(|(name, _)| name).collect();
         assert_eq!(shots, PICTURES.map(|(name, _)| name));
         assert!(shots.iter().all(|name| html().contains(name)));
     }
