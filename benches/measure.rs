@@ -63,6 +63,8 @@ fn main() -> ExitCode {
     let usual = PARTS.into_iter().filter(|(name, _)| wanted.is_empty() || asked(name));
     for (name, part) in usual.chain(ON_REQUEST.into_iter().filter(|(name, _)| asked(name))) {
         eprintln!("measure: {name} ...");
+        // Each record of the log would wait for what the build, or the part before, has left to write.
+        rustix::fs::sync();
         if let Err(error) = part() {
             eprintln!("measure: {name} failed: {error}");
             status = ExitCode::FAILURE;

@@ -88,11 +88,14 @@ pub(crate) struct Fonts {
 
 impl Fonts {
     pub(crate) fn new() -> Result<Self, FontError> {
-        let faces = Faces {
-            regular: read("B612 Regular", include_bytes!("../assets/B612-Regular.otf"))?,
-            bold: read("B612 Bold", include_bytes!("../assets/B612-Bold.otf"))?,
-            mono: OnceLock::new(),
-        };
+        // At the same time, because the first picture waits for both.
+        let (regular, bold) = std::thread::scope(|scope| {
+            let bold = scope.spawn(|| read("B612 Bold", include_bytes!("../assets/B612-Bold.otf")));
+            (read("B612 Regular", include_bytes!("../assets/B612-Regular.otf")), bold.join())
+        });
+        let broke = |_| FontError { name: "B612 Bold", reason: "its reader broke" };
+        let (regular, bold) = (regular?, bold.map_err(broke)??);
+        let faces = Faces { regular, bold, mono: OnceLock::new() };
         Ok(Self { faces: Arc::new(faces), glyphs: HashMap::new() })
     }
 
