@@ -19,7 +19,7 @@ pub use desk::Desk;
 pub use random::Plan;
 pub use unit::extra;
 
-/// Builds the program that pretends to be devices, beside `tabard`.
+/// Builds the programs that pretend to be devices and that take cards away, beside `tabard`.
 ///
 /// # Errors
 /// A sentence.
