@@ -266,6 +266,11 @@ impl Guest {
                 Changed::default()
             }
             FromVmm::Jailed { .. } => self.violation("its process spoke of its jail out of turn"),
+            FromVmm::EngineJailed { layers } => {
+                // What only one of the two processes holds does not hold.
+                self.jail = self.jail.map(|held| held.lacking_in(held.lacking_in(layers)));
+                Changed::default()
+            }
             FromVmm::Loaded if !self.jail_lacks().is_empty() => {
                 self.ended(Ending::LoadFailed, lacking(self.jail_lacks()))
             }
@@ -366,6 +371,12 @@ fn stop_words(reason: StopReason) -> (Ending, &'static str) {
         StopReason::KvmInternal => {
             (Ending::Machine, "KVM could not run it; `tabard doctor` says what this KVM can run")
         }
+        StopReason::EngineEnded => {
+            (Ending::Machine, "QEMU, its processor, ended; its messages are beside the serial log")
+        }
+        StopReason::EngineBroke => {
+            (Ending::ProtocolViolation, "QEMU, its processor, broke the protocol")
+        }
         StopReason::Unexpected => (Ending::Machine, "it did what this machine has no device for"),
     }
 }
@@ -420,6 +431,9 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
         }
         FailReason::Device => format!("a device could not be set up (error {detail})"),
         FailReason::Protocol => "its process did not understand the session".to_owned(),
+        FailReason::Engine => {
+            format!("QEMU could not be started (error {detail}); run `tabard doctor`")
+        }
         FailReason::Jail => {
             format!("its jail could not be entered (error {detail}); run `tabard doctor`")
         }

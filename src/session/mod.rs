@@ -19,6 +19,7 @@ mod cgroup;
 mod channel;
 pub mod confirm;
 pub mod desk;
+pub mod engine;
 mod exchange;
 mod frames;
 mod guest;

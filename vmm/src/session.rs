@@ -377,6 +377,8 @@ impl Session {
             }
             ToVmm::Machine { .. }
             | ToVmm::Kvm
+            | ToVmm::Engine
+            | ToVmm::Memory
             | ToVmm::Kernel
             | ToVmm::Initrd
             | ToVmm::CommandLine

@@ -19,6 +19,10 @@ pub enum StopReason {
     Unexpected = 4,
     /// The guest's kernel said that it panicked.
     Panicked = 5,
+    /// The engine's process (QEMU) ended by itself.
+    EngineEnded = 6,
+    /// The engine's process said or sent what it may not.
+    EngineBroke = 7,
 }
 
 /// Why a guest could not be loaded or started.
@@ -49,6 +53,8 @@ pub enum FailReason {
     Protocol = 11,
     /// The jail could not be entered; `detail` is the errno.
     Jail = 12,
+    /// The engine's process could not be started; `detail` is the errno, or 0.
+    Engine = 13,
 }
 
 /// A message from `tabard-vmm`; none carries a descriptor.
@@ -56,6 +62,11 @@ pub enum FailReason {
 pub enum FromVmm {
     /// The process is in its jail; the first message, before anything is asked of it.
     Jailed {
+        /// The layers that hold.
+        layers: Layers,
+    },
+    /// The engine's process is in its jail; before `Loaded`, on the engine `qemu` only.
+    EngineJailed {
         /// The layers that hold.
         layers: Layers,
     },
@@ -117,6 +128,7 @@ impl FromVmm {
     pub fn encode(&self) -> [u8; MESSAGE_BYTES] {
         match *self {
             Self::Jailed { layers } => Writer::new(40).u16(layers.bits()),
+            Self::EngineJailed { layers } => Writer::new(41).u16(layers.bits()),
             Self::Loaded => Writer::new(1),
             Self::Running => Writer::new(2),
             Self::Paused => Writer::new(3),
@@ -175,6 +187,7 @@ impl FromVmm {
                 Self::Cursor { generation, visible, hot_x, hot_y }
             }
             40 => Self::Jailed { layers: Layers::from_bits(reader.u16()?)? },
+            41 => Self::EngineJailed { layers: Layers::from_bits(reader.u16()?)? },
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -196,8 +209,10 @@ fn rect(reader: &mut Reader<'_>) -> Result<Rect, DecodeError> {
 }
 
 fn stop_reason(byte: u8) -> Result<StopReason, DecodeError> {
-    use StopReason::{KvmInternal, Panicked, PowerOff, TripleFault, Unexpected};
-    [PowerOff, TripleFault, KvmInternal, Unexpected, Panicked]
+    use StopReason::{
+        EngineBroke, EngineEnded, KvmInternal, Panicked, PowerOff, TripleFault, Unexpected,
+    };
+    [PowerOff, TripleFault, KvmInternal, Unexpected, Panicked, EngineEnded, EngineBroke]
         .into_iter()
         .find(|reason| *reason as u8 == byte)
         .ok_or(DecodeError::Range("stop reason"))
@@ -217,6 +232,7 @@ fn fail_reason(byte: u8) -> Result<FailReason, DecodeError> {
         FailReason::Device,
         FailReason::Protocol,
         FailReason::Jail,
+        FailReason::Engine,
     ]
     .into_iter()
     .find(|reason| *reason as u8 == byte)

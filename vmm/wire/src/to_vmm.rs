@@ -7,7 +7,7 @@ use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
 /// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
 /// (`SCM_RIGHTS`), all others none.
 ///
-/// Order: `Machine`, `Kvm`, `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, (`Volume`, `Overlay`?)*, `Surface`, then
+/// Order: `Machine`, `Kvm` or (`Engine`, `Memory`), `Kernel`, `Initrd`?, `CommandLine`?, `SerialLog`, (`Volume`, `Overlay`?)*, `Surface`, then
 /// `Load` (answered by `Loaded` or `Failed`), then `Boot` (answered by `Running` or `Failed`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToVmm {
@@ -18,8 +18,13 @@ pub enum ToVmm {
         /// Virtual processors, 1..=64.
         vcpus: u8,
     },
-    /// *fd*: `/dev/kvm`.
+    /// *fd*: `/dev/kvm`: the guest runs on the engine `kvm`.
     Kvm,
+    /// *fd*: the socket to `tabard-engine`, which starts QEMU: the guest runs on the engine `qemu`.
+    Engine,
+    /// *fd*: a memfd of exactly the machine's memory, sealed against shrinking, growing and sealing;
+    /// after `Engine` only, and QEMU maps the same.
+    Memory,
     /// *fd*: the kernel image, read-only.
     Kernel,
     /// *fd*: the initial ramdisk, read-only.
@@ -142,6 +147,8 @@ impl ToVmm {
             Self::Overlay => Writer::new(30),
             Self::NoAcpi => Writer::new(31),
             Self::BasicDisplay => Writer::new(32),
+            Self::Engine => Writer::new(33),
+            Self::Memory => Writer::new(34),
         }
         .done()
     }
@@ -209,6 +216,8 @@ impl ToVmm {
             30 => Self::Overlay,
             31 => Self::NoAcpi,
             32 => Self::BasicDisplay,
+            33 => Self::Engine,
+            34 => Self::Memory,
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -221,6 +230,8 @@ impl ToVmm {
         matches!(
             self,
             Self::Kvm
+                | Self::Engine
+                | Self::Memory
                 | Self::Kernel
                 | Self::Initrd
                 | Self::CommandLine
