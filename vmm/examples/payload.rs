@@ -41,7 +41,7 @@ fn main() -> ExitCode {
                 attempt(name);
             }
         }
-        Role::Disks | Role::Keeper => {}
+        Role::Disks | Role::Keeper | Role::Engine | Role::Qemu => {}
     })
 }
 

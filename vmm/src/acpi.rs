@@ -24,7 +24,7 @@ use crate::memory::GuestRam;
 pub const RSDP: u64 = 0xe_0000;
 const TABLES: u64 = 0xe_0040;
 /// Tables end here, so that no list of devices grows into the kernel.
-const TABLES_END: u64 = RESET_VECTOR;
+const TABLES_END: u64 = MICROVM_TABLES_END;
 /// Where a PC's firmware starts. A Linux that has no EFI but reduced hardware does not try the
 /// reset register at a reboot: it goes back to real mode and jumps here (`reboot_init` and
 /// `machine_real_restart` in Linux's `arch/x86/kernel/reboot.c`).
@@ -64,6 +64,49 @@ const OEM: [u8; 6] = *b"TABARD";
 const OEM_TABLE: [u8; 8] = *b"TABARDVM";
 const OEM_REVISION: u32 = 1;
 
+/// Whose registers the tables speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chipset {
+    /// Those of our own bus, at ports.
+    Own,
+    /// Those of QEMU's `microvm`, in memory (QEMU, `include/hw/i386/microvm.h` and
+    /// `include/hw/acpi/generic_event_device.h`), with a second I/O APIC where it was asked for.
+    Microvm {
+        /// Whether there is one.
+        second_io_apic: bool,
+    },
+}
+
+/// QEMU's generic event device: which events happened since it was read, 32 bits.
+const MICROVM_EVENTS: u32 = 0xfea0_0000;
+/// The bit of [`MICROVM_EVENTS`] for the power button (`ACPI_GED_PWR_DOWN_EVT`).
+const MICROVM_POWER_BUTTON: u8 = 2;
+/// QEMU's registers of sleep control, sleep status and reset, a byte each.
+const MICROVM_REGISTERS: u64 = 0xfea0_0200;
+/// What resets there.
+const MICROVM_RESET_VALUE: u8 = 0x42;
+/// QEMU's second I/O APIC and its first interrupt.
+const MICROVM_SECOND_IO_APIC: (u32, u32) = (0xfec1_0000, 24);
+/// Where the guest's ACPI says that it is up: it is written by the tables' own code.
+pub const LISTENS: u64 = 0xe_fff0;
+/// Where QEMU's copy of our firmware begins to cover memory.
+const MICROVM_TABLES_END: u64 = LISTENS;
+
+impl Chipset {
+    fn register(self, number: u16) -> GAS {
+        match self {
+            Self::Own => port(SLEEP_CONTROL.saturating_add(number)),
+            Self::Microvm { .. } => GAS::new(
+                AddressSpace::SystemMemory,
+                8,
+                0,
+                AccessSize::ByteAccess,
+                MICROVM_REGISTERS.saturating_add(number.into()),
+            ),
+        }
+    }
+}
+
 /// A virtio device to announce: where its registers are and its interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
@@ -77,12 +120,20 @@ pub struct Announced {
 ///
 /// # Errors
 /// If they do not fit below 1 MiB.
-pub fn write(ram: &GuestRam, vcpus: u8, devices: &[Announced]) -> Result<(), GuestMemoryError> {
-    ram.write_slice(&RESET_CODE, GuestAddress(RESET_VECTOR))?;
+pub fn write(
+    ram: &GuestRam,
+    vcpus: u8,
+    devices: &[Announced],
+    chipset: Chipset,
+) -> Result<(), GuestMemoryError> {
+    match chipset {
+        Chipset::Own => ram.write_slice(&RESET_CODE, GuestAddress(RESET_VECTOR))?,
+        Chipset::Microvm { .. } => ram.write_obj(0u32, GuestAddress(LISTENS))?,
+    }
     let mut place = TABLES;
-    let dsdt_at = put(ram, &mut place, &dsdt(devices))?;
-    let fadt_at = put(ram, &mut place, &fadt(dsdt_at))?;
-    let madt_at = put(ram, &mut place, &madt(vcpus))?;
+    let dsdt_at = put(ram, &mut place, &dsdt(devices, chipset))?;
+    let fadt_at = put(ram, &mut place, &fadt(dsdt_at, chipset))?;
+    let madt_at = put(ram, &mut place, &madt(vcpus, chipset))?;
     let mut xsdt = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
     xsdt.add_entry(fadt_at);
     xsdt.add_entry(madt_at);
@@ -112,7 +163,7 @@ fn port(address: u16) -> GAS {
     GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, address.into())
 }
 
-fn fadt(dsdt: u64) -> Vec<u8> {
+fn fadt(dsdt: u64, chipset: Chipset) -> Vec<u8> {
     let mut fadt = FADTBuilder::new(OEM, OEM_TABLE, OEM_REVISION)
         .dsdt_64(dsdt)
         .flag(Flags::HwReducedAcpi)
@@ -121,21 +172,28 @@ fn fadt(dsdt: u64) -> Vec<u8> {
         .flag(Flags::PwrButton)
         .flag(Flags::SlpButton);
     fadt.iapc_boot_arch = BOOT_ARCHITECTURE.into();
-    fadt.reset_reg = port(RESET);
-    fadt.reset_value = RESET_VALUE;
-    fadt.sleep_control_reg = port(SLEEP_CONTROL);
-    fadt.sleep_status_reg = port(SLEEP_STATUS);
+    fadt.reset_reg = chipset.register(2);
+    fadt.reset_value = match chipset {
+        Chipset::Own => RESET_VALUE,
+        Chipset::Microvm { .. } => MICROVM_RESET_VALUE,
+    };
+    fadt.sleep_control_reg = chipset.register(0);
+    fadt.sleep_status_reg = chipset.register(1);
     fadt.hypervisor_vendor_identity = u64::from_le_bytes(*b"Tabard\0\0").into();
     bytes(&fadt.finalize())
 }
 
-fn madt(vcpus: u8) -> Vec<u8> {
+fn madt(vcpus: u8, chipset: Chipset) -> Vec<u8> {
     let local = LocalInterruptController::Address(LOCAL_APIC);
     let mut madt = MADT::new(OEM, OEM_TABLE, OEM_REVISION, local);
     for index in 0..vcpus {
         madt.add_structure(ProcessorLocalApic::new(index, index, EnabledStatus::Enabled));
     }
     madt.add_structure(IoApic::new(0, IO_APIC, 0));
+    if chipset == (Chipset::Microvm { second_io_apic: true }) {
+        let (address, first) = MICROVM_SECOND_IO_APIC;
+        madt.add_structure(IoApic::new(1, address, first));
+    }
     bytes(&madt)
 }
 
@@ -156,11 +214,12 @@ fn device(name: &str, id: &dyn Aml, resources: Vec<&dyn Aml>) -> Vec<u8> {
 }
 
 /// A virtio-mmio device, announced as Linux's `virtio_mmio` and QEMU agree.
-fn virtio(index: u32, device: Announced) -> Vec<u8> {
+fn virtio(index: u32, device: Announced, chipset: Chipset) -> Vec<u8> {
     let base = u32::try_from(device.base).unwrap_or(0);
     let length = u32::try_from(SLOT_BYTES).unwrap_or(0);
     let memory = Memory32Fixed::new(true, base, length);
-    let line = edge(device.gsi);
+    // QEMU holds the line up until the driver has acknowledged.
+    let line = Interrupt::new(true, chipset == Chipset::Own, false, false, device.gsi);
     let hid = Name::new(Path::new("_HID"), &"LNRO0005");
     let uid = Name::new(Path::new("_UID"), &index);
     let coherent = Name::new(Path::new("_CCA"), &ONE);
@@ -168,38 +227,56 @@ fn virtio(index: u32, device: Announced) -> Vec<u8> {
     bytes(&Device::new(Path::new(&format!("V{index:03X}")), vec![&hid, &uid, &coherent, &crs]))
 }
 
-/// The generic event device (ACPI 6.5, 5.6.9) and the button that it speaks for.
-fn button() -> Vec<u8> {
+/// The generic event device (ACPI 6.5, 5.6.9) and the button that it speaks for. On QEMU's chipset,
+/// where nobody can look whether its interrupt is unmasked, it says with its first method that the
+/// guest has a driver for ACPI.
+fn button(chipset: Chipset) -> Vec<u8> {
     let line = edge(EVENT_GSI);
     let hid = Name::new(Path::new("_HID"), &"ACPI0013");
     let uid = Name::new(Path::new("_UID"), &ZERO);
     let crs = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&line]));
-    let space = OpRegionSpace::SystemIO;
-    let region = OpRegion::new(Path::new("EVTR"), space, &EVENTS, &ONE);
-    let field = Field::new(
-        Path::new("EVTR"),
-        FieldAccessType::Byte,
-        FieldLockRule::NoLock,
-        FieldUpdateRule::WriteAsZeroes,
-        vec![FieldEntry::Named(*b"EVTS", 8)],
-    );
-    let (local, events, pressed) = (Local(0), Path::new("EVTS"), EVENT_POWER_BUTTON);
+    let (space, pressed) = match chipset {
+        Chipset::Own => (OpRegionSpace::SystemIO, EVENT_POWER_BUTTON),
+        Chipset::Microvm { .. } => (OpRegionSpace::SystemMemory, MICROVM_POWER_BUTTON),
+    };
+    let (at, length, access, bits): (&dyn Aml, &dyn Aml, _, _) = match chipset {
+        Chipset::Own => (&EVENTS, &ONE, FieldAccessType::Byte, 8),
+        Chipset::Microvm { .. } => (&MICROVM_EVENTS, &4u8, FieldAccessType::DWord, 32),
+    };
+    let region = OpRegion::new(Path::new("EVTR"), space, at, length);
+    let field = |region: &str, name: [u8; 4], access, bits| {
+        let entry = vec![FieldEntry::Named(name, bits)];
+        let (lock, rule) = (FieldLockRule::NoLock, FieldUpdateRule::WriteAsZeroes);
+        Field::new(Path::new(region), access, lock, rule, entry)
+    };
+    let events_field = field("EVTR", *b"EVTS", access, bits);
+    let (local, events) = (Local(0), Path::new("EVTS"));
     let read = Store::new(&local, &events);
     let masked = And::new(&ZERO, &local, &pressed);
     let target = Path::new("PWRB");
     let notify = Notify::new(&target, &0x80u8);
     let tell = If::new(&masked, vec![&notify]);
     let method = Method::new(Path::new("_EVT"), 1, true, vec![&read, &tell]);
-    let events = Device::new(Path::new("GED_"), vec![&hid, &uid, &crs, &region, &field, &method]);
+    let listens = u32::try_from(LISTENS).unwrap_or(0);
+    let up = OpRegion::new(Path::new("UPRG"), OpRegionSpace::SystemMemory, &listens, &4u8);
+    let up_field = field("UPRG", *b"UPUP", FieldAccessType::DWord, 32);
+    let up_name = Path::new("UPUP");
+    let say = Store::new(&up_name, &ONE);
+    let first = Method::new(Path::new("_INI"), 0, false, vec![&say]);
+    let mut inside: Vec<&dyn Aml> = vec![&hid, &uid, &crs, &region, &events_field, &method];
+    if chipset != Chipset::Own {
+        inside.extend([&up as &dyn Aml, &up_field, &first]);
+    }
+    let events = Device::new(Path::new("GED_"), inside);
     let hid = Name::new(Path::new("_HID"), &EISAName::new("PNP0C0C"));
     let mut both = bytes(&Device::new(Path::new("PWRB"), vec![&hid, &uid]));
     both.extend(bytes(&events));
     both
 }
 
-fn dsdt(devices: &[Announced]) -> Vec<u8> {
+fn dsdt(devices: &[Announced], chipset: Chipset) -> Vec<u8> {
     let io = |base, length| IO::new(base, base, 1, length);
-    let mut inside = button();
+    let mut inside = button(chipset);
     inside.extend(legacy("COM1", "PNP0501", vec![&io(0x3f8, 8), &edge(4)]));
     inside.extend(legacy("RTC_", "PNP0B00", vec![&io(0x70, 2), &edge(8)]));
     inside.extend(legacy("PS2K", "PNP0303", vec![&io(0x60, 1), &io(0x64, 1), &edge(1)]));
@@ -207,7 +284,7 @@ fn dsdt(devices: &[Announced]) -> Vec<u8> {
     // The name by which Linux's `pvpanic-mmio` finds it.
     inside.extend(device("PANC", &"QEMU0001", vec![&io(PANIC, 1)]));
     for (index, device) in (0u32..).zip(devices) {
-        inside.extend(virtio(index, *device));
+        inside.extend(virtio(index, *device, chipset));
     }
     let mut dsdt = Sdt::new(*b"DSDT", 36, 2, OEM, OEM_TABLE, OEM_REVISION);
     dsdt.append_slice(&Scope::raw(Path::new("_SB_"), inside));
@@ -236,7 +313,7 @@ mod tests {
     fn every_table_is_reached_from_the_rsdp_and_adds_up_to_zero() {
         let ram = allocate(16).unwrap();
         let device = Announced { base: 0xfeb0_0000, gsi: 16 };
-        write(&ram, 4, &[device; 16]).unwrap();
+        write(&ram, 4, &[device; 16], Chipset::Own).unwrap();
 
         let mut rsdp = [0; 36];
         ram.read_slice(&mut rsdp, GuestAddress(RSDP)).unwrap();
@@ -255,7 +332,7 @@ mod tests {
     #[test]
     fn a_jump_to_the_reset_vector_writes_the_reset_register() {
         let ram = allocate(16).unwrap();
-        write(&ram, 1, &[]).unwrap();
+        write(&ram, 1, &[], Chipset::Own).unwrap();
         let mut code = [0; 6];
         ram.read_slice(&mut code, GuestAddress(0xf_fff0)).unwrap();
         assert_eq!(code, [0xba, 0x02, 0x06, 0xb0, 1, 0xee]);
@@ -263,13 +340,13 @@ mod tests {
 
     #[test]
     fn the_fadt_points_at_the_dsdt() {
-        let fadt = fadt(0xe_1000);
+        let fadt = fadt(0xe_1000, Chipset::Own);
         assert_eq!(&fadt[140..148], &0xe_1000u64.to_le_bytes());
     }
 
     #[test]
     fn each_processor_is_listed() {
-        let madt = madt(3);
+        let madt = madt(3, Chipset::Own);
         assert_eq!(madt.len(), 44 + 3 * 8 + 12);
         assert_eq!(&madt[44..48], &[0, 8, 0, 0]);
         assert_eq!(&madt[60..64], &[0, 8, 2, 2]);
@@ -277,7 +354,7 @@ mod tests {
 
     #[test]
     fn each_device_is_announced_with_its_registers_and_interrupt() {
-        let dsdt = dsdt(&[Announced { base: 0xfeb0_0200, gsi: 17 }]);
+        let dsdt = dsdt(&[Announced { base: 0xfeb0_0200, gsi: 17 }], Chipset::Own);
         let has = |wanted: &[u8]| dsdt.windows(wanted.len()).any(|window| window == wanted);
         assert_eq!(checksum(&dsdt), 0);
         assert!(has(b"LNRO0005"));
@@ -289,6 +366,6 @@ mod tests {
     fn tables_that_do_not_fit_are_refused() {
         let ram = allocate(16).unwrap();
         let device = Announced { base: 0xfeb0_0000, gsi: 16 };
-        assert!(write(&ram, 4, &vec![device; 4000]).is_err());
+        assert!(write(&ram, 4, &vec![device; 4000], Chipset::Own).is_err());
     }
 }

@@ -4,13 +4,41 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
 
 use tabard_wire::FromVmm;
 
-use crate::devices::console::{Console, FROM_GUEST, TO_GUEST};
-use crate::devices::transport::Slot;
-use crate::machine::{Shared, lock};
+use crate::devices::console::{CONTROL_TO_GUEST, Console, FROM_GUEST, Port, TO_GUEST};
+use crate::devices::transport::Transport;
+use crate::devices::{Serve, Trigger};
+use crate::machine::lock;
 use crate::outbox::Outbox;
+
+/// The agent's port, whatever carries its bytes.
+pub trait Agent: Send {
+    /// The port.
+    fn port(&mut self) -> &mut Port;
+    /// Takes more bytes of the guest; `true` if some were left.
+    fn take_more(&mut self) -> bool;
+    /// Sends what waits for the guest.
+    fn send(&mut self);
+}
+
+impl<T: Trigger> Agent for Transport<Console, T> {
+    fn port(&mut self) -> &mut Port {
+        &mut self.device().port
+    }
+
+    fn take_more(&mut self) -> bool {
+        self.serve(FROM_GUEST)
+    }
+
+    fn send(&mut self) {
+        self.serve(TO_GUEST);
+        // Opening, closing and nonsense are answered on a queue of their own.
+        self.serve(CONTROL_TO_GUEST);
+    }
+}
 
 /// The way between port and wire.
 pub struct AgentPort {
@@ -39,11 +67,11 @@ impl AgentPort {
         self.open = false;
     }
 
-    /// Tells `tabard` what is new, as far as it can take it now; `true` if the guest's queue was
-    /// left before it was empty.
-    pub fn collect(&mut self, console: &Shared<Console>, outbox: &mut Outbox) -> bool {
-        let mut console = lock(console);
-        self.open = console.device().take_open().unwrap_or(self.open);
+    /// Tells `tabard` what is new, as far as it can take it now; `true` if bytes of the guest were
+    /// left.
+    pub fn collect(&mut self, agent: &Mutex<dyn Agent>, outbox: &mut Outbox) -> bool {
+        let mut agent = lock(agent);
+        self.open = agent.port().take_open().unwrap_or(self.open);
         // A guest that opens and closes without end waits until there is room.
         if outbox.is_crowded() {
             return false;
@@ -55,7 +83,7 @@ impl AgentPort {
         if self.full || !self.open {
             return false;
         }
-        let Some(frame) = console.device().take_frame() else { return false };
+        let Some(frame) = agent.port().take_frame() else { return false };
         let bytes = u32::try_from(frame.len()).unwrap_or(0);
         // The memory is as long as the longest frame; should it fail, the frame is lost, as on
         // any line, and the agent may say it again.
@@ -63,17 +91,17 @@ impl AgentPort {
             self.full = true;
             outbox.answer(FromVmm::AgentFrame { bytes });
         }
-        // What the guest sent behind it was left in its queue.
-        console.serve(FROM_GUEST)
+        // What the guest sent behind it was left where it came from.
+        agent.take_more()
     }
 
     /// Hands a frame of `tabard` to the guest.
-    pub fn give(frame: OwnedFd, bytes: u32, console: &Shared<Console>) {
+    pub fn give(frame: OwnedFd, bytes: u32, agent: &Mutex<dyn Agent>) {
         let mut content = vec![0; usize::try_from(bytes).unwrap_or(0)];
         if File::from(frame).read_exact_at(&mut content, 0).is_ok() {
-            let mut console = lock(console);
-            console.device().push(content);
-            console.serve(TO_GUEST);
+            let mut agent = lock(agent);
+            agent.port().push(content);
+            agent.send();
         }
     }
 }

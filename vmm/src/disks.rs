@@ -9,9 +9,8 @@ use std::thread::JoinHandle;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::devices::Trigger;
+use crate::devices::Attached;
 use crate::devices::block::{Block, Job};
-use crate::devices::transport::{Slot, Transport};
 use crate::jail;
 use crate::machine::{Shared, lock};
 
@@ -94,7 +93,7 @@ fn serve(epoll: &Epoll, volumes: &[(Shared<Block>, EventFd)]) {
 }
 
 /// Answers the request that is done and takes the next.
-fn next<T: Trigger>(volume: &Mutex<Transport<Block, T>>, done: Option<Job>) -> Option<Job> {
+fn next(volume: &Mutex<dyn Attached<Block>>, done: Option<Job>) -> Option<Job> {
     let mut volume = lock(volume);
     if let Some(done) = done {
         volume.device().finish(done);

@@ -2,10 +2,12 @@
 //! from its first second without any module. KVM notes which pages were written; what they hold is
 //! copied to the surface some thirty times a second.
 
+use std::fs::File;
+
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use tabard_wire::{Rect, SurfaceGeometry};
-use vm_memory::MmapRegion;
+use vm_memory::{FileOffset, MmapRegion};
 use vm_memory::volatile_memory::VolatileMemory;
 
 use crate::devices::gpu::News;
@@ -23,6 +25,8 @@ const PAGE: usize = 4096;
 /// What a kernel has to know about the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode {
+    /// Where it is in the guest's address space.
+    pub address: u32,
     /// Width in pixels.
     pub width: u16,
     /// Height in pixels.
@@ -42,22 +46,37 @@ pub struct Framebuffer {
 }
 
 impl Framebuffer {
-    /// A black picture of the surface's size.
+    /// A black picture of the surface's size, in memory of its own.
     ///
     /// # Errors
     /// If the memory cannot be had.
     pub fn new(geometry: SurfaceGeometry) -> std::io::Result<Self> {
-        let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-        let stride = geometry.width_px().saturating_mul(BYTES_PER_PIXEL);
-        let mode = Mode {
-            width: short(geometry.width_px()),
-            height: short(geometry.height_px()),
-            stride_bytes: short(stride),
-            bytes: stride.saturating_mul(geometry.height_px()),
-        };
-        let bytes = usize::try_from(mode.bytes).unwrap_or(usize::MAX).next_multiple_of(PAGE);
-        let region = MmapRegion::new(bytes).map_err(std::io::Error::other)?;
-        Ok(Self { region, mode, whole: true })
+        let bytes = usize::try_from(Self::bytes(geometry)).unwrap_or(usize::MAX);
+        let region = MmapRegion::new(bytes.next_multiple_of(PAGE)).map_err(std::io::Error::other)?;
+        Ok(Self { region, mode: mode(geometry, ADDRESS), whole: true })
+    }
+
+    /// A picture within the guest's memory: at `offset` of its file, `address` for the guest.
+    ///
+    /// # Errors
+    /// If it cannot be mapped.
+    pub fn within(
+        file: File,
+        offset: u64,
+        address: u64,
+        geometry: SurfaceGeometry,
+    ) -> std::io::Result<Self> {
+        let bytes = usize::try_from(Self::bytes(geometry)).unwrap_or(usize::MAX);
+        let region = MmapRegion::from_file(FileOffset::new(file, offset), bytes)
+            .map_err(std::io::Error::other)?;
+        let address = u32::try_from(address).unwrap_or(0);
+        Ok(Self { region, mode: mode(geometry, address), whole: true })
+    }
+
+    /// Bytes of a picture for a surface of this size.
+    #[must_use]
+    pub fn bytes(geometry: SurfaceGeometry) -> u64 {
+        mode(geometry, 0).bytes.into()
     }
 
     /// What to tell the kernel.
@@ -81,6 +100,40 @@ impl Framebuffer {
         // SAFETY: the mapping is private to this process, holds nothing but the guest's picture,
         // and `Machine` keeps it until after the last descriptor of the machine is closed.
         unsafe { vm.set_user_memory_region(region) }
+    }
+
+    /// Copies what differs from the surface: where nobody notes which pages were written.
+    pub fn compare(&mut self, surface: &Surface) -> News {
+        let geometry = surface.geometry();
+        let width = u32::from(self.mode.width).min(geometry.width_px());
+        let height = u32::from(self.mode.height).min(geometry.height_px());
+        let scanout = std::mem::take(&mut self.whole).then_some((width, height));
+        let bytes = usize::try_from(width.saturating_mul(BYTES_PER_PIXEL)).unwrap_or(0);
+        let (mut theirs, mut ours) = (vec![0u8; bytes], vec![0u8; bytes]);
+        let mut changed: Option<(u32, u32)> = None;
+        for y in 0..height {
+            let from = u64::from(y).saturating_mul(self.mode.stride_bytes.into());
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            let (Ok(from), Some(to)) =
+                (self.region.get_slice(from, bytes), surface.row(0, y, width))
+            else {
+                continue;
+            };
+            from.copy_to(&mut theirs);
+            to.copy_to(&mut ours);
+            if theirs != ours {
+                // What was compared is what is shown, whatever the guest writes meanwhile.
+                to.copy_from(&theirs);
+                changed = Some((changed.map_or(y, |(first, _)| first), y.saturating_add(1)));
+            }
+        }
+        let damage = changed.or(scanout.map(|_| (0, height))).map(|(first, end)| Rect {
+            x: 0,
+            y: first,
+            width,
+            height: end.saturating_sub(first),
+        });
+        News { scanout, damage, ..News::default() }
     }
 
     /// The next [`Framebuffer::pull`] copies all: the surface is new.
@@ -117,6 +170,18 @@ impl Framebuffer {
     }
 }
 
+fn mode(geometry: SurfaceGeometry, address: u32) -> Mode {
+    let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    let stride = geometry.width_px().saturating_mul(BYTES_PER_PIXEL);
+    Mode {
+        address,
+        width: short(geometry.width_px()),
+        height: short(geometry.height_px()),
+        stride_bytes: short(stride),
+        bytes: stride.saturating_mul(geometry.height_px()),
+    }
+}
+
 /// The rows from the first to after the last of which a page was written, below `height`.
 fn rows(log: &[u64], mode: Mode, height: u32) -> Option<(u32, u32)> {
     let first = log.iter().position(|word| *word != 0)?;
@@ -137,7 +202,7 @@ fn rows(log: &[u64], mode: Mode, height: u32) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const MODE: Mode = Mode { width: 512, height: 100, stride_bytes: 2048, bytes: 204_800 };
+    const MODE: Mode = Mode { address: 0, width: 512, height: 100, stride_bytes: 2048, bytes: 204_800 };
 
     #[test]
     fn nothing_written_is_no_row() {

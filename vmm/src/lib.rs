@@ -30,6 +30,7 @@ mod bus;
 mod cpu;
 pub mod devices;
 mod disks;
+pub mod engine;
 mod framebuffer;
 pub mod intruder;
 mod jail;
@@ -67,6 +68,12 @@ pub fn main_with(intruder: intruder::Intruder) -> ExitCode {
     main()
 }
 
+/// The whole process `tabard-engine`. Call it once, first in `main`.
+#[must_use]
+pub fn engine_main() -> ExitCode {
+    engine::qemu::engine_main()
+}
+
 /// The whole process. Call it once, first in `main`.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -88,7 +95,7 @@ pub fn main() -> ExitCode {
     // The handler of a kick first: the jail lets no handler be changed.
     let jailed = kick::install()
         .map_err(|error| error.errno())
-        .and_then(|()| jail::enter(&wire).map_err(|error| error.errno.raw_os_error()));
+        .and_then(|()| jail::enter(&wire, jail::Inmate::Guest).map_err(|error| error.errno.raw_os_error()));
     match jailed {
         Ok(layers) => wire.send(FromVmm::Jailed { layers }),
         Err(errno) => {

@@ -7,7 +7,7 @@ use std::io;
 use rustix::fs::fstat;
 use rustix::mm::{Advice, madvise};
 use vm_memory::{
-    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
+    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
     mmap::{FromRangesError, MmapRegionError},
 };
 
@@ -18,6 +18,8 @@ pub type GuestRam = GuestMemoryMmap<()>;
 pub const HOLE_START: u64 = 0xc000_0000;
 /// Where the hole ends and memory goes on.
 pub const HOLE_END: u64 = 0x1_0000_0000;
+
+const PAGE_BYTES: u64 = 4096;
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1 << 20;
@@ -68,6 +70,62 @@ pub fn allocate(mib: u32) -> Result<GuestRam, MemoryError> {
     Ok(ram)
 }
 
+/// Where everything is in memory that is a file: a machine of so many MiB, and at the upper end of
+/// what is below the hole a picture that the guest's memory map leaves out.
+#[derive(Debug)]
+pub struct Layout {
+    mib: u32,
+    /// Bytes of the picture, whole pages; 0 for none.
+    picture_bytes: u64,
+}
+
+impl Layout {
+    /// A layout; a picture that does not fit is left out.
+    #[must_use]
+    pub fn new(mib: u32, picture_bytes: u64) -> Self {
+        let whole = picture_bytes.checked_next_multiple_of(PAGE_BYTES).unwrap_or(0);
+        let low = ranges(mib).first().map_or(0, |(_, bytes)| *bytes);
+        Self { mib, picture_bytes: if whole < low { whole } else { 0 } }
+    }
+
+    /// Start in the guest, bytes, and start in the file, of each stretch.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<(u64, u64, u64)> {
+        let mut offset = 0u64;
+        let mut placed = Vec::new();
+        for (start, bytes) in ranges(self.mib) {
+            placed.push((start, bytes, offset));
+            offset = offset.saturating_add(bytes);
+        }
+        placed
+    }
+
+    /// Address and place in the file of the picture.
+    #[must_use]
+    pub fn picture(&self) -> Option<(u64, u64)> {
+        let (start, bytes, offset) = *self.ranges().first()?;
+        let before = bytes.saturating_sub(self.picture_bytes);
+        let there = (start.saturating_add(before), offset.saturating_add(before));
+        (self.picture_bytes > 0).then_some(there)
+    }
+
+    /// Maps the file, shared with whoever else has it, but for the picture.
+    ///
+    /// # Errors
+    /// `Map` if the host refuses.
+    pub fn map(&self, file: &File) -> Result<GuestRam, MemoryError> {
+        let failed = |error| MemoryError::Map(FromRangesError::MmapRegion(error));
+        let mut regions = Vec::new();
+        for (start, bytes, offset) in self.ranges() {
+            let bytes = if start == 0 { bytes.saturating_sub(self.picture_bytes) } else { bytes };
+            let file = file.try_clone().map_err(|error| failed(MmapRegionError::Mmap(error)))?;
+            let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+            regions.push((GuestAddress(start), length, Some(FileOffset::new(file, offset))));
+        }
+        Ok(GuestRam::from_ranges_with_files(regions)?)
+    }
+}
+
 /// Asks for 2 MiB pages: a guest that touches its memory for the first time faults 512 times less
 /// often. A host that has none gives small ones.
 fn prefer_huge_pages(region: &impl GuestMemoryRegion) {
@@ -106,6 +164,17 @@ mod tests {
     #[test]
     fn memory_skips_the_hole() {
         assert_eq!(ranges(4096), vec![(0, HOLE_START), (HOLE_END, 1024 * MIB)]);
+    }
+
+    #[test]
+    fn a_picture_is_cut_off_below_the_hole() {
+        let layout = Layout::new(4096, 5000);
+        assert_eq!(layout.picture(), Some((HOLE_START - 8192, HOLE_START - 8192)));
+        assert_eq!(layout.ranges()[1], (HOLE_END, 1024 * MIB, HOLE_START));
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(32 * MIB).unwrap();
+        let ram = Layout::new(32, 5000).map(&file).unwrap();
+        assert_eq!(low_end(&ram), 32 * MIB - 8192);
     }
 
     #[test]

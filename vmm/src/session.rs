@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use tabard_wire::{FailReason, FromVmm, POINTER_MAX, StopReason, SurfaceGeometry, ToVmm};
+use tabard_wire::{FailReason, FromVmm, StopReason, SurfaceGeometry, ToVmm};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::agent::AgentPort;
 use crate::boot::BootError;
-use crate::devices::console::CONTROL_TO_GUEST;
-use crate::devices::input::{Input, Report};
-use crate::devices::transport::Slot;
-use crate::framebuffer;
+use crate::devices::input::Report;
+use crate::engine::{FIRST_TOKEN, Watch};
 use crate::intruder;
 use crate::jail;
-use crate::machine::{AGENT_QUEUE, Blueprint, FIXED_DEVICES, Machine, QUEUES, Shared, lock};
+use crate::machine::{AGENT_QUEUE, Blueprint, Engine, FIXED_DEVICES, Machine, QUEUES, lock};
 use crate::outbox::Outbox;
-use crate::ports::i8042::I8042;
 use crate::setup::Setup;
 use crate::surface::Surface;
 use crate::vcpu::{Event, Mailbox};
@@ -28,9 +25,6 @@ use crate::wire::{Received, Sent, Wire};
 
 /// Most messages taken before the guest's queues get their turn.
 const MAX_MESSAGES_PER_TURN: usize = 64;
-
-/// The first code of a pointer's button; those below are keys.
-const BTN_LEFT: u16 = 0x110;
 
 const TOKEN_WIRE: u64 = u64::MAX;
 const TOKEN_PROCESSORS: u64 = u64::MAX - 1;
@@ -78,7 +72,7 @@ enum Phase {
 struct Session {
     wire: Wire,
     outbox: Outbox,
-    epoll: Epoll,
+    epoll: Arc<Epoll>,
     interest: EventSet,
     events: Receiver<Event>,
     mailbox: Mailbox,
@@ -94,7 +88,7 @@ struct Session {
 
 /// Runs one guest over the wire until either side ends it.
 pub fn run(wire: Wire) -> End {
-    let watch = match Watch::new(&wire) {
+    let watch = match Watched::new(&wire) {
         Ok(watch) => watch,
         Err(error) => {
             complain!("Descriptors of the session cannot be had: {error}");
@@ -121,44 +115,14 @@ pub fn run(wire: Wire) -> End {
     end
 }
 
-/// Gives a report to the keyboard controller: all of them before the guest drives virtio, later
-/// only the release of what was pressed here.
-fn deliver_early<T: crate::devices::Trigger>(
-    chip: &mut I8042<T>,
-    report: Report,
-    driven: bool,
-    geometry: Option<SurfaceGeometry>,
-) {
-    match report {
-        Report::Key { code, pressed } if code < BTN_LEFT => {
-            if !(driven && pressed) {
-                chip.keyboard.key(code, pressed);
-            }
-        }
-        _ if driven => {}
-        Report::Key { code, pressed } => chip.mouse.button(code, pressed),
-        Report::Wheel { vertical, .. } => chip.mouse.turn(vertical),
-        Report::Motion { x, y } => {
-            let pixel = |at: u16, side: u32| {
-                let at = u64::from(at).saturating_mul(side.into());
-                let at = at.checked_div(POINTER_MAX.into()).unwrap_or(0);
-                i32::try_from(at).unwrap_or(0)
-            };
-            if let Some(size) = geometry {
-                chip.mouse.move_to(pixel(x, size.width_px()), pixel(y, size.height_px()));
-            }
-        }
-    }
-}
-
 /// The descriptors that the session waits on, all but the wire.
-struct Watch {
+struct Watched {
     epoll: Epoll,
     wake: EventFd,
     notifiers: Vec<EventFd>,
 }
 
-impl Watch {
+impl Watched {
     fn new(wire: &Wire) -> std::io::Result<Self> {
         let epoll = Epoll::new()?;
         let watch =
@@ -181,13 +145,13 @@ impl Watch {
 }
 
 impl Session {
-    fn new(wire: Wire, watch: Watch) -> Self {
-        let Watch { epoll, wake, notifiers } = watch;
+    fn new(wire: Wire, watch: Watched) -> Self {
+        let Watched { epoll, wake, notifiers } = watch;
         let (sender, events) = channel();
         Self {
             wire,
             outbox: Outbox::default(),
-            epoll,
+            epoll: Arc::new(epoll),
             interest: EventSet::IN,
             events,
             mailbox: Mailbox { sender, wake },
@@ -223,6 +187,8 @@ impl Session {
                     }
                 }
                 Event::Stopped(reason) => return Err(Stop::Guest(reason)),
+                Event::Paused => self.outbox.answer(FromVmm::Paused),
+                Event::Running => self.outbox.answer(FromVmm::Running),
             }
         }
         for index in ready {
@@ -257,6 +223,12 @@ impl Session {
                 TOKEN_PROCESSORS => {
                     let _count = self.mailbox.wake.read();
                 }
+                token if token >= FIRST_TOKEN => {
+                    if let Phase::Loaded(_, machine) | Phase::Live { machine, .. } = &mut self.phase
+                    {
+                        machine.ready(token);
+                    }
+                }
                 token => {
                     let Ok(index) = usize::try_from(token) else { continue };
                     if let Some(notifier) = self.notifiers.get(index) {
@@ -274,9 +246,7 @@ impl Session {
     /// How long to wait when nothing happens: a framebuffer says nothing of itself.
     fn patience_ms(&self) -> i32 {
         match &self.phase {
-            Phase::Live { machine, paused: false, .. } if machine.framebuffer.is_some() => {
-                framebuffer::PERIOD_MS
-            }
+            Phase::Live { machine, paused: false, .. } => machine.period_ms().unwrap_or(-1),
             _ => -1,
         }
     }
@@ -328,21 +298,15 @@ impl Session {
             ToVmm::Key { code, pressed } | ToVmm::Button { code, pressed } => {
                 let report = Report::Key { code, pressed };
                 let keyboard = matches!(message, ToVmm::Key { .. });
-                self.deliver(
-                    report,
-                    |machine| {
-                        if keyboard { &machine.keyboard } else { &machine.pointer }
-                    },
-                );
+                self.deliver(report, keyboard);
                 Ok(())
             }
             ToVmm::Pointer { x, y } => {
-                self.deliver(Report::Motion { x, y }, |machine| &machine.pointer);
+                self.deliver(Report::Motion { x, y }, false);
                 Ok(())
             }
             ToVmm::Wheel { vertical, horizontal } => {
-                let report = Report::Wheel { vertical, horizontal };
-                self.deliver(report, |machine| &machine.pointer);
+                self.deliver(Report::Wheel { vertical, horizontal }, false);
                 Ok(())
             }
             ToVmm::Pause => self.set_paused(true),
@@ -352,11 +316,14 @@ impl Session {
                 self.outbox.answer(FromVmm::Running);
                 Ok(())
             }
-            ToVmm::PowerButton => match &self.phase {
-                Phase::Live { machine, .. } if machine.press_power_button() => Ok(()),
+            ToVmm::PowerButton => {
+                let heard = match &mut self.phase {
+                    Phase::Live { machine, .. } => machine.press_power_button(),
+                    _ => false,
+                };
                 // A guest that cannot see the button is switched off by it.
-                _ => Err(Stop::Guest(StopReason::PowerOff)),
-            },
+                if heard { Ok(()) } else { Err(Stop::Guest(StopReason::PowerOff)) }
+            }
             ToVmm::AgentBuffer => match (&self.phase, fd) {
                 (Phase::Setup(_), Some(fd)) if self.agent.is_none() => {
                     self.agent = Some(AgentPort::new(fd));
@@ -371,7 +338,7 @@ impl Session {
             ToVmm::AgentFrame { bytes } => {
                 let fd = fd.ok_or_else(protocol)?;
                 if let Phase::Live { machine, .. } = &self.phase {
-                    AgentPort::give(fd, bytes, &machine.console);
+                    AgentPort::give(fd, bytes, &*machine.devices.agent);
                 }
                 Ok(())
             }
@@ -413,14 +380,8 @@ impl Session {
         self.outbox.set_generation(generation);
         self.surface = Some(Arc::clone(&surface));
         if let Phase::Loaded(_, machine) | Phase::Live { machine, .. } = &mut self.phase {
-            if let Some(framebuffer) = &mut machine.framebuffer {
-                framebuffer.forget();
-                self.pulled = None;
-            }
-            let mut gpu = lock(&machine.gpu);
-            let (device, ram) = gpu.device_and_ram();
-            device.set_surface(surface, ram);
-            gpu.config_changed();
+            machine.set_surface(surface);
+            self.pulled = None;
         }
         Ok(())
     }
@@ -432,10 +393,14 @@ impl Session {
         };
         let parts = setup.finish()?;
         parts.limit()?;
+        if let Engine::Qemu(sibling) = &parts.engine {
+            let layers = sibling.jailed()?;
+            self.outbox.answer(FromVmm::EngineJailed { layers });
+        }
         let descriptors = |_| BootError::new(FailReason::Device, 0);
         let notifiers: Result<_, _> = self.notifiers.iter().map(EventFd::try_clone).collect();
         let blueprint = Box::new(Blueprint {
-            kvm: parts.kvm,
+            engine: parts.engine,
             memory_mib: parts.memory_mib,
             vcpus: parts.vcpus,
             image: parts.image,
@@ -444,6 +409,7 @@ impl Session {
             basic_display: parts.basic_display,
             notifiers: notifiers.map_err(descriptors)?,
             mailbox: self.mailbox.try_clone().map_err(descriptors)?,
+            watch: Watch(Arc::clone(&self.epoll)),
         });
         let machine = Machine::load(&blueprint, surface)?;
         self.phase = Phase::Loaded(blueprint, machine);
@@ -458,7 +424,7 @@ impl Session {
             return Err(protocol());
         };
         intruder::act(jail::Role::Devices, &blueprint.image.command_line);
-        machine.start(&blueprint.mailbox)?;
+        machine.start()?;
         self.phase = Phase::Live { blueprint, machine, paused: false };
         self.outbox.answer(FromVmm::Running);
         Ok(())
@@ -466,15 +432,17 @@ impl Session {
 
     fn set_paused(&mut self, pause: bool) -> Result<(), Stop> {
         let Phase::Live { machine, paused, .. } = &mut self.phase else { return Err(protocol()) };
-        if *paused != pause {
-            if pause {
-                machine.pause()
-            } else {
-                machine.resume()
-            }
-            *paused = pause;
+        let changes = *paused != pause;
+        *paused = pause;
+        // An engine that needs its time says it by an event.
+        let done = match (changes, pause) {
+            (false, _) => true,
+            (true, true) => machine.pause(),
+            (true, false) => machine.resume(),
+        };
+        if done {
+            self.outbox.answer(if pause { FromVmm::Paused } else { FromVmm::Running });
         }
-        self.outbox.answer(if pause { FromVmm::Paused } else { FromVmm::Running });
         Ok(())
     }
 
@@ -495,31 +463,24 @@ impl Session {
             agent.reset();
         }
         let mut machine = Machine::load(&blueprint, Arc::clone(&surface))?;
-        lock(&machine.gpu).device().announce_nothing();
-        machine.start(&blueprint.mailbox)?;
+        lock(&machine.devices.gpu).device().announce_nothing();
+        machine.start()?;
         self.phase = Phase::Live { blueprint, machine, paused: false };
         Ok(())
     }
 
     /// Gives a report to a device; before the machine lives there is nobody to give it to.
-    fn deliver(&mut self, report: Report, device: impl Fn(&Machine) -> &Shared<Input>) {
-        if let Phase::Live { machine, .. } = &self.phase {
-            let mut device = lock(device(machine));
-            let driven = device.is_driven();
-            if driven {
-                device.device().push(report);
-                device.serve(0);
-            }
-            drop(device);
+    fn deliver(&mut self, report: Report, keyboard: bool) {
+        if let Phase::Live { machine, .. } = &mut self.phase {
             let geometry = self.surface.as_ref().map(|surface| surface.geometry());
-            machine.bus.with_i8042(|chip| deliver_early(chip, report, driven, geometry));
+            machine.deliver(report, keyboard, geometry);
         }
     }
 
     fn serve_queue(&mut self, index: usize) {
         let (Phase::Loaded(_, machine) | Phase::Live { machine, .. }) = &self.phase else { return };
         let mut first = 0usize;
-        for (slot, queues) in machine.slots.iter().zip(QUEUES) {
+        for (slot, queues) in machine.devices.slots.iter().zip(QUEUES) {
             let Some(queue) = index.checked_sub(first) else { return };
             if queue < queues {
                 let more = lock(slot).serve(queue);
@@ -549,22 +510,22 @@ impl Session {
         };
         let Some(surface) = &self.surface else { return };
         let geometry = surface.geometry();
-        let period = Duration::from_millis(framebuffer::PERIOD_MS.unsigned_abs().into());
-        if machine.framebuffer.is_some() && self.pulled.is_none_or(|last| last.elapsed() >= period)
-        {
-            self.pulled = Some(Instant::now());
-            let news = machine.pull_framebuffer(surface);
-            self.outbox.add(news, geometry.width_px(), geometry.height_px());
+        if let Some(period) = machine.period_ms() {
+            let period = Duration::from_millis(period.unsigned_abs().into());
+            if self.pulled.is_none_or(|last| last.elapsed() >= period) {
+                self.pulled = Some(Instant::now());
+                let news = machine.pull(surface);
+                self.outbox.add(news, geometry.width_px(), geometry.height_px());
+            }
         }
-        let news = lock(&machine.gpu).device().take_news();
+        let news = lock(&machine.devices.gpu).device().take_news();
         self.outbox.add(news, geometry.width_px(), geometry.height_px());
         if let Some(agent) = &mut self.agent {
-            let more = agent.collect(&machine.console, &mut self.outbox);
+            let more = agent.collect(&*machine.devices.agent, &mut self.outbox);
             if more && let Some(unfinished) = self.unfinished.get_mut(AGENT_QUEUE) {
                 *unfinished = true;
             }
-            // Opening, closing and nonsense are answered on a queue of their own.
-            lock(&machine.console).serve(CONTROL_TO_GUEST);
+            lock(&machine.devices.agent).send();
         }
     }
 }

@@ -8,8 +8,9 @@ use kvm_ioctls::Kvm;
 use tabard_wire::{FailReason, ToVmm};
 
 use crate::boot::{BootError, Image, MAX_COMMAND_LINE_BYTES};
+use crate::engine::qemu::Sibling;
 use crate::jail;
-use crate::machine::MAX_VOLUMES;
+use crate::machine::{Engine, MAX_VOLUMES};
 use crate::memory::{MIB, file_bytes};
 use crate::serial_log::SerialLog;
 
@@ -22,7 +23,10 @@ enum Stage {
     #[default]
     Nothing,
     Machine,
-    Kvm,
+    /// The engine's socket, whose memory is still to come.
+    Socket,
+    /// Whatever runs the machine.
+    Engine,
     Kernel,
     Initrd,
     CommandLine,
@@ -34,7 +38,8 @@ enum Stage {
 pub struct Setup {
     stage: Stage,
     size: Option<(u32, u8)>,
-    kvm: Option<Kvm>,
+    socket: Option<OwnedFd>,
+    engine: Option<Engine>,
     kernel: Option<File>,
     initrd: Option<File>,
     command_line: Vec<u8>,
@@ -61,8 +66,8 @@ pub struct Parts {
     pub memory_mib: u32,
     /// Virtual processors.
     pub vcpus: u8,
-    /// `/dev/kvm`.
-    pub kvm: Kvm,
+    /// What runs the machine.
+    pub engine: Engine,
     /// What to boot.
     pub image: Image,
     /// The serial port's log.
@@ -124,8 +129,10 @@ impl Setup {
         }
         let (stage, earliest) = match message {
             ToVmm::Machine { .. } => (Stage::Machine, Stage::Nothing),
-            ToVmm::Kvm => (Stage::Kvm, Stage::Machine),
-            ToVmm::Kernel => (Stage::Kernel, Stage::Kvm),
+            ToVmm::Kvm if self.stage == Stage::Machine => (Stage::Engine, Stage::Machine),
+            ToVmm::Engine => (Stage::Socket, Stage::Machine),
+            ToVmm::Memory => (Stage::Engine, Stage::Socket),
+            ToVmm::Kernel => (Stage::Kernel, Stage::Engine),
             ToVmm::Initrd => (Stage::Initrd, Stage::Kernel),
             ToVmm::CommandLine => (Stage::CommandLine, Stage::Kernel),
             ToVmm::SerialLog { .. } => (Stage::SerialLog, Stage::Kernel),
@@ -137,7 +144,14 @@ impl Setup {
         self.stage = stage;
         match (message, fd) {
             (ToVmm::Machine { memory_mib, vcpus }, None) => self.size = Some((memory_mib, vcpus)),
-            (ToVmm::Kvm, Some(fd)) => self.kvm = Some(open_kvm(fd)?),
+            (ToVmm::Kvm, Some(fd)) => self.engine = Some(Engine::Kvm(open_kvm(fd)?)),
+            (ToVmm::Engine, Some(fd)) => self.socket = Some(fd),
+            (ToVmm::Memory, Some(fd)) => {
+                let socket = self.socket.take().ok_or_else(out_of_order)?;
+                let (memory_mib, _) = self.size.ok_or_else(out_of_order)?;
+                let bytes = u64::from(memory_mib).saturating_mul(MIB);
+                self.engine = Some(Engine::Qemu(Sibling::new(socket, fd, bytes)?));
+            }
             (ToVmm::Kernel, Some(fd)) => self.kernel = Some(File::from(fd)),
             (ToVmm::Initrd, Some(fd)) => self.initrd = Some(File::from(fd)),
             (ToVmm::CommandLine, Some(fd)) => self.command_line = read_line(&File::from(fd))?,
@@ -164,7 +178,7 @@ impl Setup {
         Ok(Parts {
             memory_mib,
             vcpus,
-            kvm: self.kvm.ok_or_else(out_of_order)?,
+            engine: self.engine.ok_or_else(out_of_order)?,
             image: Image {
                 kernel: self.kernel.ok_or_else(out_of_order)?,
                 initrd: self.initrd,

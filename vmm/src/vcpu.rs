@@ -26,6 +26,10 @@ pub enum Event {
     Reset,
     /// The guest cannot go on.
     Stopped(StopReason),
+    /// An engine that was told to stop stands still.
+    Paused,
+    /// An engine that was told to go on runs.
+    Running,
 }
 
 /// Where processors leave their events; cloned for each.
@@ -45,7 +49,8 @@ impl Mailbox {
         Ok(Self { sender: self.sender.clone(), wake: self.wake.try_clone()? })
     }
 
-    fn put(&self, event: Event) {
+    /// Leaves an event.
+    pub fn put(&self, event: Event) {
         // Without a receiver the process is ending.
         let _gone = self.sender.send(event);
         let _pending = self.wake.write(1);

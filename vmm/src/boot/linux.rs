@@ -7,7 +7,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 use super::{
     BOOT_PARAMS, COMMAND_LINE, GDT, Initrd, MAX_COMMAND_LINE_BYTES, PAGE, PAGE_TABLES, memory_map,
 };
-use crate::framebuffer::{self, Mode};
+use crate::framebuffer::Mode;
 use crate::memory::GuestRam;
 
 const PRESENT_WRITABLE: u64 = 3;
@@ -48,7 +48,7 @@ pub(super) fn write_tables(ram: &GuestRam) -> Result<(), GuestMemoryError> {
 fn screen_of(mode: Mode) -> screen_info {
     screen_info {
         orig_video_isVGA: VIDEO_TYPE_EFI,
-        lfb_base: framebuffer::ADDRESS,
+        lfb_base: mode.address,
         lfb_size: mode.bytes,
         lfb_width: mode.width,
         lfb_height: mode.height,

@@ -60,6 +60,11 @@ pub trait Device: Send {
     /// Largest size of each queue, in descriptors; the length is the number of queues.
     fn queue_sizes(&self) -> &'static [u16];
 
+    /// Whether it has a configuration space.
+    fn has_config(&self) -> bool {
+        true
+    }
+
     /// Fills `data` from the configuration space; bytes beyond it stay zero.
     fn read_config(&self, _offset: u64, _data: &mut [u8]) {}
 
@@ -82,6 +87,27 @@ pub trait Device: Send {
 
     /// Back to power-on state.
     fn reset(&mut self) {}
+}
+
+/// A device behind whatever carries its queues: the registers of our own machine, or an engine's
+/// messages.
+pub trait Serve: Send {
+    /// Serves queue `index` for one bounded turn; `true` if there is more to do.
+    fn serve(&mut self, index: usize) -> bool;
+    /// How many queues the device has.
+    fn queues(&self) -> usize;
+}
+
+/// A device of a known type behind whatever carries its queues.
+pub trait Attached<D>: Serve {
+    /// The device itself.
+    fn device(&mut self) -> &mut D;
+    /// The device and the memory that it reads.
+    fn device_and_ram(&mut self) -> (&mut D, &GuestRam);
+    /// Tells the driver that the configuration space changed.
+    fn config_changed(&mut self);
+    /// Whether a driver has taken the device.
+    fn is_driven(&self) -> bool;
 }
 
 /// Copies `source[offset..]` to `data` as far as it goes and zeroes the rest.

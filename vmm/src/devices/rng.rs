@@ -24,6 +24,10 @@ impl Device for Rng {
         4
     }
 
+    fn has_config(&self) -> bool {
+        false
+    }
+
     fn queue_sizes(&self) -> &'static [u16] {
         &[MAX_QUEUE_SIZE]
     }

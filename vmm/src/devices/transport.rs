@@ -3,7 +3,7 @@
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
-use super::{Device, DeviceError, Progress, Trigger, read_bytes};
+use super::{Attached, Device, DeviceError, Progress, Serve, Trigger, read_bytes};
 use crate::memory::GuestRam;
 
 /// Bytes of address space of one device.
@@ -38,10 +38,6 @@ pub trait Slot: Send {
     fn read(&mut self, offset: u64, data: &mut [u8]);
     /// A write to the register at `offset`.
     fn write(&mut self, offset: u64, data: &[u8]);
-    /// Serves queue `index` for one bounded turn; `true` if there is more to do.
-    fn serve(&mut self, index: usize) -> bool;
-    /// How many queues the device has.
-    fn queues(&self) -> usize;
 }
 
 /// What the driver has written about one queue.
@@ -115,25 +111,6 @@ impl<D: Device, T: Trigger> Transport<D, T> {
     /// The device itself.
     pub fn device(&mut self) -> &mut D {
         &mut self.device
-    }
-
-    /// The device and the memory that it reads.
-    pub fn device_and_ram(&mut self) -> (&mut D, &GuestRam) {
-        (&mut self.device, &self.ram)
-    }
-
-    /// Tells the driver that the configuration space changed.
-    pub fn config_changed(&mut self) {
-        self.config_generation = self.config_generation.wrapping_add(1);
-        if self.status & STATUS_DRIVER_OK != 0 {
-            self.interrupt(INTERRUPT_CONFIG);
-        }
-    }
-
-    /// Whether a driver has taken the device.
-    #[must_use]
-    pub fn is_driven(&self) -> bool {
-        self.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET) == STATUS_DRIVER_OK
     }
 
     fn interrupt(&mut self, cause: u32) {
@@ -271,7 +248,9 @@ impl<D: Device, T: Trigger> Slot for Transport<D, T> {
             self.write_register(offset, u32::from_le_bytes(bytes));
         }
     }
+}
 
+impl<D: Device, T: Trigger> Serve for Transport<D, T> {
     fn serve(&mut self, index: usize) -> bool {
         if self.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET) != STATUS_DRIVER_OK {
             return false;
@@ -295,6 +274,27 @@ impl<D: Device, T: Trigger> Slot for Transport<D, T> {
 
     fn queues(&self) -> usize {
         self.queues.len()
+    }
+}
+
+impl<D: Device, T: Trigger> Attached<D> for Transport<D, T> {
+    fn device(&mut self) -> &mut D {
+        self.device()
+    }
+
+    fn device_and_ram(&mut self) -> (&mut D, &GuestRam) {
+        (&mut self.device, &self.ram)
+    }
+
+    fn config_changed(&mut self) {
+        self.config_generation = self.config_generation.wrapping_add(1);
+        if self.status & STATUS_DRIVER_OK != 0 {
+            self.interrupt(INTERRUPT_CONFIG);
+        }
+    }
+
+    fn is_driven(&self) -> bool {
+        self.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET) == STATUS_DRIVER_OK
     }
 }
 

@@ -13,6 +13,11 @@ const MAX_THREADS: u64 = 96;
 /// Private memory besides the guest's own, in bytes: heap, stacks, the display's resources.
 const HEAP_BYTES: u64 = 256 << 20;
 
+/// Private memory of QEMU in bytes.
+const ENGINE_BYTES: u64 = 2 << 30;
+/// Its messages, the only file that it can make longer, in bytes.
+const ENGINE_FILE_BYTES: u64 = 16 << 20;
+
 /// Sets all limits that do not depend on the machine. Threads are counted for each user, so
 /// their limit is only right with a user of one's own.
 ///
@@ -39,6 +44,16 @@ pub(super) fn enter(own_user: bool) -> rustix::io::Result<()> {
 /// The errno, when the limit is refused.
 pub fn limit_memory(guest_bytes: u64) -> rustix::io::Result<()> {
     set(Resource::Data, guest_bytes.saturating_add(HEAP_BYTES))
+}
+
+/// Bounds private memory of QEMU and of the process that starts it: translated code, tables of
+/// devices, stacks. The guest's own memory is shared and not of it.
+///
+/// # Errors
+/// The errno, when the limit is refused.
+pub(super) fn engine_memory() -> rustix::io::Result<()> {
+    set(Resource::Data, ENGINE_BYTES)?;
+    set(Resource::Fsize, ENGINE_FILE_BYTES)
 }
 
 /// Bounds the length of every file that is written from now on, in bytes. It can only be lowered

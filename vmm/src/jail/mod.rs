@@ -6,6 +6,7 @@
 
 mod alone;
 mod calls;
+mod engine_calls;
 mod filter;
 mod group;
 mod keeper;
@@ -15,16 +16,19 @@ mod root;
 mod user;
 
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
-    Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal, getppid, set_parent_process_death_signal};
 use tabard_wire::{Layer, Layers};
 
-pub use filter::{Role, confine};
+use crate::engine::qemu::Installation;
+
+pub use filter::{Role, apply, confine, program_of};
 pub use limits::{limit_files, limit_memory};
 
 /// A wall that must stand on every host and did not go up.
@@ -36,6 +40,15 @@ pub struct JailError {
     /// What the kernel said.
     #[source]
     pub errno: Errno,
+}
+
+/// Who is shut in.
+#[derive(Debug, Clone, Copy)]
+pub enum Inmate<'a> {
+    /// A guest's process: it opens nothing any more.
+    Guest,
+    /// `tabard-engine`, which starts this QEMU: it reads its program and libraries, nothing else.
+    Engine(&'a Installation),
 }
 
 /// Names the step that gave an errno.
@@ -51,7 +64,7 @@ fn at(step: &'static str) -> impl FnOnce(Errno) -> JailError {
 ///
 /// # Errors
 /// [`JailError`] for what every supported kernel has. What a host may forbid is no error.
-pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
+pub fn enter(wire: impl AsFd, inmate: Inmate<'_>) -> Result<Layers, JailError> {
     let parent = getppid();
     let grouped = group::enter().map_err(at("entering the control group"))?;
     alone::close_all_others().map_err(at("close_range"))?;
@@ -69,7 +82,11 @@ pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
     }
     let keeper = layers.has(Layer::Pid).then(|| keeper::go_inside(wire.as_fd(), identity));
     let keeper = keeper.transpose()?;
-    if layers.has(Layer::Mount) && root::empty().is_err() {
+    let emptied = match inmate {
+        Inmate::Guest => root::empty(),
+        Inmate::Engine(installation) => root::with(&installation.folders()),
+    };
+    if layers.has(Layer::Mount) && emptied.is_err() {
         layers = layers.lacking_in(Layers::default().with(Layer::Mount));
     }
     let own_user = identity.take()?;
@@ -80,16 +97,23 @@ pub fn enter(wire: impl AsFd) -> Result<Layers, JailError> {
         layers = layers.with(Layer::Cores);
     }
     limits::enter(own_user).map_err(at("setrlimit"))?;
+    if let Inmate::Engine(_) = inmate {
+        limits::engine_memory().map_err(at("setrlimit"))?;
+    }
     give_up_privileges().map_err(at("giving up privileges"))?;
     keeper.map_or(Ok(()), keeper::Keeper::must_live)?;
     if grouped {
         layers = layers.with(Layer::Cgroup);
     }
     layers = layers.with(Layer::Limits).with(Layer::Privileges);
-    if close_files_and_network()? {
+    if close_files_and_network(inmate)? {
         layers = layers.with(Layer::Landlock);
     }
-    confine(Role::Devices).map_err(at("seccomp"))?;
+    let role = match inmate {
+        Inmate::Guest => Role::Devices,
+        Inmate::Engine(_) => Role::Engine,
+    };
+    confine(role).map_err(at("seccomp"))?;
     Ok(layers.with(Layer::Seccomp))
 }
 
@@ -107,18 +131,60 @@ fn give_up_privileges() -> rustix::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))
 }
 
-/// Landlock with every right that the kernel knows and no rule that grants one. `false` where the
-/// kernel has no Landlock; where it has, it must hold.
-fn close_files_and_network() -> Result<bool, JailError> {
+/// Landlock with every right that the kernel knows and no rule that grants one, but for QEMU's own
+/// files. `false` where the kernel has no Landlock; where it has, it must hold.
+fn close_files_and_network(inmate: Inmate<'_>) -> Result<bool, JailError> {
     let abi = ABI::V6;
     let refused = |_| JailError { step: "Landlock", errno: Errno::PERM };
-    let status = Ruleset::default()
+    let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))
         .and_then(|rules| rules.handle_access(AccessNet::from_all(abi)))
         .and_then(|rules| rules.scope(Scope::from_all(abi)))
         .and_then(|rules| rules.create())
-        .and_then(|rules| rules.restrict_self())
         .map_err(refused)?;
+    if let Inmate::Engine(installation) = inmate {
+        for (path, rights) in installation.rules() {
+            // What a host does not have is not granted either.
+            let Ok(file) = PathFd::new(&path) else { continue };
+            let rule = PathBeneath::new(file, rights);
+            rules = rules.add_rule(rule).map_err(refused)?;
+        }
+    }
+    let status = rules.restrict_self().map_err(refused)?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// The loader of dynamic programs, which the kernel runs for each of them.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+impl Installation {
+    /// What of the host its process can see at all.
+    fn folders(&self) -> Vec<PathBuf> {
+        let host = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache"].map(PathBuf::from);
+        host.into_iter().chain(self.folder.clone()).collect()
+    }
+
+    /// What it may read or run.
+    fn rules(&self) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let run = AccessFs::ReadFile | AccessFs::Execute;
+        let file: BitFlags<AccessFs> = AccessFs::ReadFile.into();
+        // `/dev/fd` leads to `/proc`, where there is nothing but this process and QEMU; memory is
+        // opened for writing there.
+        let mut rules = vec![
+            (PathBuf::from("/proc"), read | AccessFs::WriteFile),
+            (PathBuf::from("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile),
+            (PathBuf::from(LOADER), run),
+            (self.program.clone(), run),
+            (PathBuf::from("/etc/ld.so.cache"), file),
+        ];
+        let host = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"];
+        rules.extend(host.map(|path| (PathBuf::from(path), read)));
+        match &self.folder {
+            Some(folder) => rules.push((folder.clone(), read)),
+            None => rules.push((PathBuf::from("/usr/share/qemu"), read)),
+        }
+        rules
+    }
 }

@@ -32,6 +32,25 @@ pub struct Vmm {
     pub seen: Vec<FromVmm>,
     /// Sent by [`Vmm::set_up`] unless it is empty.
     pub command_line: String,
+    /// `tabard-engine`, on the engine `qemu`.
+    engine: Option<Child>,
+}
+
+/// What runs the guests of these tests: `kvm`, or the QEMU that `TABARD_TEST_ENGINE=qemu` asks for.
+pub fn on_qemu() -> bool {
+    std::env::var("TABARD_TEST_ENGINE").is_ok_and(|engine| engine == "qemu")
+}
+
+/// The QEMU of the tests: program, and its folder if it is not the host's own.
+fn qemu() -> Vec<String> {
+    let own = "/var/lib/tabard/qemu";
+    let folder = std::env::var("TABARD_QEMU_FOLDER").unwrap_or_else(|_| own.to_owned());
+    let program = format!("{folder}/usr/bin/qemu-system-x86_64");
+    if Path::new(&program).exists() {
+        vec![program, folder]
+    } else {
+        vec!["/usr/bin/qemu-system-x86_64".to_owned()]
+    }
 }
 
 pub fn memfd(bytes: &[u8]) -> OwnedFd {
@@ -80,6 +99,7 @@ impl Vmm {
             generation: 0,
             seen: Vec::new(),
             command_line: String::new(),
+            engine: None,
         }
     }
 
@@ -110,10 +130,7 @@ impl Vmm {
     /// Everything up to `Load`, with this kernel.
     pub fn set_up(&mut self, kernel: &[u8], memory_mib: u32, vcpus: u8) {
         self.send(ToVmm::Machine { memory_mib, vcpus });
-        self.send_with(
-            ToVmm::Kvm,
-            File::options().read(true).write(true).open("/dev/kvm").unwrap(),
-        );
+        self.send_engine(memory_mib);
         self.send_with(ToVmm::Kernel, memfd(kernel));
         if !self.command_line.is_empty() {
             self.send_with(ToVmm::CommandLine, memfd(self.command_line.as_bytes()));
@@ -121,6 +138,26 @@ impl Vmm {
         self.send(ToVmm::NoAcpi);
         self.send_with(ToVmm::SerialLog { limit_bytes: 8 << 20 }, &self.serial);
         self.resize(640, 480);
+    }
+
+    /// What runs the machine: `/dev/kvm`, or a `tabard-engine` and the memory for it.
+    pub fn send_engine(&mut self, memory_mib: u32) {
+        if !on_qemu() {
+            let kvm = File::options().read(true).write(true).open("/dev/kvm").unwrap();
+            return self.send_with(ToVmm::Kvm, kvm);
+        }
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tabard-engine"));
+        command.args(qemu()).env_clear().stdin(theirs).stdout(Stdio::null());
+        self.engine = Some(command.spawn().unwrap());
+        self.send_with(ToVmm::Engine, ours);
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let memory = memfd_create("memory", flags).unwrap();
+        ftruncate(&memory, u64::from(memory_mib) << 20).unwrap();
+        fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).unwrap();
+        self.send_with(ToVmm::Memory, memory);
     }
 
     /// A machine that runs the built-in guest and has said that it is ready.
@@ -265,6 +302,11 @@ impl Drop for Vmm {
         let keeper = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(keeper, rustix::process::Signal::TERM);
         let _ = self.child.wait();
+        if let Some(mut engine) = self.engine.take() {
+            let keeper = rustix::process::Pid::from_child(&engine);
+            let _ = rustix::process::kill_process(keeper, rustix::process::Signal::TERM);
+            let _ = engine.wait();
+        }
     }
 }
 

@@ -126,12 +126,12 @@ impl Layers {
     }
 
     /// The set as the wire has it.
-    pub(crate) fn bits(self) -> u16 {
+    pub fn bits(self) -> u16 {
         self.0
     }
 
     /// Reads a set; a bit that names no layer is a fault.
-    pub(crate) fn from_bits(bits: u16) -> Result<Self, DecodeError> {
+    pub fn from_bits(bits: u16) -> Result<Self, DecodeError> {
         let unknown = bits & !Self::ALL.0;
         if unknown == 0 { Ok(Self(bits)) } else { Err(DecodeError::Range("layers")) }
     }

@@ -2,14 +2,16 @@
 //! guest. Its bytes are cut into frames here and not looked into any further.
 
 mod control;
+mod port;
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 
-use tabard_agent_wire::{MAX_BODY_BYTES, PORT_NAME, Stream};
+use tabard_agent_wire::{MAX_BODY_BYTES, PORT_NAME};
 use virtio_queue::Queue;
 
 use self::control::{CONTROL_BYTES, Control, Event};
+pub use self::port::Port;
 use super::{Device, DeviceError, Progress, read_bytes, requests};
 use crate::memory::GuestRam;
 
@@ -32,75 +34,25 @@ const QUEUE_SIZE: u16 = 32;
 
 /// Control messages that wait for buffers; a driver that asks without end gets no more answers.
 const MAX_CONTROL: usize = 16;
-/// Frames that wait for the guest to read them. Beyond it the oldest that is not yet begun goes.
-const MAX_WAITING: usize = 4;
 /// Most buffers taken in one turn.
 const MAX_PER_TURN: usize = 16;
 /// Most bytes of one buffer of the guest. Linux sends 32 KiB at a time.
 const MAX_CHAIN_BYTES: usize = MAX_BODY_BYTES;
 
-/// A frame on its way to the guest.
-struct Outgoing {
-    frame: Vec<u8>,
-    /// How much of it the guest has.
-    sent: usize,
-}
-
 /// The device.
 #[derive(Default)]
 pub struct Console {
     control: VecDeque<Control>,
-    waiting: VecDeque<Outgoing>,
-    stream: Stream,
-    /// A whole frame; until it is taken no more bytes are read from the guest.
-    frame: Option<Vec<u8>>,
-    open: bool,
-    /// What is not yet told about `open`.
-    news: Option<bool>,
-    /// The stream made no sense: it is thrown away until the guest opens the port anew.
-    broken: bool,
+    /// The agent's port.
+    pub port: Port,
     /// The guest was told that this side is closed: its writers wait until that changes.
     closed_here: bool,
 }
 
 impl Console {
-    /// Takes a whole frame of the agent. Serve [`FROM_GUEST`] afterwards: more may wait.
-    pub fn take_frame(&mut self) -> Option<Vec<u8>> {
-        self.frame.take()
-    }
-
-    /// Whether the port was opened or closed since the last call.
-    pub fn take_open(&mut self) -> Option<bool> {
-        self.news.take()
-    }
-
-    /// Queues a frame for the agent. Serve [`TO_GUEST`] afterwards. A port that nobody has open
-    /// takes nothing: what was meant for one program must not wait for another.
-    pub fn push(&mut self, frame: Vec<u8>) {
-        if !self.open {
-            return;
-        }
-        if self.waiting.len() >= MAX_WAITING {
-            let oldest = self.waiting.iter().position(|outgoing| outgoing.sent == 0);
-            self.waiting.remove(oldest.unwrap_or(0));
-        }
-        self.waiting.push_back(Outgoing { frame, sent: 0 });
-    }
-
     fn say(&mut self, control: Control) {
         if self.control.len() < MAX_CONTROL {
             self.control.push_back(control);
-        }
-    }
-
-    fn set_open(&mut self, open: bool) {
-        self.stream = Stream::default();
-        self.waiting.clear();
-        self.frame = None;
-        self.broken = false;
-        if self.open != open {
-            self.open = open;
-            self.news = Some(open);
         }
     }
 
@@ -117,7 +69,7 @@ impl Console {
             }
             (Event::PORT_OPEN, AGENT_PORT) => {
                 let open = control.value == 1;
-                self.set_open(open);
+                self.port.set_open(open);
                 if open && std::mem::take(&mut self.closed_here) {
                     self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 1));
                 }
@@ -155,17 +107,13 @@ impl Console {
 
     fn send_bytes(&mut self, queue: &mut Queue, ram: &GuestRam) -> Result<Progress, DeviceError> {
         let mut progress = Progress::default();
-        while let Some(outgoing) = self.waiting.front_mut() {
+        while self.port.waits() {
             let Some(mut request) = requests::next(queue, ram)? else { break };
-            let rest = outgoing.frame.get(outgoing.sent..).unwrap_or_default();
-            let part = rest.get(..request.writer.available_bytes().min(rest.len()));
-            let part = part.unwrap_or_default();
+            let part = self.port.next_bytes(request.writer.available_bytes());
             request.writer.write_all(part).map_err(|_| DeviceError::Malformed)?;
-            requests::give_back(queue, ram, request.head, part.len())?;
-            outgoing.sent = outgoing.sent.saturating_add(part.len());
-            if outgoing.sent >= outgoing.frame.len() {
-                self.waiting.pop_front();
-            }
+            let length = part.len();
+            self.port.sent(length);
+            requests::give_back(queue, ram, request.head, length)?;
             progress.used = true;
         }
         Ok(progress)
@@ -176,7 +124,7 @@ impl Console {
         for _ in 0..MAX_PER_TURN {
             self.cut();
             // The next frame waits in the guest until this one is taken: a flood grows nothing.
-            if self.frame.is_some() {
+            if self.port.is_full() {
                 return Ok(progress);
             }
             let Some(mut request) = requests::next(queue, ram)? else { return Ok(progress) };
@@ -187,29 +135,19 @@ impl Console {
             let mut bytes = vec![0; length];
             request.reader.read_exact(&mut bytes).map_err(|_| DeviceError::Malformed)?;
             requests::give_back(queue, ram, request.head, 0)?;
-            if self.open && !self.broken {
-                self.stream.push(&bytes);
-            }
+            self.port.take(&bytes);
             progress.used = true;
         }
         self.cut();
-        progress.more = self.frame.is_none();
+        progress.more = !self.port.is_full();
         Ok(progress)
     }
 
     /// Cuts the next frame off the stream. A stream that makes no sense is closed from this side.
     fn cut(&mut self) {
-        if self.frame.is_some() {
-            return;
-        }
-        match self.stream.next_frame() {
-            Ok(frame) => self.frame = frame,
-            Err(_) => {
-                self.stream = Stream::default();
-                self.broken = true;
-                self.closed_here = true;
-                self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 0));
-            }
+        if !self.port.cut() {
+            self.closed_here = true;
+            self.say(Control::new(AGENT_PORT, Event::PORT_OPEN, 0));
         }
     }
 }
@@ -248,9 +186,8 @@ impl Device for Console {
     }
 
     fn reset(&mut self) {
-        self.set_open(false);
-        let news = self.news;
-        *self = Self { news, ..Self::default() };
+        self.port.set_open(false);
+        *self = Self { port: std::mem::take(&mut self.port), ..Self::default() };
     }
 }
 

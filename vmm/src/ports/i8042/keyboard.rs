@@ -20,7 +20,8 @@ pub struct Keyboard {
 }
 
 /// Scan code of a Linux key code, and whether [`EXTENDED`] comes before it.
-fn scan_code(code: u16) -> Option<(bool, u8)> {
+#[must_use]
+pub fn scan_code(code: u16) -> Option<(bool, u8)> {
     let plain = |code: u16| u8::try_from(code).ok().map(|code| (false, code));
     let extended = |scan: u8| Some((true, scan));
     match code {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::power::Request;
 use crate::devices::Trigger;
-pub use keyboard::Keyboard;
+pub use keyboard::{Keyboard, scan_code};
 pub use mouse::Mouse;
 
 /// Data port.

@@ -1,0 +1,449 @@
+//! The engine `qemu`: QEMU's emulated processor and chipset, our devices. QEMU is a sibling of this
+//! process in a jail of its own, started by `tabard-engine`; it holds the guest's memory and nothing
+//! else of the guest's: no wire, no surface, no disk. Kernel and tables are put into memory here, and
+//! its firmware is ours ([`rom`]).
+
+mod backend;
+mod command;
+mod display;
+mod early;
+mod keeper;
+mod link;
+mod message;
+mod monitor;
+mod order;
+mod port;
+mod rom;
+mod sibling;
+mod stream;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use tabard_wire::{FailReason, StopReason, SurfaceGeometry};
+use vm_memory::{Bytes, GuestAddress};
+use vmm_sys_util::eventfd::EventFd;
+
+use self::backend::{Backend, Memory};
+use self::command::FIRST_SLOTS;
+use self::display::Display;
+use self::early::Early;
+use self::link::Link;
+use self::monitor::{Monitor, Said};
+use self::order::Order;
+use self::port::SocketPort;
+use self::stream::Read;
+use super::{FIRST_TOKEN, Hardware, Watch};
+use crate::acpi::{self, Announced, Chipset};
+use crate::agent::Agent;
+use crate::boot::{self, BootError};
+use crate::bus::{command_line, virtio_base};
+use crate::devices::gpu::{Gpu, News};
+use crate::devices::input::{Input, Kind, Report};
+use crate::devices::rng::Rng;
+use crate::devices::{Device, Serve};
+use crate::framebuffer::{self, Framebuffer};
+use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, block, device_error, lock};
+use crate::memory::{self, GuestRam};
+use crate::serial_log::SerialLog;
+use crate::surface::Surface;
+use crate::vcpu::{Event, Mailbox};
+
+pub use self::keeper::{Installation, main as engine_main};
+pub use self::sibling::Sibling;
+
+/// Tokens of our own descriptors.
+const SIBLING: u64 = FIRST_TOKEN;
+const SERIAL: u64 = FIRST_TOKEN + 1;
+const AGENT: u64 = FIRST_TOKEN + 2;
+const MONITOR: u64 = FIRST_TOKEN + 3;
+const DISPLAY: u64 = FIRST_TOKEN + 4;
+const FIRST_LINK: u64 = FIRST_TOKEN + 16;
+
+/// First pin of the virtio slots: on the only I/O APIC, or on the second.
+const FIRST_PIN: u32 = 16;
+const SECOND_PIN: u32 = 24;
+
+/// The serial port's bytes are read in turns of this many reads.
+const LAST_READS: usize = 64;
+
+/// A machine on QEMU. Dropping it ends QEMU.
+struct Emulated {
+    sibling: Sibling,
+    watch: Watch,
+    mailbox: Mailbox,
+    memory: Memory,
+    ram: GuestRam,
+    log: SerialLog,
+    links: Vec<Option<Link>>,
+    agent: Arc<Mutex<SocketPort>>,
+    serial: OwnedFd,
+    monitor: Monitor,
+    display: Display,
+    framebuffer: Option<Framebuffer>,
+    early: Early,
+    /// Whether the guest has ended, or QEMU: nothing more is told of it.
+    over: bool,
+    /// Which of stopping and going on was asked for and is not yet said to be done.
+    awaited: Option<Said>,
+}
+
+/// Gives a volume's ring to the thread that serves disks.
+struct Waker(EventFd);
+
+impl Serve for Waker {
+    fn serve(&mut self, _index: usize) -> bool {
+        let _pending = self.0.write(1);
+        false
+    }
+
+    fn queues(&self) -> usize {
+        1
+    }
+}
+
+/// Makes the machine and loads the kernel; nothing runs yet.
+///
+/// # Errors
+/// [`BootError`] with what `tabard` should tell the user.
+pub fn load(
+    blueprint: &Blueprint,
+    sibling: &Sibling,
+    surface: Arc<Surface>,
+) -> Result<(Devices, Box<dyn Hardware>), BootError> {
+    let volumes = u8::try_from(blueprint.volumes.len()).unwrap_or(u8::MAX);
+    let sibling = sibling.try_clone()?;
+    sibling.forget_memory()?;
+    // QEMU links its libraries while the kernel is loaded; it stands still until it is told to go.
+    let gpu = !blueprint.basic_display;
+    let order =
+        Order { memory_mib: blueprint.memory_mib, vcpus: blueprint.vcpus, volumes, gpu };
+    let (sockets, user) = sibling.start(order)?;
+
+    let picture = gpu.then_some(()).map_or_else(|| Framebuffer::bytes(surface.geometry()), |()| 0);
+    let layout = memory::Layout::new(blueprint.memory_mib, picture);
+    let ram = layout.map(sibling.memory()).map_err(memory_error)?;
+    let framebuffer = match layout.picture() {
+        Some((address, offset)) => {
+            let file = sibling.memory().try_clone().map_err(device_error)?;
+            let made = Framebuffer::within(file, offset, address, surface.geometry());
+            Some(made.map_err(device_error)?)
+        }
+        None => None,
+    };
+    let slots = FIXED_DEVICES.saturating_add(volumes.into());
+    let second_io_apic = slots > FIRST_SLOTS;
+    let announced = announce(slots, second_io_apic);
+    let known = announced.get(usize::from(!gpu)..).unwrap_or_default();
+    let mode = framebuffer.as_ref().map(Framebuffer::mode);
+    let entry = boot::load(&blueprint.image, &command_line(known), mode, &ram)?;
+    let too_large = |_| BootError::new(FailReason::TooLarge, 1);
+    acpi::write(&ram, blueprint.vcpus, known, Chipset::Microvm { second_io_apic })
+        .map_err(too_large)?;
+    rom::leave_word(entry, &ram).map_err(too_large)?;
+
+    let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
+    Emulated::new(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
+}
+
+fn memory_error(error: memory::MemoryError) -> BootError {
+    BootError::new(FailReason::Memory, error.errno())
+}
+
+/// Where the devices in the first slots are.
+fn announce(slots: usize, second_io_apic: bool) -> Vec<Announced> {
+    let first = if second_io_apic { SECOND_PIN } else { FIRST_PIN };
+    let pin = |slot: usize| first.saturating_add(u32::try_from(slot).unwrap_or(0));
+    (0..slots).map(|slot| Announced { base: virtio_base(slot), gsi: pin(slot) }).collect()
+}
+
+/// Makes devices, each with the token of its first ring, and the links to QEMU.
+struct Maker<'a> {
+    ram: &'a GuestRam,
+    watch: &'a Watch,
+    sockets: std::vec::IntoIter<OwnedFd>,
+    links: Vec<Option<Link>>,
+    slot: usize,
+}
+
+impl Maker<'_> {
+    /// The device of the next slot, behind the next socket.
+    fn device<D: Device + 'static>(
+        &mut self,
+        device: D,
+    ) -> Result<Arc<Mutex<Backend<D>>>, BootError> {
+        let first: usize = QUEUES.iter().take(self.slot).sum();
+        let token = u64::try_from(first).unwrap_or(0);
+        let backend = Backend::new(device, self.ram.clone(), self.watch.clone(), token);
+        let backend = Arc::new(Mutex::new(backend));
+        let link = Link::new(self.socket()?, backend.clone());
+        let number = u64::try_from(self.links.len()).unwrap_or(0);
+        let token = FIRST_LINK.saturating_add(number);
+        self.watch.add(link.socket(), token).map_err(device_error)?;
+        self.links.push(Some(link));
+        self.slot = self.slot.saturating_add(1);
+        Ok(backend)
+    }
+
+    fn socket(&mut self) -> Result<OwnedFd, BootError> {
+        self.sockets.next().ok_or(BootError::new(FailReason::Engine, 0))
+    }
+}
+
+impl Emulated {
+    fn new(
+        blueprint: &Blueprint,
+        sibling: Sibling,
+        sockets: Vec<OwnedFd>,
+        user: u32,
+        (ram, memory, framebuffer): (GuestRam, Memory, Option<Framebuffer>),
+        surface: Arc<Surface>,
+    ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
+        let watch = blueprint.watch.clone();
+        let sockets = sockets.into_iter();
+        let mut make = Maker { ram: &ram, watch: &watch, sockets, links: Vec::new(), slot: 0 };
+        let serial = make.socket()?;
+        let agent = Arc::new(Mutex::new(SocketPort::new(make.socket()?)));
+        let mut monitor = Monitor::new(make.socket()?);
+        let display = Display::new(make.socket()?, user);
+        let gpu = make.device(Gpu::new(surface))?;
+        let keyboard = make.device(Input::new(Kind::Keyboard))?;
+        let pointer = make.device(Input::new(Kind::Pointer))?;
+        let rng = make.device(Rng)?;
+        // The console's place: its rings are QEMU's.
+        make.slot = FIXED_DEVICES;
+        let mut slots: Vec<Arc<Mutex<dyn Serve>>> =
+            vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, agent.clone()];
+        let mut volumes: Vec<(crate::machine::Shared<_>, EventFd)> = Vec::new();
+        for (index, volume) in (0u8..).zip(&blueprint.volumes) {
+            let device = make.device(block(volume, index)?)?;
+            let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
+            let waker = Waker(wake.try_clone().map_err(device_error)?);
+            slots.push(Arc::new(Mutex::new(waker)));
+            volumes.push((device, wake));
+        }
+        // The display is handed over before the guest begins: its first size may change at once.
+        let theirs = make.socket()?;
+        monitor.give("display", theirs.as_fd());
+        let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
+        monitor.execute("add_client", Some(words));
+        let links = make.links;
+
+        watch.add(sibling.socket(), SIBLING).map_err(device_error)?;
+        watch.add(&serial, SERIAL).map_err(device_error)?;
+        watch.add_both_edges(lock(&agent).socket(), AGENT).map_err(device_error)?;
+        watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
+        watch.add(display.socket(), DISPLAY).map_err(device_error)?;
+        let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
+        let emulated = Self {
+            sibling,
+            watch,
+            mailbox: blueprint.mailbox.try_clone().map_err(device_error)?,
+            memory,
+            ram,
+            log: blueprint.log.try_clone().map_err(device_error)?,
+            links,
+            agent,
+            serial,
+            monitor,
+            display,
+            framebuffer,
+            early: Early::default(),
+            over: false,
+            awaited: None,
+        };
+        Ok((devices, Box::new(emulated)))
+    }
+
+    /// Tells the session that the guest has ended, once, with all that it still printed.
+    fn end(&mut self, event: Event) {
+        if !std::mem::replace(&mut self.over, true) {
+            for _ in 0..LAST_READS {
+                if !self.read_serial() {
+                    break;
+                }
+            }
+            self.mailbox.put(event);
+        }
+    }
+
+    fn broke(&mut self, error: &dyn std::fmt::Display) {
+        complain!("QEMU: {error}");
+        self.end(Event::Stopped(StopReason::EngineBroke));
+    }
+
+    /// Whether there may be more.
+    fn read_serial(&mut self) -> bool {
+        match stream::read(&self.serial) {
+            Read::Bytes(bytes) => {
+                use std::io::Write;
+                // The log never fails.
+                let _written = self.log.write_all(&bytes);
+                true
+            }
+            Read::Nothing => false,
+            Read::Closed => {
+                self.watch.remove(&self.serial);
+                false
+            }
+        }
+    }
+
+    fn hear_monitor(&mut self) {
+        let said = match self.monitor.hear() {
+            Ok(Some(said)) => said,
+            // Its end is told by `tabard-engine`, with the status.
+            Ok(None) => return self.watch.remove(self.monitor.socket()),
+            Err(error) => {
+                self.watch.remove(self.monitor.socket());
+                return self.broke(&error);
+            }
+        };
+        for word in said {
+            match word {
+                Said::Reset => self.end(Event::Reset),
+                Said::PowerOff => self.end(Event::Stopped(StopReason::PowerOff)),
+                Said::Panicked => self.end(Event::Stopped(StopReason::Panicked)),
+                Said::Port(open) => {
+                    let mut agent = lock(&self.agent);
+                    agent.port().set_open(open);
+                    agent.take_more();
+                }
+                Said::Stopped | Said::Resumed if self.awaited.as_ref() == Some(&word) => {
+                    self.awaited = None;
+                    let paused = word == Said::Stopped;
+                    if !paused {
+                        self.links.iter().flatten().for_each(|link| link.hold(false));
+                    }
+                    self.mailbox.put(if paused { Event::Paused } else { Event::Running });
+                }
+                Said::Stopped | Said::Resumed => {}
+                Said::Refused(words) => complain!("QEMU refuses: {words}"),
+            }
+        }
+    }
+
+    fn hear_sibling(&mut self) {
+        match self.sibling.ended() {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                // What the monitor still has to say tells why.
+                for _ in 0..LAST_READS {
+                    self.hear_monitor();
+                }
+                if !self.over {
+                    complain!("QEMU ended with status {status}");
+                }
+                self.end(Event::Stopped(StopReason::EngineEnded));
+            }
+            Err(error) => {
+                self.watch.remove(self.sibling.socket());
+                complain!("tabard-engine: {error}");
+                self.end(Event::Stopped(StopReason::EngineEnded));
+            }
+        }
+    }
+
+    fn serve_link(&mut self, index: usize) {
+        let Some(slot) = self.links.get_mut(index) else { return };
+        let Some(link) = slot else { return };
+        match link.serve(&self.memory) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.watch.remove(link.socket());
+                *slot = None;
+            }
+            Err(error) => {
+                self.watch.remove(link.socket());
+                *slot = None;
+                self.broke(&error);
+            }
+        }
+    }
+}
+
+impl Hardware for Emulated {
+    fn start(&mut self) -> Result<(), BootError> {
+        self.monitor.execute("cont", None);
+        Ok(())
+    }
+
+    fn pause(&mut self) -> bool {
+        self.links.iter().flatten().for_each(|link| link.hold(true));
+        self.awaited = Some(Said::Stopped);
+        self.monitor.execute("stop", None);
+        false
+    }
+
+    fn resume(&mut self) -> bool {
+        self.awaited = Some(Said::Resumed);
+        self.monitor.execute("cont", None);
+        false
+    }
+
+    /// Nobody listens if the guest's ACPI has not begun: its first method would have said so.
+    fn press_power_button(&mut self) -> bool {
+        let up: u32 = self.ram.read_obj(GuestAddress(acpi::LISTENS)).unwrap_or(0);
+        if up != 0 {
+            self.monitor.execute("system_powerdown", None);
+        }
+        up != 0
+    }
+
+    fn deliver_early(
+        &mut self,
+        report: Report,
+        driven: bool,
+        geometry: Option<SurfaceGeometry>,
+    ) {
+        if let Some(events) = self.early.events(report, driven, geometry) {
+            self.monitor.execute("input-send-event", Some(events));
+        }
+    }
+
+    fn period_ms(&self) -> Option<i32> {
+        self.framebuffer.as_ref().map(|_| framebuffer::PERIOD_MS)
+    }
+
+    fn pull(&mut self, surface: &Surface) -> News {
+        self.framebuffer.as_mut().map_or_else(News::default, |picture| picture.compare(surface))
+    }
+
+    fn resized(&mut self, geometry: SurfaceGeometry) {
+        match &mut self.framebuffer {
+            Some(framebuffer) => framebuffer.forget(),
+            None => self.display.tell(geometry),
+        }
+    }
+
+    fn ready(&mut self, token: u64) {
+        match token {
+            SIBLING => self.hear_sibling(),
+            SERIAL => {
+                self.read_serial();
+            }
+            AGENT => {
+                let mut agent = lock(&self.agent);
+                agent.send();
+                agent.take_more();
+            }
+            MONITOR => self.hear_monitor(),
+            DISPLAY => {
+                if !self.display.hear() {
+                    self.watch.remove(self.display.socket());
+                }
+            }
+            link => {
+                let index = link.checked_sub(FIRST_LINK).and_then(|at| usize::try_from(at).ok());
+                self.serve_link(index.unwrap_or(usize::MAX));
+            }
+        }
+    }
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        self.watch.remove(self.sibling.socket());
+        self.sibling.end();
+    }
+}
