@@ -13,6 +13,7 @@ pub mod harness;
 pub mod image;
 pub mod lock;
 pub mod oracle;
+pub mod packages;
 pub mod passwd;
 pub mod run;
 pub mod script;

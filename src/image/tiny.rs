@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use super::apt::{Apt, Package};
 use super::cpio::Archive;
 use super::modules::{self, Modules};
-use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds, tool};
+use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds};
+use crate::packages::{Apt, Package, cache_folder, tool, unpack};
 
 /// Modules that are loaded at the start, in this order, each after what it needs.
 const LOADED: [&str; 12] = [
@@ -51,15 +51,16 @@ pub fn build(
     let workshop = Workshop::new(out)?;
     let cache = cache_folder();
     let (apt, kernel, busybox, desktop) = progress.step("packages", || {
-        let apt = match release {
+        let mut apt = match release {
             Some(release) => Apt::release(&cache, release)?,
             None => Apt::host(&cache)?,
         };
-        let kernel = apt.fetch(&apt.kernel()?)?;
+        let kernel = apt.kernel()?;
+        let kernel = apt.fetch(&kernel)?;
         let busybox = apt.fetch("busybox-static")?;
         let desktop = match profile {
             Profile::Tiny => Vec::new(),
-            Profile::Desktop => desktop::fetch(&apt)?,
+            Profile::Desktop => desktop::fetch(&mut apt)?,
         };
         Ok((apt, kernel, busybox, desktop))
     })?;
@@ -67,7 +68,10 @@ pub fn build(
     progress.step(&format!("unpack Linux {version}"), || {
         unpack(&kernel, &workshop.folder("kernel"))?;
         unpack(&busybox, &workshop.folder("busybox"))?;
-        desktop.iter().try_for_each(|package| unpack(package, &workshop.folder("desktop")))
+        for package in &desktop {
+            unpack(package, &workshop.folder("desktop"))?;
+        }
+        Ok(())
     })?;
     let staged = progress.step("modules", || stage_modules(&workshop, &version, extra, &cache))?;
     progress.step("initrd", || {
@@ -133,10 +137,6 @@ impl Drop for Workshop {
     }
 }
 
-fn unpack(package: &Package, to: &Path) -> Result<(), BuildError> {
-    tool::output(Command::new("dpkg-deb").arg("--extract").arg(&package.file).arg(to)).map(drop)
-}
-
 fn contents(package: &Package, missing: &str) -> BuildError {
     BuildError::Contents { package: package.name.clone(), missing: missing.to_owned() }
 }
@@ -177,7 +177,7 @@ fn depmod(workshop: &Workshop, cache: &Path) -> Result<Command, BuildError> {
     if let Some(own) = own {
         return Ok(Command::new(own));
     }
-    let apt = Apt::host(cache)?;
+    let mut apt = Apt::host(cache)?;
     let folder = workshop.folder("kmod");
     for name in ["kmod", "libkmod2"] {
         unpack(&apt.fetch(name)?, &folder)?;
@@ -244,13 +244,4 @@ fn archive(
     let lines: String = order.iter().map(|path| format!("/{to}/{path}\n")).collect();
     archive.file("etc/modules.load", 0o644, lines.into_bytes());
     Ok(archive)
-}
-
-/// Where downloaded packages stay: `$XDG_CACHE_HOME/tabard/packages`, or `~/.cache` for it.
-fn cache_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("tabard/packages")
 }
