@@ -8,6 +8,7 @@ pub mod check;
 pub mod confirm;
 pub mod demo;
 pub mod doctor;
+pub mod engine;
 pub mod flows;
 pub mod harness;
 pub mod image;
