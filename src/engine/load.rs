@@ -15,7 +15,7 @@ use super::{EngineError, Found, PROGRAM, folder, program};
 use crate::packages::{Apt, Package, PackageError, cache_folder, is_root, tool, unpack};
 use crate::session::engine::Qemu;
 
-/// What no guest can be given without, beside QEMU itself: firmware for systems that boot by UEFI.
+/// Beside QEMU itself: firmware for systems that boot by UEFI.
 const FIRMWARE: &str = "ovmf";
 /// Packages, by the beginning of their names, that are not loaded. The C library is the host's,
 /// because the host's loader runs the program. The others belong to drivers of graphics cards and
@@ -133,9 +133,12 @@ fn bring(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<(String, Vec<Package
     let mut apt = Apt::backports(cache)?;
     let names = [&PACKAGES[..], &[FIRMWARE]].concat();
     let skip = |name: &str| NOT_NEEDED.iter().any(|beginning| name.starts_with(beginning));
+    let mut said = None;
     let packages = apt.fetch_closure(&names, skip, &mut |loaded| {
         let (done, total) = (megabytes(loaded.bytes), megabytes(loaded.total_bytes));
-        say(&format!("Loading {} packages: {done} of {total} MB", loaded.packages));
+        if said.replace(done) != Some(done) {
+            say(&format!("Loading {} packages: {done} of {total} MB", loaded.packages));
+        }
     })?;
     Ok((apt.name().to_owned(), packages))
 }

@@ -11,6 +11,7 @@ mod version;
 
 use std::path::PathBuf;
 
+pub(crate) use command::words;
 pub use command::{EngineArgs, command};
 pub use folder::{VARIABLE, path as own_folder};
 pub use program::command as run;

@@ -50,7 +50,7 @@ pub fn build(
     let mut progress = Progress::new(4);
     let workshop = Workshop::new(out)?;
     let cache = cache_folder();
-    let (apt, kernel, busybox, desktop) = progress.step("packages", || {
+    let (mut apt, kernel, busybox, desktop) = progress.step("packages", || {
         let mut apt = match release {
             Some(release) => Apt::release(&cache, release)?,
             None => Apt::host(&cache)?,
@@ -73,7 +73,8 @@ pub fn build(
         }
         Ok(())
     })?;
-    let staged = progress.step("modules", || stage_modules(&workshop, &version, extra, &cache))?;
+    let staged =
+        progress.step("modules", || stage_modules(&workshop, &version, extra, &mut apt))?;
     progress.step("initrd", || {
         let loaded = LOADED.iter().map(|name| (*name).to_owned()).chain(extra.iter().cloned());
         let mut archive = archive(&workshop, &staged, &version, &loaded.collect::<Vec<_>>())?;
@@ -147,7 +148,7 @@ fn stage_modules(
     workshop: &Workshop,
     version: &str,
     extra: &[String],
-    cache: &Path,
+    apt: &mut Apt,
 ) -> Result<PathBuf, BuildError> {
     let below = Path::new("lib/modules").join(version);
     let from = workshop.folder("kernel").join(&below);
@@ -165,19 +166,21 @@ fn stage_modules(
         let to = staged.join(list);
         fs::copy(from.join(list), &to).map_err(|source| BuildError::file(&to, source))?;
     }
-    let mut depmod = depmod(workshop, cache)?;
+    let mut depmod = depmod(workshop, apt)?;
     tool::output(depmod.arg("-b").arg(&root).arg(version))?;
     Ok(staged)
 }
 
 /// The host's depmod, or else the one of the package kmod, unpacked.
-fn depmod(workshop: &Workshop, cache: &Path) -> Result<Command, BuildError> {
+fn depmod(workshop: &Workshop, apt: &mut Apt) -> Result<Command, BuildError> {
     let own =
         ["/usr/sbin/depmod", "/sbin/depmod"].into_iter().find(|path| Path::new(path).exists());
     if let Some(own) = own {
         return Ok(Command::new(own));
     }
-    let mut apt = Apt::host(cache)?;
+    // A program of another release may need a newer C library than the host has.
+    let mut host = Apt::host(&cache_folder())?;
+    let apt = if apt.name() == host.name() { apt } else { &mut host };
     let folder = workshop.folder("kmod");
     for name in ["kmod", "libkmod2"] {
         unpack(&apt.fetch(name)?, &folder)?;
