@@ -4,6 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -18,12 +19,24 @@ pub const VARIABLE: &str = "TABARD_QEMU_FOLDER";
 /// What is written last.
 pub(super) const MANIFEST: &str = "manifest.toml";
 
-/// Where it is: what the variable says; for root `/var/lib/tabard/qemu`; else below the user's data.
-/// None if there is no home to have it in.
+/// Root's, which every user of the host can use.
+const OF_ROOT: &str = "/var/lib/tabard/qemu";
+
+/// Where one is loaded: what the variable says; for root `/var/lib/tabard/qemu`; else below the
+/// user's data. None if there is no home to have it in.
 #[must_use]
 pub fn path() -> Option<PathBuf> {
-    let path = choose(is_root(), |name| env::var_os(name).filter(|value| !value.is_empty()))?;
-    std::path::absolute(path).ok()
+    std::path::absolute(choose(is_root(), variable)?).ok()
+}
+
+/// The QEMU that this user loaded, or else root; if the variable names a folder, the one there.
+pub(super) fn look() -> Option<Found> {
+    let shared = variable(VARIABLE).is_none().then(|| PathBuf::from(OF_ROOT));
+    path().into_iter().chain(shared).find_map(|folder| find(&folder))
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -31,7 +44,7 @@ fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<Pat
         return Some(named.into());
     }
     if root {
-        return Some("/var/lib/tabard/qemu".into());
+        return Some(OF_ROOT.into());
     }
     // A relative path in this variable is to be taken as none.
     let data = variable("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
@@ -72,7 +85,10 @@ pub(super) fn write_manifest(
         ));
     }
     let path = folder.join(MANIFEST);
-    fs::write(&path, text).map_err(|source| PackageError::file(&path, source))
+    let readable = || fs::set_permissions(&path, fs::Permissions::from_mode(0o644));
+    fs::write(&path, text)
+        .and_then(|()| readable())
+        .map_err(|source| PackageError::file(&path, source))
 }
 
 /// The version in a manifest that names at least one package.

@@ -155,7 +155,7 @@ pub fn look() -> Result<Found, EngineError> {
         Ok(Some(found)) => return Ok(found),
         own => own,
     };
-    if let Some(found) = own_folder().as_deref().and_then(folder::find) {
+    if let Some(found) = folder::look() {
         return Ok(found);
     }
     own.and_then(|_| Err(EngineError::Absent { mend: Release::of_host().mend() }))
