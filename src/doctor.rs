@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tabard_wire::{Layer, Layers};
 
+use crate::engine::{self, Found};
 use crate::run::display;
 use crate::session::{open_kvm, probe_jail, vmm_program};
 
@@ -26,10 +27,15 @@ type Line = (&'static str, Finding);
 /// Runs the command. The status is 2 if no guest can run here.
 #[must_use]
 pub fn command() -> ExitCode {
+    let kvm = open_kvm().map(drop).map_err(|error| error.to_string());
+    let qemu = engine::look().map_err(|error| error.to_string());
+    let obstacle = stock_kernel_obstacle();
     let lines = [
         ("processor", processor()),
-        ("/dev/kvm", kvm()),
-        ("stock kernels", stock_kernels()),
+        ("/dev/kvm", device(&kvm, qemu.is_ok())),
+        ("engine kvm", kvm_engine(kvm.is_ok(), obstacle)),
+        ("engine qemu", qemu_engine(&qemu, kvm.is_ok())),
+        ("stock kernels", stock_kernels(kvm.is_ok(), obstacle, qemu.is_ok())),
         ("tabard-vmm", program()),
         ("window", window()),
         ("screens", devices("/dev/dri", "card", "screens", "video")),
@@ -73,31 +79,60 @@ fn processor() -> Finding {
     good(format!("{}, {count} usable", model.unwrap_or_else(|| "unknown".to_owned())))
 }
 
-fn kvm() -> Finding {
-    match open_kvm() {
-        Ok(_) => good("opens for reading and writing"),
-        Err(error) => {
-            let text = error.to_string();
-            let (cause, mend) = text.split_once(". ").unwrap_or((&text, "Run it again as root"));
-            Finding::Bad(cause.to_owned(), mend.to_owned())
+/// Splits a message into what is wrong and what mends it.
+fn parts(text: &str) -> (String, String) {
+    let (cause, mend) = text.split_once(". ").unwrap_or((text, "Run it again as root"));
+    (cause.to_owned(), mend.to_owned())
+}
+
+/// KVM itself. Without it, guests need a QEMU.
+fn device(kvm: &Result<(), String>, has_qemu: bool) -> Finding {
+    match kvm {
+        Ok(()) => good("opens for reading and writing"),
+        Err(text) => {
+            let (cause, mend) = parts(text);
+            if has_qemu { Finding::Partly(cause, mend) } else { Finding::Bad(cause, mend) }
         }
     }
 }
 
-/// Which KVM this is.
-fn stock_kernels() -> Finding {
-    if !Path::new("/sys/module/kvm").exists() && !Path::new("/dev/kvm").exists() {
-        return Finding::Partly(
-            "there is no KVM".to_owned(),
-            "Switch virtualization on in the firmware; sudo modprobe kvm_intel || sudo modprobe kvm_amd"
-                .to_owned(),
-        );
+/// What the engine `kvm` runs here.
+fn kvm_engine(opens: bool, obstacle: Option<&'static str>) -> Finding {
+    match (opens, obstacle) {
+        (true, None) => good("runs built-in guests and stock Linux kernels"),
+        (true, Some(_)) => good("runs built-in guests"),
+        (false, _) => Finding::Partly(
+            "runs nothing, because /dev/kvm does not open".to_owned(),
+            "See the line /dev/kvm; until then guests need the engine qemu".to_owned(),
+        ),
     }
-    match stock_kernel_obstacle() {
-        None => good("hardware virtualization: stock Linux kernels run"),
-        Some(why) => Finding::Partly(
+}
+
+/// Which QEMU the engine `qemu` is.
+fn qemu_engine(qemu: &Result<Found, String>, has_kvm: bool) -> Finding {
+    match qemu {
+        Ok(found) => good(format!(
+            "{}; guests on its emulated processor are slower than on KVM",
+            engine::words(found)
+        )),
+        Err(text) => {
+            let (cause, mend) = parts(text);
+            if has_kvm { Finding::Partly(cause, mend) } else { Finding::Bad(cause, mend) }
+        }
+    }
+}
+
+/// Where stock Linux kernels run.
+fn stock_kernels(has_kvm: bool, obstacle: Option<&'static str>, has_qemu: bool) -> Finding {
+    let obstacle = if has_kvm { obstacle } else { Some("there is no KVM that opens") };
+    match (obstacle, has_qemu) {
+        (None, _) => good("run on the engine kvm, by hardware virtualization"),
+        (Some(_), true) => good("run on the engine qemu, slower than by hardware virtualization"),
+        (Some(why), false) => Finding::Partly(
             why.to_owned(),
-            "Run Tabard on the bare machine, or ask for nested virtualization".to_owned(),
+            "Mend the line engine qemu: they run on that engine. They are faster on a bare \
+             machine, or with nested virtualization"
+                .to_owned(),
         ),
     }
 }
@@ -111,10 +146,10 @@ pub(crate) fn stock_kernel_obstacle() -> Option<&'static str> {
     } else if Path::new("/sys/module/kvm_pvm").exists() {
         Some(
             "this KVM is kvm_pvm without hardware virtualization: built-in guests run at full \
-             speed, stock Linux kernels do not boot",
+             speed, stock Linux kernels do not boot on it",
         )
     } else {
-        Some("the processor shows neither vmx nor svm: stock Linux kernels may not boot")
+        Some("the processor shows neither vmx nor svm: stock Linux kernels may not boot on KVM")
     }
 }
 
@@ -284,6 +319,48 @@ fn missing(layer: Layer) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A QEMU as it would be found.
+    fn found() -> Found {
+        Found {
+            qemu: crate::session::engine::Qemu { program: "/q/qemu".into(), folder: None },
+            version: engine::OLDEST,
+            origin: engine::Origin::Host,
+        }
+    }
+
+    #[test]
+    fn a_host_fails_only_where_no_engine_can_run_a_guest() {
+        let is_bad = |finding: &Finding| matches!(finding, Finding::Bad(..));
+        let absent: Result<(), String> = Err("Cannot open /dev/kvm: none. Load it".to_owned());
+        let none: Result<Found, String> = Err("There is no QEMU. Run it".to_owned());
+        for (kvm, qemu, fails) in [
+            (&Ok(()), &Ok(found()), false),
+            (&Ok(()), &none, false),
+            (&absent, &Ok(found()), false),
+            (&absent, &none, true),
+        ] {
+            let lines = [
+                device(kvm, qemu.is_ok()),
+                kvm_engine(kvm.is_ok(), None),
+                qemu_engine(qemu, kvm.is_ok()),
+                stock_kernels(kvm.is_ok(), None, qemu.is_ok()),
+            ];
+            assert_eq!(lines.iter().any(is_bad), fails, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn stock_kernels_run_on_qemu_where_this_kvm_cannot() {
+        let words = |finding| match finding {
+            Finding::Good(words) => words,
+            other => panic!("{other:?}"),
+        };
+        assert!(words(stock_kernels(true, Some("pvm"), true)).contains("engine qemu"));
+        assert!(words(stock_kernels(true, None, true)).contains("engine kvm"));
+        assert!(words(stock_kernels(false, None, true)).contains("engine qemu"));
+        assert!(matches!(stock_kernels(true, Some("pvm"), false), Finding::Partly(..)));
+    }
 
     #[test]
     fn connected_screens_are_listed_with_their_sizes() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, confirm, demo, doctor, image, lock, passwd, run, script, seat};
+use tabard::{audit, check, confirm, demo, doctor, engine, image, lock, passwd, run, script, seat};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Lock,
     /// Build the kernel and initrd of a Debian guest.
     Image(image::ImageArgs),
+    /// Say which QEMU runs guests that this host's KVM cannot run, or load one.
+    Engine(engine::EngineArgs),
     /// Say what this host's KVM, display, input and limits allow, and what mends the rest.
     Doctor,
     /// Hold a terminal for a seat until its session is gone; the session itself starts this.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Passwd(args) => passwd::command(&args),
         Command::Lock => lock::command(Path::new(seat::SOCKET)),
         Command::Image(args) => image::command(&args),
+        Command::Engine(args) => engine::command(&args),
         Command::Doctor => doctor::command(),
         Command::Guardian { tty } => seat::guard(&tty),
         Command::Completions { shell } => {

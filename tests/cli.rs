@@ -184,7 +184,27 @@ fn doctor_names_the_kvm_and_ends_well() {
     let output = run(&["doctor"], folder.path());
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("/dev/kvm"), "{text}");
+    for name in ["/dev/kvm", "engine kvm", "engine qemu"] {
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn a_host_without_qemu_is_told_what_loads_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(tabard())
+        .arg("engine")
+        .env("TABARD_QEMU_FOLDER", folder.path().join("none"))
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    match output.status.code() {
+        // This host has one itself.
+        Some(0) => assert!(out.starts_with("QEMU ") && out.contains("this host's own"), "{out}"),
+        Some(2) => assert!(err.contains("Run `") || err.contains("Install QEMU"), "{err}"),
+        other => panic!("{other:?}: {out}{err}"),
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::apt::{Apt, Package};
 use super::cpio::Archive;
 use super::{BuildError, agent};
+use crate::packages::{Apt, Package};
 
 /// What the desktop is made of; what these depend on comes by itself.
 const PACKAGES: [&str; 14] = [
@@ -139,9 +139,10 @@ const OWN: [(&str, u32, &str); 5] = [
 ///
 /// # Errors
 /// As [`Apt::fetch_closure`].
-pub fn fetch(apt: &Apt) -> Result<Vec<Package>, BuildError> {
+pub fn fetch(apt: &mut Apt) -> Result<Vec<Package>, BuildError> {
     let packages = [&PACKAGES[..], &agent::PACKAGES].concat();
-    apt.fetch_closure(&packages, |name| begins(&NOT_NEEDED, name))
+    let skip = |name: &str| begins(&NOT_NEEDED, name);
+    Ok(apt.fetch_closure(&packages, skip, &mut |_| {})?)
 }
 
 /// Puts the files of the unpacked packages in `root` into the archive.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::tool;
+use crate::packages::tool;
 use crate::session::BUILTIN_PREFIX;
 use crate::session::desk::Desk;
 

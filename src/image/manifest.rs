@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::apt::Package;
+use super::BuildError;
 use super::tiny::OUTPUTS;
-use super::{BuildError, tool};
+use crate::packages::{Package, tool};
 
 /// The text of `manifest.toml`: the packages, the agent, and the files made from them in `folder`.
 ///
@@ -54,6 +54,7 @@ mod tests {
             name: "busybox-static".to_owned(),
             version: "1:1.35.0-4".to_owned(),
             file: folder.path().join("x.deb"),
+            bytes: 1,
             sha256: "00".to_owned(),
         };
         let text = text("tiny", "bookworm", &[package], Some(&agent), folder.path()).unwrap();

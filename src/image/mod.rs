@@ -2,19 +2,19 @@
 //! The same packages make the same bytes. It needs no root and installs nothing.
 
 mod agent;
-mod apt;
 mod cpio;
 mod desktop;
 pub mod intact;
 mod manifest;
 mod modules;
 mod tiny;
-mod tool;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use crate::packages::PackageError;
 
 /// Arguments of `tabard image`.
 #[derive(Debug, clap::Args)]
@@ -85,43 +85,9 @@ impl Release {
 /// Why an image cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A tool is not on this host.
-    #[error(
-        "Cannot start {program}: {source}. It is in Debian's package {package}: \
-         `apt-get install {package}`"
-    )]
-    Start {
-        /// The tool.
-        program: String,
-        /// The package that has it.
-        package: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// A tool failed.
-    #[error("{tool} failed: {cause}")]
-    Tool {
-        /// The tool as it was called.
-        tool: String,
-        /// What it said.
-        cause: String,
-    },
-    /// A package cannot be had.
-    #[error("Cannot fetch the package {package}: {cause}. {next}")]
-    Package {
-        /// The package.
-        package: String,
-        /// What apt said.
-        cause: String,
-        /// What to do.
-        next: String,
-    },
-    /// Another release than the host's is asked for, and there is no Debian archive to ask.
-    #[error(
-        "The host's apt uses no Debian archive to find another release in. \
-         Add one to /etc/apt/sources.list.d and run `apt-get update` as root"
-    )]
-    NoArchive,
+    /// Packages or files cannot be had.
+    #[error(transparent)]
+    Packages(#[from] PackageError),
     /// The kernel has no such module.
     #[error("Linux {version} has no module {module}. Check the name that --module gives")]
     Module {
@@ -138,29 +104,12 @@ pub enum BuildError {
         /// What is missing.
         missing: String,
     },
-    /// A file cannot be read or written.
-    #[error("Cannot use {}: {source}. {next}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-        /// What to do.
-        next: &'static str,
-    },
 }
 
 impl BuildError {
     /// A fault of a file, with the next step for its kind.
     fn file(path: &Path, source: io::Error) -> Self {
-        let next = match source.kind() {
-            io::ErrorKind::StorageFull => "Free about 600 MiB there, or choose another folder",
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "Choose a folder that you may write to"
-            }
-            _ => "See that it is there and may be read and written",
-        };
-        Self::File { path: path.to_path_buf(), source, next }
+        Self::Packages(PackageError::file(path, source))
     }
 }
 

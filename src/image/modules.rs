@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, tool};
+use super::BuildError;
+use crate::packages::tool;
 
 /// The modules of one unpacked kernel package.
 #[derive(Debug)]
@@ -106,7 +107,8 @@ fn walk(
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     if path.extension().is_some_and(|extension| extension == "xz") {
-        return tool::output(Command::new("xz").args(["--decompress", "--stdout"]).arg(path));
+        let mut command = Command::new("xz");
+        return Ok(tool::output(command.args(["--decompress", "--stdout"]).arg(path))?);
     }
     fs::read(path).map_err(|source| BuildError::file(path, source))
 }

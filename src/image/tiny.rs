@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use super::apt::{Apt, Package};
 use super::cpio::Archive;
 use super::modules::{self, Modules};
-use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds, tool};
+use super::{BuildError, Profile, Progress, agent, desktop, manifest, seconds};
+use crate::packages::{Apt, Package, cache_folder, tool, unpack};
 
 /// Modules that are loaded at the start, in this order, each after what it needs.
 const LOADED: [&str; 12] = [
@@ -50,16 +50,17 @@ pub fn build(
     let mut progress = Progress::new(4);
     let workshop = Workshop::new(out)?;
     let cache = cache_folder();
-    let (apt, kernel, busybox, desktop) = progress.step("packages", || {
-        let apt = match release {
+    let (mut apt, kernel, busybox, desktop) = progress.step("packages", || {
+        let mut apt = match release {
             Some(release) => Apt::release(&cache, release)?,
             None => Apt::host(&cache)?,
         };
-        let kernel = apt.fetch(&apt.kernel()?)?;
+        let kernel = apt.kernel()?;
+        let kernel = apt.fetch(&kernel)?;
         let busybox = apt.fetch("busybox-static")?;
         let desktop = match profile {
             Profile::Tiny => Vec::new(),
-            Profile::Desktop => desktop::fetch(&apt)?,
+            Profile::Desktop => desktop::fetch(&mut apt)?,
         };
         Ok((apt, kernel, busybox, desktop))
     })?;
@@ -67,9 +68,13 @@ pub fn build(
     progress.step(&format!("unpack Linux {version}"), || {
         unpack(&kernel, &workshop.folder("kernel"))?;
         unpack(&busybox, &workshop.folder("busybox"))?;
-        desktop.iter().try_for_each(|package| unpack(package, &workshop.folder("desktop")))
+        for package in &desktop {
+            unpack(package, &workshop.folder("desktop"))?;
+        }
+        Ok(())
     })?;
-    let staged = progress.step("modules", || stage_modules(&workshop, &version, extra, &cache))?;
+    let staged =
+        progress.step("modules", || stage_modules(&workshop, &version, extra, &mut apt))?;
     progress.step("initrd", || {
         let loaded = LOADED.iter().map(|name| (*name).to_owned()).chain(extra.iter().cloned());
         let mut archive = archive(&workshop, &staged, &version, &loaded.collect::<Vec<_>>())?;
@@ -133,10 +138,6 @@ impl Drop for Workshop {
     }
 }
 
-fn unpack(package: &Package, to: &Path) -> Result<(), BuildError> {
-    tool::output(Command::new("dpkg-deb").arg("--extract").arg(&package.file).arg(to)).map(drop)
-}
-
 fn contents(package: &Package, missing: &str) -> BuildError {
     BuildError::Contents { package: package.name.clone(), missing: missing.to_owned() }
 }
@@ -147,7 +148,7 @@ fn stage_modules(
     workshop: &Workshop,
     version: &str,
     extra: &[String],
-    cache: &Path,
+    apt: &mut Apt,
 ) -> Result<PathBuf, BuildError> {
     let below = Path::new("lib/modules").join(version);
     let from = workshop.folder("kernel").join(&below);
@@ -165,19 +166,21 @@ fn stage_modules(
         let to = staged.join(list);
         fs::copy(from.join(list), &to).map_err(|source| BuildError::file(&to, source))?;
     }
-    let mut depmod = depmod(workshop, cache)?;
+    let mut depmod = depmod(workshop, apt)?;
     tool::output(depmod.arg("-b").arg(&root).arg(version))?;
     Ok(staged)
 }
 
 /// The host's depmod, or else the one of the package kmod, unpacked.
-fn depmod(workshop: &Workshop, cache: &Path) -> Result<Command, BuildError> {
+fn depmod(workshop: &Workshop, apt: &mut Apt) -> Result<Command, BuildError> {
     let own =
         ["/usr/sbin/depmod", "/sbin/depmod"].into_iter().find(|path| Path::new(path).exists());
     if let Some(own) = own {
         return Ok(Command::new(own));
     }
-    let apt = Apt::host(cache)?;
+    // A program of another release may need a newer C library than the host has.
+    let mut host = Apt::host(&cache_folder())?;
+    let apt = if apt.name() == host.name() { apt } else { &mut host };
     let folder = workshop.folder("kmod");
     for name in ["kmod", "libkmod2"] {
         unpack(&apt.fetch(name)?, &folder)?;
@@ -244,13 +247,4 @@ fn archive(
     let lines: String = order.iter().map(|path| format!("/{to}/{path}\n")).collect();
     archive.file("etc/modules.load", 0o644, lines.into_bytes());
     Ok(archive)
-}
-
-/// Where downloaded packages stay: `$XDG_CACHE_HOME/tabard/packages`, or `~/.cache` for it.
-fn cache_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("tabard/packages")
 }

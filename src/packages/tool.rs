@@ -6,14 +6,14 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::BuildError;
+use super::PackageError;
 
 /// Runs a tool to its end and returns what it prints.
 ///
 /// # Errors
-/// [`BuildError::Start`] if it is not there, [`BuildError::Tool`] with its own last message if it
+/// [`PackageError::Start`] if it is not there, [`PackageError::Tool`] with its own last message if it
 /// fails.
-pub fn output(command: &mut Command) -> Result<Vec<u8>, BuildError> {
+pub fn output(command: &mut Command) -> Result<Vec<u8>, PackageError> {
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -32,24 +32,24 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>, BuildError> {
         [] => output.status.to_string(),
         errors => errors.join("; "),
     };
-    Err(BuildError::Tool { tool: words(command), cause })
+    Err(PackageError::Tool { tool: words(command), cause })
 }
 
 /// Like [`output`], as text.
 ///
 /// # Errors
 /// As [`output`].
-pub fn text(command: &mut Command) -> Result<String, BuildError> {
+pub fn text(command: &mut Command) -> Result<String, PackageError> {
     Ok(String::from_utf8_lossy(&output(command)?).into_owned())
 }
 
 /// Compresses a file without a name or a time in it, so that the same bytes make the same bytes.
 ///
 /// # Errors
-/// [`BuildError`], with the file that cannot be read or written.
-pub fn gzip(from: &Path, to: &Path) -> Result<(), BuildError> {
-    let source = File::open(from).map_err(|source| BuildError::file(from, source))?;
-    let target = File::create(to).map_err(|source| BuildError::file(to, source))?;
+/// [`PackageError`], with the file that cannot be read or written.
+pub fn gzip(from: &Path, to: &Path) -> Result<(), PackageError> {
+    let source = File::open(from).map_err(|source| PackageError::file(from, source))?;
+    let target = File::create(to).map_err(|source| PackageError::file(to, source))?;
     let mut command = Command::new("gzip");
     command.args(["--no-name", "-6", "--stdout"]);
     let status = command
@@ -60,7 +60,7 @@ pub fn gzip(from: &Path, to: &Path) -> Result<(), BuildError> {
     if status.success() {
         return Ok(());
     }
-    Err(BuildError::Tool {
+    Err(PackageError::Tool {
         tool: words(&command),
         cause: format!("{status}, while writing {}", to.display()),
     })
@@ -69,15 +69,15 @@ pub fn gzip(from: &Path, to: &Path) -> Result<(), BuildError> {
 /// The SHA-256 digest of a file, in hexadecimal.
 ///
 /// # Errors
-/// [`BuildError`], if the file cannot be read.
-pub fn sha256(path: &Path) -> Result<String, BuildError> {
+/// [`PackageError`], if the file cannot be read.
+pub fn sha256(path: &Path) -> Result<String, PackageError> {
     let mut command = Command::new("sha256sum");
     let text = text(command.arg("--").arg(path))?;
     let digest = text.trim_start_matches('\\').split_whitespace().next().unwrap_or_default();
     Ok(digest.to_owned())
 }
 
-fn cannot_start(command: &Command, source: io::Error) -> BuildError {
+fn cannot_start(command: &Command, source: io::Error) -> PackageError {
     let program = command.get_program().to_string_lossy().into_owned();
     let package = match program.as_str() {
         "apt-get" | "apt-cache" => "apt",
@@ -87,7 +87,7 @@ fn cannot_start(command: &Command, source: io::Error) -> BuildError {
         "gzip" => "gzip",
         _ => "kmod",
     };
-    BuildError::Start { program, package, source }
+    PackageError::Start { program, package, source }
 }
 
 /// A command as it would be typed, without long options that mean nothing to a reader.
@@ -99,5 +99,6 @@ fn words(command: &Command) -> String {
 }
 
 fn is_setting(arg: &OsStr) -> bool {
-    arg.to_string_lossy().starts_with("-o")
+    let arg = arg.to_string_lossy();
+    arg.starts_with("-o") || arg.starts_with("-c=")
 }
