@@ -12,6 +12,7 @@ use tabard_vmm::devices::gpu::Gpu;
 use tabard_vmm::devices::input::{Input, Kind, Report};
 use tabard_vmm::devices::rng::Rng;
 use tabard_vmm::devices::transport::{Slot, Transport};
+use tabard_vmm::devices::{Attached, Serve};
 use tabard_vmm::devices::{Device, Trigger};
 use tabard_vmm::memory::{GuestRam, allocate};
 use tabard_vmm::surface::Surface;
@@ -495,9 +496,9 @@ impl Subject for Rng {}
 impl Subject for Console {
     fn nudge(transport: &mut Transport<Self, NoInterrupts>, _: &GuestRam, choice: u32) {
         let device = transport.device();
-        device.push(vec![choice as u8; choice as usize % 600]);
-        let _frame = device.take_frame();
-        let _open = device.take_open();
+        device.port.push(vec![choice as u8; choice as usize % 600]);
+        let _frame = device.port.take_frame();
+        let _open = device.port.take_open();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::transport::{Slot, Transport};
-use super::{Device, Trigger};
+use super::{Device, Serve, Trigger};
 use crate::memory::{GuestRam, allocate};
 
 /// Counts interrupts.

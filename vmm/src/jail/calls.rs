@@ -27,16 +27,16 @@ pub(super) struct Call {
     pub(super) why: &'static str,
 }
 
-const fn any(number: i64, why: &'static str) -> Call {
+pub(super) const fn any(number: i64, why: &'static str) -> Call {
     Call { number, only: &[], why }
 }
 
-const fn bound(number: i64, only: &'static [Only], why: &'static str) -> Call {
+pub(super) const fn bound(number: i64, only: &'static [Only], why: &'static str) -> Call {
     Call { number, only, why }
 }
 
 /// What glibc asks `clone` for in `pthread_create`; a process of its own has no such flags.
-const THREAD: u64 = (libc::CLONE_VM
+pub(super) const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_FS
     | libc::CLONE_FILES
     | libc::CLONE_SIGHAND

@@ -340,7 +340,7 @@ mod tests {
 
     use super::*;
     use crate::devices::testing::Driver;
-    use crate::devices::transport::Slot;
+    use crate::devices::Serve;
 
     fn volume(read_only: bool) -> (Driver<Block>, File) {
         let file = tempfile::tempfile().unwrap();
@@ -457,7 +457,7 @@ mod tests {
         let mut job = driver.transport.device().take_job().unwrap();
 
         assert_eq!((driver.read(0x100), driver.read(0x70)), (8, 15));
-        assert_eq!(driver.answer(0, before), []);
+        assert_eq!(driver.answer(0, before), [0u8; 0]);
 
         job.run();
         driver.transport.device().finish(job);

@@ -95,6 +95,12 @@ impl Port {
         }
     }
 
+    /// How many frames wait for the guest.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes bytes of the guest.
     pub fn take(&mut self, bytes: &[u8]) {
         if self.open && !self.broken {

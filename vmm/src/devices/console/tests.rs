@@ -2,9 +2,10 @@ use proptest::prelude::*;
 use tabard_agent_wire::{FromGuest, ToGuest};
 use vm_memory::{Bytes, GuestAddress};
 
+use super::port;
 use super::*;
 use crate::devices::testing::{BUFFERS, Driver};
-use crate::devices::transport::Slot;
+use crate::devices::Serve;
 
 /// Where answers are put, clear of what `Driver::request` uses.
 const ANSWERS: u64 = BUFFERS + 0x20_0000;
@@ -56,18 +57,18 @@ fn a_driver_is_told_of_one_port_by_number_and_name() {
 #[test]
 fn opening_and_closing_is_told_once() {
     let mut driver = opened();
-    assert_eq!(driver.transport.device().take_open(), Some(true));
-    assert_eq!(driver.transport.device().take_open(), None);
+    assert_eq!(driver.transport.device().port.take_open(), Some(true));
+    assert_eq!(driver.transport.device().port.take_open(), None);
     control(&mut driver, AGENT_PORT, Event::PORT_OPEN, 0);
-    assert_eq!(driver.transport.device().take_open(), Some(false));
+    assert_eq!(driver.transport.device().port.take_open(), Some(false));
 }
 
 #[test]
 fn a_reset_closes_the_port() {
     let mut driver = opened();
-    driver.transport.device().take_open();
+    driver.transport.device().port.take_open();
     driver.write(0x70, 0);
-    assert_eq!(driver.transport.device().take_open(), Some(false));
+    assert_eq!(driver.transport.device().port.take_open(), Some(false));
 }
 
 #[test]
@@ -77,11 +78,11 @@ fn frames_come_out_whole_and_one_at_a_time() {
     let both = [one.clone(), two.clone()].concat();
     let (head, tail) = both.split_at(5);
     send(&mut driver, head);
-    assert_eq!(driver.transport.device().take_frame(), None);
+    assert_eq!(driver.transport.device().port.take_frame(), None);
     send(&mut driver, tail);
-    assert_eq!(driver.transport.device().take_frame(), Some(one));
+    assert_eq!(driver.transport.device().port.take_frame(), Some(one));
     driver.transport.serve(FROM_GUEST);
-    assert_eq!(driver.transport.device().take_frame(), Some(two));
+    assert_eq!(driver.transport.device().port.take_frame(), Some(two));
 }
 
 #[test]
@@ -103,20 +104,20 @@ fn a_stream_that_makes_no_sense_is_closed_until_the_port_is_opened_anew() {
     let closed = receive(&mut driver, CONTROL_TO_GUEST, 64);
     assert_eq!(closed, Some(vec![1, 0, 0, 0, 6, 0, 0, 0]));
     send(&mut driver, &FromGuest::Offer("lost").encode());
-    assert_eq!(driver.transport.device().take_frame(), None);
+    assert_eq!(driver.transport.device().port.take_frame(), None);
     control(&mut driver, AGENT_PORT, Event::PORT_OPEN, 0);
     control(&mut driver, AGENT_PORT, Event::PORT_OPEN, 1);
     let opened = receive(&mut driver, CONTROL_TO_GUEST, 64);
     assert_eq!(opened, Some(vec![1, 0, 0, 0, 6, 0, 1, 0]));
     send(&mut driver, &FromGuest::Offer("heard").encode());
-    assert_eq!(driver.transport.device().take_frame(), Some(FromGuest::Offer("heard").encode()));
+    assert_eq!(driver.transport.device().port.take_frame(), Some(FromGuest::Offer("heard").encode()));
 }
 
 #[test]
 fn a_frame_for_the_guest_fills_buffer_after_buffer() {
     let mut driver = opened();
     let frame = ToGuest::Give("a text of some length").encode();
-    driver.transport.device().push(frame.clone());
+    driver.transport.device().port.push(frame.clone());
     let mut got = Vec::new();
     while let Some(part) = receive(&mut driver, TO_GUEST, 7) {
         got.extend(part);
@@ -127,20 +128,20 @@ fn a_frame_for_the_guest_fills_buffer_after_buffer() {
 #[test]
 fn a_port_that_nobody_has_open_takes_nothing_and_gives_nothing() {
     let mut driver = Driver::on(Console::default());
-    driver.transport.device().push(ToGuest::Give("x").encode());
+    driver.transport.device().port.push(ToGuest::Give("x").encode());
     assert_eq!(receive(&mut driver, TO_GUEST, 64), None);
     send(&mut driver, &FromGuest::Offer("x").encode());
-    assert_eq!(driver.transport.device().take_frame(), None);
+    assert_eq!(driver.transport.device().port.take_frame(), None);
 }
 
 #[test]
 fn a_guest_that_does_not_read_does_not_grow_the_queue() {
     let mut driver = opened();
     for _ in 0..100 {
-        driver.transport.device().push(ToGuest::Give("x").encode());
+        driver.transport.device().port.push(ToGuest::Give("x").encode());
         control(&mut driver, 0, Event::DEVICE_READY, 1);
     }
-    assert_eq!(driver.transport.device().waiting.len(), MAX_WAITING);
+    assert_eq!(driver.transport.device().port.waiting(), port::MAX_WAITING);
     assert_eq!(driver.transport.device().control.len(), MAX_CONTROL);
 }
 
@@ -162,7 +163,7 @@ proptest! {
         let mut driver = opened();
         for (queue, bytes) in writes {
             driver.request(queue, &bytes, 0);
-            driver.transport.device().take_frame();
+            driver.transport.device().port.take_frame();
         }
         prop_assert!(driver.transport.device().control.len() <= MAX_CONTROL);
     }

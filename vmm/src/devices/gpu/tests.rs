@@ -5,7 +5,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 use crate::devices::testing::{Driver, available, descriptors};
-use crate::devices::transport::Slot;
+use crate::devices::{Attached, Serve};
 use crate::surface::tests::surface;
 
 const PIXELS: u64 = 0x40_0000;

@@ -3,6 +3,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 use crate::devices::testing::{BUFFERS, Driver, QUEUE_SIZE, available, descriptors};
+use crate::devices::Serve;
 use crate::devices::transport::Slot;
 
 /// Offers `count` buffers of eight bytes.
