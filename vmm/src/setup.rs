@@ -170,6 +170,7 @@ impl Setup {
                 initrd: self.initrd,
                 command_line: self.command_line,
                 no_acpi: self.no_acpi,
+                unpack: false,
             },
             log: self.log.ok_or_else(out_of_order)?,
             volumes: self.volumes,

@@ -4,16 +4,18 @@
 
 mod header;
 mod linux;
+mod payload;
 mod pvh;
 
 use std::fs::File;
+use std::io::Cursor;
 use std::os::unix::fs::FileExt;
 
 use linux_loader::loader::{BzImage, Elf, KernelLoader, PvhBootCapability};
 use tabard_wire::FailReason;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use self::header::Kind;
+use self::header::{Kind, Source};
 use crate::framebuffer::Mode;
 use crate::memory::{GuestRam, file_bytes, low_end};
 
@@ -83,6 +85,9 @@ pub struct Image {
     pub command_line: Vec<u8>,
     /// Whether it wants its devices on the command line.
     pub no_acpi: bool,
+    /// Whether to take the ELF file out of a bzImage, which then moves itself nowhere at random:
+    /// for an emulated processor, that would take seconds to unpack it.
+    pub unpack: bool,
 }
 
 /// Loads everything into fresh memory. `devices` is appended to the command line of a
@@ -97,25 +102,35 @@ pub fn load(
     screen: Option<Mode>,
     ram: &GuestRam,
 ) -> Result<Entry, BootError> {
-    let kind = header::judge(&image.kernel, low_end(ram))?;
     let unreadable = |_| BootError::new(FailReason::KernelFormat, 0);
+    let file = Source::of_file(&image.kernel)?;
+    let kind = header::judge(&file, low_end(ram))?;
+    let linux = matches!(kind, Kind::BzImage { .. });
+    let elf = if image.unpack && linux { unpack(&image.kernel, ram)? } else { None };
+    let (source, kind) =
+        elf.as_deref().map_or((file, kind), |elf| (Source::of_bytes(elf), Kind::Elf));
     let mut kernel =
         image.kernel.try_clone().map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
-    let (loaded, highest_initrd) = match kind {
-        Kind::Elf => {
+    let (loaded, highest_initrd) = match (kind, &elf) {
+        (Kind::Elf, Some(elf)) => {
+            let loaded = Elf::load(ram, None, &mut Cursor::new(elf), None).map_err(unreadable)?;
+            (loaded, u64::MAX)
+        }
+        (Kind::Elf, None) => {
             let loaded = Elf::load(ram, None, &mut kernel, None).map_err(unreadable)?;
             (loaded, u64::MAX)
         }
-        Kind::BzImage { initrd_max } => {
+        (Kind::BzImage { initrd_max }, _) => {
             let start = Some(GuestAddress(HIGH_MEMORY_START));
             let loaded = BzImage::load(ram, None, &mut kernel, start).map_err(unreadable)?;
             (loaded, initrd_max)
         }
     };
     // A bzImage unpacks itself in place and needs more than its file.
-    let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
+    let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &source));
+    drop(elf);
     let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
-    if let (Kind::BzImage { .. }, Some(initrd)) = (kind, initrd) {
+    if let (true, Some(initrd)) = (linux, initrd) {
         check_archive(initrd, ram)?;
     }
     // A kernel that reads of its devices in ACPI would find each twice.
@@ -148,6 +163,25 @@ pub fn load(
         return Err(BootError::new(FailReason::KernelEntry, address));
     }
     Ok(entry)
+}
+
+/// The ELF file in a bzImage, if it can be had and entered; without it the kernel unpacks itself.
+fn unpack(kernel: &File, ram: &GuestRam) -> Result<Option<Vec<u8>>, BootError> {
+    let elf = match payload::elf_of(kernel, low_end(ram)) {
+        Ok(elf) => elf,
+        Err(error) => {
+            complain!("The kernel is left to unpack itself. {error}");
+            return Ok(None);
+        }
+    };
+    match header::judge(&Source::of_bytes(&elf), low_end(ram)) {
+        Ok(_) => Ok(Some(elf)),
+        Err(error) if error.reason == FailReason::TooLarge => Err(error),
+        Err(error) => {
+            complain!("The kernel is left to unpack itself. {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Address and bytes of the ramdisk in memory.
