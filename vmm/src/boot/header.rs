@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use tabard_wire::FailReason;
 
-use super::{BootError, HIGH_MEMORY_START, MIB};
+use super::{BootError, HIGH_MEMORY_START};
 use crate::memory::file_bytes;
 
 /// What a kernel file is.
@@ -18,6 +18,15 @@ pub(super) enum Kind {
         /// Highest address of a byte of the ramdisk.
         initrd_max: u64,
     },
+}
+
+/// A kernel that can be loaded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    /// What it is.
+    pub(super) kind: Kind,
+    /// Where the memory ends that it uses before it reads its memory map.
+    pub(super) end: u64,
 }
 
 const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
@@ -98,19 +107,19 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Says what the kernel is and that all of it is there and fits below `memory_end`.
-pub(super) fn judge(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
+/// Says what the kernel is, that all of it is there, and how much memory it uses.
+pub(super) fn judge(source: &Source<'_>) -> Result<Judged, BootError> {
     let magic: [u8; 4] = if source.length < 4 { [0; 4] } else { source.bytes(0)? };
     if magic == ELF_MAGIC {
-        return elf(source, memory_end).map(|()| Kind::Elf);
+        return elf(source);
     }
     if source.length >= 0x206 && source.bytes::<4>(0x202)? == *b"HdrS" {
-        return bz_image(source, memory_end);
+        return bz_image(source);
     }
     Err(BootError::new(FailReason::KernelFormat, u32::from_le_bytes(magic).into()))
 }
 
-fn elf(source: &Source<'_>, memory_end: u64) -> Result<(), BootError> {
+fn elf(source: &Source<'_>) -> Result<Judged, BootError> {
     source.need(ELF_HEADER_BYTES)?;
     let [class, data] = source.bytes(4)?;
     let machine = source.u16(18)?;
@@ -146,10 +155,10 @@ fn elf(source: &Source<'_>, memory_end: u64) -> Result<(), BootError> {
     if kernel_end == 0 {
         return Err(BootError::new(FailReason::KernelEntry, 0));
     }
-    fits(kernel_end, memory_end)
+    Ok(Judged { kind: Kind::Elf, end: kernel_end })
 }
 
-fn bz_image(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
+fn bz_image(source: &Source<'_>) -> Result<Judged, BootError> {
     source.need(SETUP.saturating_add(SETUP_BYTES))?;
     // syssize counts 16-byte paragraphs after the setup sectors.
     let body = u64::from(source.u32(0x1f4)?).saturating_mul(16);
@@ -161,40 +170,12 @@ fn bz_image(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
         return Err(BootError::new(FailReason::KernelEntry, version.into()));
     }
     let start = u64::from(source.u32(0x214)?);
-    let needed = u64::from(source.u32(0x260)?).max(source.length.saturating_sub(setup));
-    fits(start.saturating_add(needed), memory_end)?;
-    Ok(Kind::BzImage { initrd_max: source.u32(0x22c)?.into() })
-}
-
-fn fits(kernel_end: u64, memory_end: u64) -> Result<(), BootError> {
-    if kernel_end > memory_end {
-        return Err(BootError::new(FailReason::TooLarge, kernel_end.div_ceil(MIB)));
-    }
-    Ok(())
-}
-
-/// Where the memory ends that a kernel uses before it reads its memory map, as far as its header
-/// says.
-pub(super) fn memory_end(kind: Kind, source: &Source<'_>) -> u64 {
-    let end = |start: u64, bytes: u64| Ok::<u64, BootError>(start.saturating_add(bytes));
-    match kind {
-        Kind::BzImage { .. } => source
-            .u32(0x214)
-            .and_then(|start| end(start.into(), source.u32(0x260)?.into()))
-            .unwrap_or(0),
-        Kind::Elf => elf_memory_end(source).unwrap_or(0),
-    }
-}
-
-fn elf_memory_end(source: &Source<'_>) -> Result<u64, BootError> {
-    let (table, count) = (source.u64(32)?, u64::from(source.u16(56)?));
-    let mut end = 0u64;
-    for index in 0..count {
-        let header = table.saturating_add(index.saturating_mul(PROGRAM_HEADER_BYTES));
-        if source.u32(header)? == PT_LOAD {
-            let address = source.u64(header.saturating_add(24))?;
-            end = end.max(address.saturating_add(source.u64(header.saturating_add(40))?));
-        }
-    }
-    Ok(end)
+    let file_end = start.saturating_add(source.length.saturating_sub(setup));
+    // Loaded below `pref_address`, it moves there first, relocatable or not; then it needs
+    // `init_size` from there on (boot.rst).
+    let alignment = u64::from(source.u32(0x230)?);
+    let aligned = start.checked_next_multiple_of(alignment).unwrap_or(start);
+    let runs_at = aligned.max(source.u64(0x258)?);
+    let end = runs_at.saturating_add(source.u32(0x260)?.into()).max(file_end);
+    Ok(Judged { kind: Kind::BzImage { initrd_max: source.u32(0x22c)?.into() }, end })
 }

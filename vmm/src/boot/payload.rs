@@ -20,8 +20,8 @@ const MAX_WINDOW_KIB: u32 = 130 << 10;
 /// Why the ELF file cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PayloadError {
-    /// Places outside of the file.
-    #[error("Its header names no payload: {0}")]
+    /// Of the bzImage or of the ELF file: it names places outside, or no entry.
+    #[error("Its header is of no use: {0}")]
     Header(#[from] BootError),
     /// Not gzip, LZMA, xz or zstd.
     #[error("Its compression is unknown ({0:#x})")]

@@ -132,6 +132,48 @@ fn the_memory_map_leaves_out_the_hole() {
     assert_eq!(map[2], (0x10_0000, crate::memory::HOLE_START - 0x10_0000, true));
 }
 
+/// As Debian 12's: relocatable, but not to below 16 MiB, where it then needs 63.6 MiB.
+fn debian() -> Vec<u8> {
+    let mut file = bz_image(0x20f, 1);
+    file[0x230..0x236].copy_from_slice(&[0, 0, 0x20, 0, 1, 21]);
+    file[0x258..0x260].copy_from_slice(&0x100_0000u64.to_le_bytes());
+    file[0x260..0x264].copy_from_slice(&0x3f9_8000u32.to_le_bytes());
+    file
+}
+
+fn load_into(mib: u32, kernel: &[u8], initrd: Option<&[u8]>) -> Result<Entry, BootError> {
+    load(&image(kernel, initrd, b""), "", None, &allocate(mib).unwrap())
+}
+
+#[test]
+fn a_kernel_needs_memory_where_it_unpacks_itself() {
+    assert_eq!(load_into(70, &debian(), None), Err(BootError::new(FailReason::TooLarge, 80)));
+    assert!(load_into(80, &debian(), None).is_ok());
+}
+
+#[test]
+fn a_ramdisk_is_never_where_the_kernel_unpacks_itself() {
+    let mut initrd = b"070701".to_vec();
+    initrd.resize(26 << 20, 0);
+    let needed = load_into(96, &debian(), Some(&initrd));
+    assert_eq!(needed, Err(BootError::new(FailReason::TooLarge, 106)));
+    assert!(load_into(106, &debian(), Some(&initrd)).is_ok());
+}
+
+#[test]
+fn the_memory_that_is_named_is_the_least_that_is_enough() {
+    // The kernel ends 104 pages below 80 MiB.
+    for (bytes, least) in [(6, 80), (104 << 12, 80), ((104 << 12) + 1, 81), (360 << 12, 81)] {
+        let mut initrd = b"070701".to_vec();
+        initrd.resize(bytes, 0);
+        for mib in [64, 79, least - 1] {
+            let refused = load_into(mib, &debian(), Some(&initrd));
+            assert_eq!(refused, Err(BootError::new(FailReason::TooLarge, least.into())), "{bytes}");
+        }
+        assert!(load_into(least, &debian(), Some(&initrd)).is_ok(), "{bytes}");
+    }
+}
+
 /// An ELF file with one segment at 1 MiB, its entry there and this memory, for this machine.
 fn elf(memory_bytes: u64, machine: u16) -> Vec<u8> {
     let mut file = vec![0u8; 0x80];
@@ -190,7 +232,7 @@ fn an_unpacked_kernel_needs_the_memory_of_its_elf_file() {
     let mut initrd = b"070701".to_vec();
     initrd.resize(8 << 20, 0);
     let (_, both) = load_unpacked(&packed(&elf(10 << 20, 62)), Some(&initrd));
-    assert_eq!(both.map_err(|error| error.reason), Err(FailReason::TooLarge));
+    assert_eq!(both, Err(BootError::new(FailReason::TooLarge, 19)));
 }
 
 #[test]
