@@ -1,7 +1,10 @@
 //! The state in which each virtual processor starts: CPUID, segments, control registers.
 
+mod cpuid;
+
 use kvm_bindings::{
-    CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment,
+    CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_enable_cap, kvm_fpu,
+    kvm_msr_entry, kvm_regs, kvm_segment,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd};
 
@@ -20,13 +23,6 @@ const MSR_MTRR_DEFAULT_TYPE: u32 = 0x2ff;
 /// MTRRs on, memory is write-back unless said otherwise.
 const MTRR_ENABLE_WRITE_BACK: u64 = 0x806;
 
-/// What a guest may know of KVM (CPUID 0x4000_0001, `Documentation/virt/kvm/x86/cpuid.rst`): its clock,
-/// that ports need no delay, how to wait for a lock and to interrupt several processors at once. The
-/// rest are pages that KVM and guest both write. Steal time tells how busy others are; after an
-/// interrupt that is ended in such a page (PV EOI), the emulated SVM of QEMU 7.2 delivers it again
-/// when the host is interrupted before the guest's next exit, and Linux then waits for itself.
-const KVM_FEATURES: u32 = 1 | 1 << 1 | 1 << 3 | 1 << 7 | 1 << 11 | 1 << 24;
-
 /// Sets CPUID for processor `index` of `count`, and with an entry its registers; the others wait
 /// for their start-up interrupt.
 ///
@@ -39,7 +35,7 @@ pub fn prepare(
     count: u8,
     entry: Option<Entry>,
 ) -> Result<(), kvm_ioctls::Error> {
-    vcpu.set_cpuid2(&cpuid(kvm, index, count)?)?;
+    set_cpuid(kvm, vcpu, index, count)?;
     set_msrs(vcpu)?;
     let fpu = kvm_fpu { fcw: 0x37f, mxcsr: 0x1f80, ..Default::default() };
     vcpu.set_fpu(&fpu)?;
@@ -54,39 +50,19 @@ pub fn prepare(
     vcpu.set_regs(&kvm_regs { rflags: FLAGS_RESERVED, ..regs })
 }
 
-/// What KVM offers, with this processor's number and the topology put in.
-fn cpuid(kvm: &Kvm, index: u8, count: u8) -> Result<CpuId, kvm_ioctls::Error> {
-    let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+/// Hands this processor's table to KVM, and has it refuse its own services that are not in there:
+/// otherwise a guest could ask for steal time by a number that it knows anyway.
+fn set_cpuid(kvm: &Kvm, vcpu: &VcpuFd, index: u8, count: u8) -> Result<(), kvm_ioctls::Error> {
+    let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
     let deadline_timer = kvm.check_extension(Cap::TscDeadlineTimer);
-    let id = u32::from(index);
-    for entry in cpuid.as_mut_slice() {
-        match (entry.function, entry.index) {
-            (0x1, _) => {
-                entry.ebx = (entry.ebx & 0x0000_ffff) | (id << 24) | (u32::from(count) << 16);
-                // The guest is told that it is one.
-                entry.ecx |= 1 << 31;
-                if deadline_timer {
-                    entry.ecx |= 1 << 24;
-                }
-                if count > 1 {
-                    entry.edx |= 1 << 28;
-                }
-            }
-            // One thread a core, all cores in one package.
-            (0xb | 0x1f, 0) => {
-                (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 1, 0x100, id);
-            }
-            (0xb | 0x1f, 1) => {
-                let shift = u32::from(count).next_power_of_two().trailing_zeros();
-                (entry.eax, entry.ebx, entry.ecx, entry.edx) = (shift, count.into(), 0x201, id);
-            }
-            (0xb | 0x1f, _) => entry.edx = id,
-            (0x8000_001e, _) => entry.eax = id,
-            (0x4000_0001, _) => entry.eax &= KVM_FEATURES,
-            _ => {}
-        }
+    let table = cpuid::table(supported.as_slice(), index, count, deadline_timer);
+    let table = CpuId::from_entries(&table).map_err(|_| kvm_ioctls::Error::new(libc::E2BIG))?;
+    // Since Linux 5.9.
+    if kvm.check_extension_raw(KVM_CAP_ENFORCE_PV_FEATURE_CPUID.into()) > 0 {
+        let cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID;
+        vcpu.enable_cap(&kvm_enable_cap { cap, args: [1, 0, 0, 0], ..Default::default() })?;
     }
-    Ok(cpuid)
+    vcpu.set_cpuid2(&table)
 }
 
 fn set_msrs(vcpu: &VcpuFd) -> Result<(), kvm_ioctls::Error> {

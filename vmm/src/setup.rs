@@ -175,15 +175,19 @@ impl Setup {
     /// `Protocol` if something is missing.
     pub fn finish(self) -> Result<Parts, BootError> {
         let (memory_mib, vcpus) = self.size.ok_or_else(out_of_order)?;
+        let engine = self.engine.ok_or_else(out_of_order)?;
+        // An emulated processor is slow at what this one does in a second.
+        let unpack = matches!(engine, Engine::Qemu(_));
         Ok(Parts {
             memory_mib,
             vcpus,
-            engine: self.engine.ok_or_else(out_of_order)?,
+            engine,
             image: Image {
                 kernel: self.kernel.ok_or_else(out_of_order)?,
                 initrd: self.initrd,
                 command_line: self.command_line,
                 no_acpi: self.no_acpi,
+                unpack,
             },
             log: self.log.ok_or_else(out_of_order)?,
             volumes: self.volumes,

@@ -26,6 +26,7 @@ impl Kernel {
             initrd: Some(file()),
             command_line: Vec::new(),
             no_acpi: false,
+            unpack: false,
         };
         Self { ram: allocate(16).expect("memory for a guest"), image }
     }
@@ -95,7 +96,7 @@ impl Target for Kernel {
     }
 
     fn run(&mut self, input: &[u8]) -> u64 {
-        let Image { kernel, initrd, command_line, no_acpi } = &mut self.image;
+        let Image { kernel, initrd, command_line, no_acpi, .. } = &mut self.image;
         *no_acpi = input.len() % 2 == 1;
         let mut ramdisk = input.get(..input.len() / 4).unwrap_or_default().to_vec();
         // Linux gets none that does not begin like an archive.

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use tabard_wire::FailReason;
 
-use super::{BootError, HIGH_MEMORY_START, MIB};
+use super::{BootError, HIGH_MEMORY_START};
 use crate::memory::file_bytes;
 
 /// What a kernel file is.
@@ -20,6 +20,15 @@ pub(super) enum Kind {
     },
 }
 
+/// A kernel that can be loaded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    /// What it is.
+    pub(super) kind: Kind,
+    /// Where the memory ends that it uses before it reads its memory map.
+    pub(super) end: u64,
+}
+
 const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
 const ELF_HEADER_BYTES: u64 = 64;
 const PROGRAM_HEADER_BYTES: u64 = 56;
@@ -29,27 +38,52 @@ const EM_X86_64: u16 = 62;
 const SETUP: u64 = 0x1f1;
 const SETUP_BYTES: u64 = 0x77;
 
-/// Reads little-endian numbers of the file; a place beyond its end counts as cut short.
-struct Source<'a> {
-    file: &'a File,
+/// A kernel: the file that came over the wire, or one that was in it.
+#[derive(Clone, Copy)]
+enum Bytes<'a> {
+    File(&'a File),
+    Memory(&'a [u8]),
+}
+
+/// Reads little-endian numbers of a kernel; a place beyond its end counts as cut short.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    all: Bytes<'a>,
     length: u64,
 }
 
-impl Source<'_> {
-    fn bytes<const N: usize>(&self, offset: u64) -> Result<[u8; N], BootError> {
-        let mut bytes = [0; N];
-        self.need(offset.saturating_add(u64::try_from(N).unwrap_or(u64::MAX)))?;
-        self.file
-            .read_exact_at(&mut bytes, offset)
-            .map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
-        Ok(bytes)
+impl<'a> Source<'a> {
+    pub(super) fn of_file(file: &'a File) -> Result<Self, BootError> {
+        let length = file_bytes(file).map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
+        Ok(Self { all: Bytes::File(file), length })
     }
 
-    fn u16(&self, offset: u64) -> Result<u16, BootError> {
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Self { all: Bytes::Memory(bytes), length }
+    }
+
+    pub(super) fn bytes<const N: usize>(&self, offset: u64) -> Result<[u8; N], BootError> {
+        let unreadable = || BootError::new(FailReason::KernelFormat, 0);
+        self.need(offset.saturating_add(u64::try_from(N).unwrap_or(u64::MAX)))?;
+        match self.all {
+            Bytes::File(file) => {
+                let mut bytes = [0; N];
+                file.read_exact_at(&mut bytes, offset).map_err(|_| unreadable())?;
+                Ok(bytes)
+            }
+            Bytes::Memory(all) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| all.get(offset..));
+                rest.and_then(<[u8]>::first_chunk).copied().ok_or_else(unreadable)
+            }
+        }
+    }
+
+    pub(super) fn u16(&self, offset: u64) -> Result<u16, BootError> {
         Ok(u16::from_le_bytes(self.bytes(offset)?))
     }
 
-    fn u32(&self, offset: u64) -> Result<u32, BootError> {
+    pub(super) fn u32(&self, offset: u64) -> Result<u32, BootError> {
         Ok(u32::from_le_bytes(self.bytes(offset)?))
     }
 
@@ -58,30 +92,34 @@ impl Source<'_> {
     }
 
     /// The file must reach to `end`; otherwise the detail is what is missing.
-    fn need(&self, end: u64) -> Result<(), BootError> {
+    pub(super) fn need(&self, end: u64) -> Result<(), BootError> {
         match end.checked_sub(self.length) {
             None | Some(0) => Ok(()),
             Some(missing) => Err(BootError::new(FailReason::KernelTruncated, missing)),
         }
     }
+
+    /// Where a bzImage's real-mode part ends and the rest begins.
+    pub(super) fn setup_end(&self) -> Result<u64, BootError> {
+        let [sectors] = self.bytes(SETUP)?;
+        let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
+        Ok(sectors.saturating_add(1).saturating_mul(512))
+    }
 }
 
-/// Says what the file is and that all of it is there and fits below `memory_end`.
-pub(super) fn judge(file: &File, memory_end: u64) -> Result<Kind, BootError> {
-    let format = |detail| BootError::new(FailReason::KernelFormat, detail);
-    let length = file_bytes(file).map_err(|_| format(0))?;
-    let source = Source { file, length };
-    let magic: [u8; 4] = if length < 4 { [0; 4] } else { source.bytes(0)? };
+/// Says what the kernel is, that all of it is there, and how much memory it uses.
+pub(super) fn judge(source: &Source<'_>) -> Result<Judged, BootError> {
+    let magic: [u8; 4] = if source.length < 4 { [0; 4] } else { source.bytes(0)? };
     if magic == ELF_MAGIC {
-        return elf(&source, memory_end).map(|()| Kind::Elf);
+        return elf(source);
     }
-    if length >= 0x206 && source.bytes::<4>(0x202)? == *b"HdrS" {
-        return bz_image(&source, memory_end);
+    if source.length >= 0x206 && source.bytes::<4>(0x202)? == *b"HdrS" {
+        return bz_image(source);
     }
-    Err(format(u32::from_le_bytes(magic).into()))
+    Err(BootError::new(FailReason::KernelFormat, u32::from_le_bytes(magic).into()))
 }
 
-fn elf(source: &Source<'_>, memory_end: u64) -> Result<(), BootError> {
+fn elf(source: &Source<'_>) -> Result<Judged, BootError> {
     source.need(ELF_HEADER_BYTES)?;
     let [class, data] = source.bytes(4)?;
     let machine = source.u16(18)?;
@@ -117,16 +155,14 @@ fn elf(source: &Source<'_>, memory_end: u64) -> Result<(), BootError> {
     if kernel_end == 0 {
         return Err(BootError::new(FailReason::KernelEntry, 0));
     }
-    fits(kernel_end, memory_end)
+    Ok(Judged { kind: Kind::Elf, end: kernel_end })
 }
 
-fn bz_image(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
+fn bz_image(source: &Source<'_>) -> Result<Judged, BootError> {
     source.need(SETUP.saturating_add(SETUP_BYTES))?;
-    let [sectors] = source.bytes(SETUP)?;
-    let sectors = if sectors == 0 { 4 } else { u64::from(sectors) };
     // syssize counts 16-byte paragraphs after the setup sectors.
     let body = u64::from(source.u32(0x1f4)?).saturating_mul(16);
-    let setup = sectors.saturating_add(1).saturating_mul(512);
+    let setup = source.setup_end()?;
     // The last paragraph may be padded in the count and not in the file.
     source.need(setup.saturating_add(body.saturating_sub(15)))?;
     let (version, flags) = (source.u16(0x206)?, source.u16(0x236)?);
@@ -134,42 +170,12 @@ fn bz_image(source: &Source<'_>, memory_end: u64) -> Result<Kind, BootError> {
         return Err(BootError::new(FailReason::KernelEntry, version.into()));
     }
     let start = u64::from(source.u32(0x214)?);
-    let needed = u64::from(source.u32(0x260)?).max(source.length.saturating_sub(setup));
-    fits(start.saturating_add(needed), memory_end)?;
-    Ok(Kind::BzImage { initrd_max: source.u32(0x22c)?.into() })
-}
-
-fn fits(kernel_end: u64, memory_end: u64) -> Result<(), BootError> {
-    if kernel_end > memory_end {
-        return Err(BootError::new(FailReason::TooLarge, kernel_end.div_ceil(MIB)));
-    }
-    Ok(())
-}
-
-/// Where the memory ends that a kernel uses before it reads its memory map, as far as its header
-/// says.
-pub(super) fn memory_end(kind: Kind, file: &File) -> u64 {
-    let length = file_bytes(file).unwrap_or(0);
-    let source = Source { file, length };
-    let end = |start: u64, bytes: u64| Ok::<u64, BootError>(start.saturating_add(bytes));
-    match kind {
-        Kind::BzImage { .. } => source
-            .u32(0x214)
-            .and_then(|start| end(start.into(), source.u32(0x260)?.into()))
-            .unwrap_or(0),
-        Kind::Elf => elf_memory_end(&source).unwrap_or(0),
-    }
-}
-
-fn elf_memory_end(source: &Source<'_>) -> Result<u64, BootError> {
-    let (table, count) = (source.u64(32)?, u64::from(source.u16(56)?));
-    let mut end = 0u64;
-    for index in 0..count {
-        let header = table.saturating_add(index.saturating_mul(PROGRAM_HEADER_BYTES));
-        if source.u32(header)? == PT_LOAD {
-            let address = source.u64(header.saturating_add(24))?;
-            end = end.max(address.saturating_add(source.u64(header.saturating_add(40))?));
-        }
-    }
-    Ok(end)
+    let file_end = start.saturating_add(source.length.saturating_sub(setup));
+    // Loaded below `pref_address`, it moves there first, relocatable or not; then it needs
+    // `init_size` from there on (boot.rst).
+    let alignment = u64::from(source.u32(0x230)?);
+    let aligned = start.checked_next_multiple_of(alignment).unwrap_or(start);
+    let runs_at = aligned.max(source.u64(0x258)?);
+    let end = runs_at.saturating_add(source.u32(0x260)?.into()).max(file_end);
+    Ok(Judged { kind: Kind::BzImage { initrd_max: source.u32(0x22c)?.into() }, end })
 }

@@ -4,16 +4,19 @@
 
 mod header;
 mod linux;
+mod payload;
 mod pvh;
 
 use std::fs::File;
+use std::io::Cursor;
 use std::os::unix::fs::FileExt;
 
 use linux_loader::loader::{BzImage, Elf, KernelLoader, PvhBootCapability};
 use tabard_wire::FailReason;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use self::header::Kind;
+use self::header::{Judged, Kind, Source};
+use self::payload::PayloadError;
 use crate::framebuffer::Mode;
 use crate::memory::{GuestRam, file_bytes, low_end};
 
@@ -83,6 +86,9 @@ pub struct Image {
     pub command_line: Vec<u8>,
     /// Whether it wants its devices on the command line.
     pub no_acpi: bool,
+    /// Whether to take the ELF file out of a bzImage, which then moves itself nowhere at random:
+    /// for an emulated processor, that would take seconds to unpack it.
+    pub unpack: bool,
 }
 
 /// Loads everything into fresh memory. `devices` is appended to the command line of a
@@ -97,33 +103,40 @@ pub fn load(
     screen: Option<Mode>,
     ram: &GuestRam,
 ) -> Result<Entry, BootError> {
-    let kind = header::judge(&image.kernel, low_end(ram))?;
-    let unreadable = |_| BootError::new(FailReason::KernelFormat, 0);
+    let file = Source::of_file(&image.kernel)?;
+    let mut judged = header::judge(&file)?;
+    let linux = matches!(judged.kind, Kind::BzImage { .. });
+    let mut elf = None;
+    if image.unpack && linux {
+        match unpack(&image.kernel, low_end(ram)) {
+            Ok((unpacked, found)) => (elf, judged) = (Some(unpacked), found),
+            Err(error) => complain!("The kernel is left to unpack itself. {error}"),
+        }
+    }
+    let kernel_end = judged.end;
+    let initrd = place_initrd(image.initrd.as_ref(), judged, low_end(ram))?;
     let mut kernel =
         image.kernel.try_clone().map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
-    let (loaded, highest_initrd) = match kind {
-        Kind::Elf => {
-            let loaded = Elf::load(ram, None, &mut kernel, None).map_err(unreadable)?;
-            (loaded, u64::MAX)
-        }
-        Kind::BzImage { initrd_max } => {
-            let start = Some(GuestAddress(HIGH_MEMORY_START));
-            let loaded = BzImage::load(ram, None, &mut kernel, start).map_err(unreadable)?;
-            (loaded, initrd_max)
+    let loaded = match (judged.kind, elf) {
+        (Kind::Elf, Some(elf)) => Elf::load(ram, None, &mut Cursor::new(elf), None),
+        (Kind::Elf, None) => Elf::load(ram, None, &mut kernel, None),
+        (Kind::BzImage { .. }, _) => {
+            BzImage::load(ram, None, &mut kernel, Some(GuestAddress(HIGH_MEMORY_START)))
         }
     };
-    // A bzImage unpacks itself in place and needs more than its file.
-    let kernel_end = loaded.kernel_end.max(header::memory_end(kind, &image.kernel));
-    let initrd = load_initrd(image.initrd.as_ref(), kernel_end, highest_initrd, ram)?;
-    if let (Kind::BzImage { .. }, Some(initrd)) = (kind, initrd) {
-        check_archive(initrd, ram)?;
+    let loaded = loaded.map_err(|_| BootError::new(FailReason::KernelFormat, 0))?;
+    if let (Some(initrd), Some(file)) = (initrd, &image.initrd) {
+        load_initrd(initrd, file, ram)?;
+        if linux {
+            check_archive(initrd, ram)?;
+        }
     }
     // A kernel that reads of its devices in ACPI would find each twice.
     let devices = if image.no_acpi { devices } else { "" };
     write_command_line(&image.command_line, devices, ram)?;
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;
-    let entry = match (kind, loaded.pvh_boot_cap) {
+    let entry = match (judged.kind, loaded.pvh_boot_cap) {
         // PVH has no words for a framebuffer, so a Linux kernel is told of it by its own protocol.
         (Kind::Elf, PvhBootCapability::PvhEntryPresent(address))
             if screen.is_none() || image.no_acpi =>
@@ -150,6 +163,13 @@ pub fn load(
     Ok(entry)
 }
 
+/// The ELF file in a bzImage, judged.
+fn unpack(kernel: &File, memory_end: u64) -> Result<(Vec<u8>, Judged), PayloadError> {
+    let elf = payload::elf_of(kernel, memory_end)?;
+    let judged = header::judge(&Source::of_bytes(&elf))?;
+    Ok((elf, judged))
+}
+
 /// Address and bytes of the ramdisk in memory.
 #[derive(Debug, Clone, Copy)]
 struct Initrd {
@@ -157,39 +177,45 @@ struct Initrd {
     bytes: u64,
 }
 
-/// Puts the ramdisk as high below the hole as the kernel can reach.
-fn load_initrd(
+fn unreadable_initrd(error: std::io::Error) -> BootError {
+    let raw = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
+    BootError::new(FailReason::Initrd, raw.unwrap_or(0))
+}
+
+/// A place for the ramdisk: as high below the hole as the kernel can reach, and above all memory
+/// that the kernel uses before it knows of the ramdisk.
+fn place_initrd(
     file: Option<&File>,
-    kernel_end: u64,
-    highest: u64,
-    ram: &GuestRam,
+    kernel: Judged,
+    memory_end: u64,
 ) -> Result<Option<Initrd>, BootError> {
-    let Some(file) = file else { return Ok(None) };
-    let unreadable = |error: std::io::Error| {
-        let raw = error.raw_os_error().and_then(|raw| u64::try_from(raw).ok());
-        BootError::new(FailReason::Initrd, raw.unwrap_or(0))
+    let bytes = file.map_or(Ok(0), file_bytes).map_err(unreadable_initrd)?;
+    let top = match (kernel.kind, file) {
+        (Kind::BzImage { initrd_max }, Some(_)) => memory_end.min(initrd_max.saturating_add(1)),
+        _ => memory_end,
     };
-    let bytes = file_bytes(file).map_err(unreadable)?;
-    let top = low_end(ram).min(highest.saturating_add(1));
     let address = top.checked_sub(bytes).map(|address| address & !(PAGE - 1));
-    let address = address.filter(|address| *address >= kernel_end).ok_or_else(|| {
-        BootError::new(
-            FailReason::TooLarge,
-            kernel_end.saturating_add(bytes).saturating_add(PAGE).div_ceil(MIB),
-        )
+    let address = address.filter(|address| *address >= kernel.end).ok_or_else(|| {
+        let pages = bytes.div_ceil(PAGE).saturating_add(kernel.end.div_ceil(PAGE));
+        BootError::new(FailReason::TooLarge, pages.div_ceil(MIB / PAGE))
     })?;
+    Ok(file.map(|_| Initrd { address, bytes }))
+}
+
+fn load_initrd(initrd: Initrd, file: &File, ram: &GuestRam) -> Result<(), BootError> {
+    let Initrd { address, bytes } = initrd;
     let mut buffer = vec![0u8; 64 << 10];
     let mut done = 0u64;
     while done < bytes {
         let step = usize::try_from(bytes.saturating_sub(done)).unwrap_or(usize::MAX);
         let step = step.min(buffer.len());
         let Some(chunk) = buffer.get_mut(..step) else { break };
-        file.read_exact_at(chunk, done).map_err(unreadable)?;
+        file.read_exact_at(chunk, done).map_err(unreadable_initrd)?;
         ram.write_slice(chunk, GuestAddress(address.saturating_add(done)))
             .map_err(|_| BootError::new(FailReason::TooLarge, 0))?;
         done = done.saturating_add(u64::try_from(step).unwrap_or(u64::MAX));
     }
-    Ok(Some(Initrd { address, bytes }))
+    Ok(())
 }
 
 /// How what Linux unpacks as its first file system begins (its `usr/` and

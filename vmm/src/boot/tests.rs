@@ -20,17 +20,29 @@ fn bz_image(version: u16, flags: u16) -> Vec<u8> {
     file
 }
 
+/// A bzImage with this payload.
+pub(super) fn with_payload(payload: &[u8]) -> Vec<u8> {
+    let mut file = bz_image(0x20f, 1);
+    let length = u32::try_from(payload.len()).unwrap();
+    file[0x248..0x24c].copy_from_slice(&1024u32.to_le_bytes());
+    file[0x24c..0x250].copy_from_slice(&length.to_le_bytes());
+    file.extend(payload);
+    file
+}
+
+pub(super) fn file(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
 fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
-    let file = |bytes: &[u8]| {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    };
     Image {
         kernel: file(kernel),
         initrd: initrd.map(file),
         command_line: line.to_vec(),
         no_acpi: false,
+        unpack: false,
     }
 }
 
@@ -118,6 +130,115 @@ fn the_memory_map_leaves_out_the_hole() {
     let map = memory_map(&ram);
     assert_eq!(map.last(), Some(&(crate::memory::HOLE_END, 1 << 30, true)));
     assert_eq!(map[2], (0x10_0000, crate::memory::HOLE_START - 0x10_0000, true));
+}
+
+/// As Debian 12's: relocatable, but not to below 16 MiB, where it then needs 63.6 MiB.
+fn debian() -> Vec<u8> {
+    let mut file = bz_image(0x20f, 1);
+    file[0x230..0x236].copy_from_slice(&[0, 0, 0x20, 0, 1, 21]);
+    file[0x258..0x260].copy_from_slice(&0x100_0000u64.to_le_bytes());
+    file[0x260..0x264].copy_from_slice(&0x3f9_8000u32.to_le_bytes());
+    file
+}
+
+fn load_into(mib: u32, kernel: &[u8], initrd: Option<&[u8]>) -> Result<Entry, BootError> {
+    load(&image(kernel, initrd, b""), "", None, &allocate(mib).unwrap())
+}
+
+#[test]
+fn a_kernel_needs_memory_where_it_unpacks_itself() {
+    assert_eq!(load_into(70, &debian(), None), Err(BootError::new(FailReason::TooLarge, 80)));
+    assert!(load_into(80, &debian(), None).is_ok());
+}
+
+#[test]
+fn a_ramdisk_is_never_where_the_kernel_unpacks_itself() {
+    let mut initrd = b"070701".to_vec();
+    initrd.resize(26 << 20, 0);
+    let needed = load_into(96, &debian(), Some(&initrd));
+    assert_eq!(needed, Err(BootError::new(FailReason::TooLarge, 106)));
+    assert!(load_into(106, &debian(), Some(&initrd)).is_ok());
+}
+
+#[test]
+fn the_memory_that_is_named_is_the_least_that_is_enough() {
+    // The kernel ends 104 pages below 80 MiB.
+    for (bytes, least) in [(6, 80), (104 << 12, 80), ((104 << 12) + 1, 81), (360 << 12, 81)] {
+        let mut initrd = b"070701".to_vec();
+        initrd.resize(bytes, 0);
+        for mib in [64, 79, least - 1] {
+            let refused = load_into(mib, &debian(), Some(&initrd));
+            assert_eq!(refused, Err(BootError::new(FailReason::TooLarge, least.into())), "{bytes}");
+        }
+        assert!(load_into(least, &debian(), Some(&initrd)).is_ok(), "{bytes}");
+    }
+}
+
+/// An ELF file with one segment at 1 MiB, its entry there and this memory, for this machine.
+fn elf(memory_bytes: u64, machine: u16) -> Vec<u8> {
+    let mut file = vec![0u8; 0x80];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    file[16..20].copy_from_slice(&[2, 0, machine.to_le_bytes()[0], machine.to_le_bytes()[1]]);
+    file[24..32].copy_from_slice(&HIGH_MEMORY_START.to_le_bytes());
+    file[32..40].copy_from_slice(&64u64.to_le_bytes());
+    file[54..58].copy_from_slice(&[56, 0, 1, 0]);
+    file[64..68].copy_from_slice(&1u32.to_le_bytes());
+    file[72..80].copy_from_slice(&0x78u64.to_le_bytes());
+    file[88..96].copy_from_slice(&HIGH_MEMORY_START.to_le_bytes());
+    file[96..104].copy_from_slice(&8u64.to_le_bytes());
+    file[104..112].copy_from_slice(&memory_bytes.to_le_bytes());
+    file[0x78..].copy_from_slice(b"unpacked");
+    file
+}
+
+/// The same in a bzImage.
+fn packed(elf: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(elf).unwrap();
+    with_payload(&gzip.finish().unwrap())
+}
+
+fn load_unpacked(kernel: &[u8], initrd: Option<&[u8]>) -> (GuestRam, Result<Entry, BootError>) {
+    let ram = allocate(16).unwrap();
+    let image = Image { unpack: true, ..image(kernel, initrd, b"") };
+    let entry = load(&image, "", None, &ram);
+    (ram, entry)
+}
+
+#[test]
+fn the_elf_file_of_a_bz_image_is_loaded_in_its_place() {
+    let (ram, entry) = load_unpacked(&packed(&elf(0x2000, 62)), Some(b"070701"));
+    assert_eq!(entry, Ok(Entry::Linux64 { address: HIGH_MEMORY_START, info: BOOT_PARAMS }));
+    let first: [u8; 8] = ram.read_obj(GuestAddress(HIGH_MEMORY_START)).unwrap();
+    assert_eq!(&first, b"unpacked");
+    let place: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x218)).unwrap();
+    assert_eq!(u64::from(place), (16 << 20) - 4096);
+}
+
+#[test]
+fn a_bz_image_whose_payload_is_of_no_use_unpacks_itself() {
+    for kernel in [bz_image(0x20f, 1), with_payload(b"none"), packed(&elf(0x2000, 3))] {
+        let (ram, entry) = load_unpacked(&kernel, None);
+        assert_eq!(entry, Ok(Entry::Linux64 { address: 0x10_0200, info: BOOT_PARAMS }));
+        let first: u8 = ram.read_obj(GuestAddress(HIGH_MEMORY_START)).unwrap();
+        assert_eq!(first, 0xf4);
+    }
+}
+
+#[test]
+fn an_unpacked_kernel_needs_the_memory_of_its_elf_file() {
+    let (_, alone) = load_unpacked(&packed(&elf(20 << 20, 62)), None);
+    assert_eq!(alone, Err(BootError::new(FailReason::TooLarge, 21)));
+    let mut initrd = b"070701".to_vec();
+    initrd.resize(8 << 20, 0);
+    let (_, both) = load_unpacked(&packed(&elf(10 << 20, 62)), Some(&initrd));
+    assert_eq!(both, Err(BootError::new(FailReason::TooLarge, 19)));
+}
+
+#[test]
+fn the_ramdisk_of_an_unpacked_kernel_is_an_archive() {
+    let (_, entry) = load_unpacked(&packed(&elf(0x2000, 62)), Some(b"<html>"));
+    assert_eq!(entry, Err(BootError::new(FailReason::Initrd, 0)));
 }
 
 proptest::proptest! {

@@ -139,6 +139,11 @@ pub(super) const DEVICES: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_MSRS)], "a processor is prepared"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_FPU)], "a processor is prepared"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::SET_CPUID2)], "a processor is prepared"),
+    bound(
+        libc::SYS_ioctl,
+        &[Only::Is(1, kvm::ENABLE_CAP)],
+        "a processor is told to refuse what CPUID leaves out",
+    ),
     // Memory, never executable.
     bound(
         libc::SYS_mmap,

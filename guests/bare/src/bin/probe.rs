@@ -4,6 +4,9 @@
 //! and `tail=`; F3 offers `other=`, and so does
 //! another size of the screen; F4 asks `ask=`; F5 asks that a hundred times. It says what it is
 //! given and answered.
+//!
+//! With `cpu=1` it says what it can learn of its processor: leaves of CPUID at both privilege levels,
+//! and which of KVM's own registers it can write.
 #![no_std]
 #![no_main]
 
@@ -20,7 +23,7 @@ use tabard_bare::font::{BODY, HEADING, SMALL};
 use tabard_bare::guest;
 use tabard_bare::json;
 use tabard_bare::keys::EV_SYN;
-use tabard_bare::machine::{Device, InputEvent, Machine, Wake, serial};
+use tabard_bare::machine::{Device, InputEvent, Machine, Wake, raw, serial};
 use tabard_bare::pointer::Pointer;
 use tabard_bare::screen::Screen;
 
@@ -46,6 +49,9 @@ fn run(machine: Machine) -> ! {
     if machine.options.get("agent").is_some() {
         machine.open_agent();
         serial::line("{\"agent\":\"open\"}");
+    }
+    if machine.options.get("cpu").is_some() {
+        tell_processor();
     }
     let mut asked = 0;
     loop {
@@ -124,6 +130,55 @@ fn act(machine: &mut Machine, event: &InputEvent, asked: &mut u32) {
         Some(3) => (0..100).for_each(|_| ask(machine)),
         _ => {}
     }
+}
+
+/// Leaves of CPUID that say what a processor is, and some that no guest should have.
+const LEAVES: [u32; 24] = [
+    0,
+    1,
+    4,
+    7,
+    0xa,
+    0xb,
+    0xd,
+    0x12,
+    0x14,
+    0x1d,
+    0x1f,
+    0x23,
+    0x4000_0000,
+    0x4000_0001,
+    0x8000_0000,
+    0x8000_0001,
+    0x8000_0008,
+    0x8000_000a,
+    0x8000_001b,
+    0x8000_001d,
+    0x8000_001e,
+    0x8000_001f,
+    0x8000_0022,
+    0x8000_0026,
+];
+
+/// Says what the processor tells of itself.
+fn tell_processor() {
+    for (leaf, index) in LEAVES.iter().flat_map(|leaf| (0..4).map(move |index| (*leaf, index))) {
+        let native = core::arch::x86_64::__cpuid_count(leaf, index);
+        let native = [native.eax, native.ebx, native.ecx, native.edx];
+        for (level, [eax, ebx, ecx, edx]) in [(0, raw::cpuid(leaf, index)), (3, native)] {
+            serial::line(&format!(
+                "{{\"cpuid\":\"{leaf:08x}.{index}\",\"level\":{level},\"is\":\"{eax:08x} {ebx:08x} {ecx:08x} {edx:08x}\"}}"
+            ));
+        }
+    }
+    // The clock, pages for faults, steal time and ends of interrupts, and what is newer. The address
+    // is below this program, and the first bit says that the page is to be used.
+    for register in 0x4b56_4d00..=0x4b56_4d08 {
+        let written = raw::write_msr(register, 0x5001);
+        raw::write_msr(register, 0);
+        serial::line(&format!("{{\"msr\":\"{register:08x}\",\"written\":{written}}}"));
+    }
+    serial::line("{\"processor\":\"told\"}");
 }
 
 /// Says what came from `tabard`. Of a text: its length, both ends and a checksum (FNV-1a).

@@ -102,6 +102,8 @@ general_protection:
     je 11f
     cmpb $0xfa, (%rax)          // cli
     je 12f
+    cmpb $0xfb, (%rax)          // sti
+    je 15f
     pushq $13
     jmp fault
     // Wait for one interrupt. `sti` holds interrupts back until `hlt` is reached, so none is missed.
@@ -148,7 +150,8 @@ general_protection:
     popq %rax
     outl %eax, %dx
     iretq
-    // An MSR that is not there faults once more, from CPL 0: it reads as all ones then.
+    // An MSR that is not there faults once more, from CPL 0: it reads as all ones then, and a write
+    // leaves no number in ECX.
 10: addq $2, 8(%rsp)
     testb $3, 16(%rsp)
     popq %rax
@@ -160,9 +163,16 @@ general_protection:
     popq %rax
     jz 14f
     wrmsr
-14: iretq
+    iretq
+14: xorl %ecx, %ecx
+    iretq
 13: movl $-1, %eax
     movl $-1, %edx
+    iretq
+    // What CPL 0 sees of CPUID; no host can hide it from CPL 3 but by a fault.
+15: incq 8(%rsp)
+    popq %rax
+    cpuid
     iretq
     // A triple fault: no table of interrupts, and one exception.
 12: pushq $0

@@ -152,11 +152,30 @@ pub fn read_msr(index: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// Writes a model-specific register; nothing happens if it cannot be written.
-pub fn write_msr(index: u32, value: u64) {
+/// Writes a model-specific register other than 0; `false` if it cannot be written.
+pub fn write_msr(index: u32, value: u64) -> bool {
     let (low, high) = (value as u32, (value >> 32) as u32);
+    let left: u32;
     // SAFETY: as in `read_msr`. What the value does to this machine is its own loss.
-    unsafe { asm!("wrmsr", in("ecx") index, in("eax") low, in("edx") high, options(nostack)) };
+    unsafe {
+        asm!("wrmsr", inout("ecx") index => left, in("eax") low, in("edx") high, options(nostack))
+    };
+    left == index
+}
+
+/// EAX, EBX, ECX and EDX of a CPUID leaf, as CPL 0 sees them.
+pub fn cpuid(leaf: u32, index: u32) -> [u32; 4] {
+    let (eax, ebx, ecx, edx): (u32, u64, u32, u32);
+    // SAFETY: `sti` raises #GP at CPL 3; the handler in `boot` asks for the leaf instead. RBX is
+    // the compiler's and is put back.
+    unsafe {
+        asm!(
+            "xchg {0}, rbx", "sti", "xchg {0}, rbx",
+            inout(reg) 0u64 => ebx, inout("eax") leaf => eax, inout("ecx") index => ecx,
+            out("edx") edx, options(nostack)
+        )
+    };
+    [eax, ebx as u32, ecx, edx]
 }
 
 /// Ends the machine by a triple fault.
