@@ -7,8 +7,8 @@ use std::fs::File;
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use tabard_wire::{Rect, SurfaceGeometry};
-use vm_memory::{FileOffset, MmapRegion};
 use vm_memory::volatile_memory::VolatileMemory;
+use vm_memory::{FileOffset, MmapRegion};
 
 use crate::devices::gpu::News;
 use crate::surface::{BYTES_PER_PIXEL, Surface};
@@ -52,7 +52,8 @@ impl Framebuffer {
     /// If the memory cannot be had.
     pub fn new(geometry: SurfaceGeometry) -> std::io::Result<Self> {
         let bytes = usize::try_from(Self::bytes(geometry)).unwrap_or(usize::MAX);
-        let region = MmapRegion::new(bytes.next_multiple_of(PAGE)).map_err(std::io::Error::other)?;
+        let region =
+            MmapRegion::new(bytes.next_multiple_of(PAGE)).map_err(std::io::Error::other)?;
         Ok(Self { region, mode: mode(geometry, ADDRESS), whole: true })
     }
 
@@ -202,7 +203,8 @@ fn rows(log: &[u64], mode: Mode, height: u32) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const MODE: Mode = Mode { address: 0, width: 512, height: 100, stride_bytes: 2048, bytes: 204_800 };
+    const MODE: Mode =
+        Mode { address: 0, width: 512, height: 100, stride_bytes: 2048, bytes: 204_800 };
 
     #[test]
     fn nothing_written_is_no_row() {

@@ -93,9 +93,9 @@ pub fn main() -> ExitCode {
         }
     };
     // The handler of a kick first: the jail lets no handler be changed.
-    let jailed = kick::install()
-        .map_err(|error| error.errno())
-        .and_then(|()| jail::enter(&wire, jail::Inmate::Guest).map_err(|error| error.errno.raw_os_error()));
+    let jailed = kick::install().map_err(|error| error.errno()).and_then(|()| {
+        jail::enter(&wire, jail::Inmate::Guest).map_err(|error| error.errno.raw_os_error())
+    });
     match jailed {
         Ok(layers) => wire.send(FromVmm::Jailed { layers }),
         Err(errno) => {

@@ -7,7 +7,8 @@ use std::io;
 use rustix::fs::fstat;
 use rustix::mm::{Advice, madvise};
 use vm_memory::{
-    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress,
+    FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    MemoryRegionAddress,
     mmap::{FromRangesError, MmapRegionError},
 };
 

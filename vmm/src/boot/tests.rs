@@ -85,7 +85,13 @@ fn only_a_kernel_without_acpi_is_told_its_devices() {
 #[test]
 fn a_framebuffer_is_told_as_efis() {
     let ram = allocate(16).unwrap();
-    let mode = Mode { address: 0xd000_0000, width: 640, height: 480, stride_bytes: 2560, bytes: 640 * 480 * 4 };
+    let mode = Mode {
+        address: 0xd000_0000,
+        width: 640,
+        height: 480,
+        stride_bytes: 2560,
+        bytes: 640 * 480 * 4,
+    };
     load(&image(&bz_image(0x20f, 1), None, b""), "", Some(mode), &ram).unwrap();
     // Offsets in the zero page (Documentation/arch/x86/zero-page.rst and screen_info.h).
     let mut info = [0; 0x40];

@@ -135,8 +135,7 @@ pub fn load(
     }
     let mailbox = blueprint.mailbox.try_clone().map_err(device_error)?;
     let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes };
-    let hardware =
-        Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, _ram: ram };
+    let hardware = Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, _ram: ram };
     Ok((devices, Box::new(hardware)))
 }
 
@@ -178,12 +177,7 @@ impl Hardware for Virtual {
         listens
     }
 
-    fn deliver_early(
-        &mut self,
-        report: Report,
-        driven: bool,
-        geometry: Option<SurfaceGeometry>,
-    ) {
+    fn deliver_early(&mut self, report: Report, driven: bool, geometry: Option<SurfaceGeometry>) {
         self.bus.with_i8042(|chip| match report {
             Report::Key { code, pressed } if code < BTN_LEFT => {
                 if !(driven && pressed) {

@@ -33,12 +33,7 @@ pub trait Hardware {
     fn press_power_button(&mut self) -> bool;
     /// Gives a report to the keyboard and the mouse of the chipset: all of them before the guest
     /// drives virtio, later only the release of what was pressed here.
-    fn deliver_early(
-        &mut self,
-        report: Report,
-        driven: bool,
-        geometry: Option<SurfaceGeometry>,
-    );
+    fn deliver_early(&mut self, report: Report, driven: bool, geometry: Option<SurfaceGeometry>);
     /// How often to [`Hardware::pull`], in milliseconds; `None` if never.
     fn period_ms(&self) -> Option<i32>;
     /// Copies what the guest drew into its framebuffer.

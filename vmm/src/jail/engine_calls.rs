@@ -6,23 +6,15 @@
 use super::calls::{Call, Only, THREAD, any, bound};
 
 /// What `fork` asks `clone` for.
-const FORK: u64 =
-    (libc::CLONE_CHILD_CLEARTID | libc::CLONE_CHILD_SETTID | libc::SIGCHLD) as u64;
+const FORK: u64 = (libc::CLONE_CHILD_CLEARTID | libc::CLONE_CHILD_SETTID | libc::SIGCHLD) as u64;
 const SHARED: u32 = libc::MAP_SHARED as u32;
 const ANONYMOUS: u32 = libc::MAP_ANONYMOUS as u32;
 const UNIX: u32 = libc::AF_UNIX as u32;
 
 /// Answered with "no such call" rather than death: QEMU and its libraries ask, and have another way.
-pub(super) const ENGINE_ABSENT: &[Call] = &[
+pub(super) const QEMU_ABSENT: &[Call] = &[
     any(libc::SYS_clone3, "its flags are in memory, where no filter sees them"),
     any(libc::SYS_io_uring_setup, "QEMU then waits by ppoll"),
-];
-
-/// The same for QEMU, which needs no memory but what it is given.
-pub(super) const QEMU_ABSENT: &[Call] = &[
-    any(libc::SYS_clone3, "as for the process that starts it"),
-    any(libc::SYS_io_uring_setup, "as for the process that starts it"),
-    any(libc::SYS_memfd_create, "shared memory of its own would escape the limit of private memory"),
 ];
 
 /// QEMU's threads.
@@ -41,6 +33,10 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_readlinkat, "as readlink"),
     any(libc::SYS_getcwd, "where it is"),
     any(libc::SYS_getdents64, "lists modules"),
+    any(
+        libc::SYS_memfd_create,
+        "its display device; no longer than a file may be, and its group's",
+    ),
     any(libc::SYS_statfs, "a library looks for SELinux"),
     any(libc::SYS_fstatfs, "the page size of the guest's memory"),
     any(libc::SYS_lseek, "the size of a file"),
@@ -51,11 +47,7 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_set_tid_address, "a thread begins"),
     any(libc::SYS_uname, "which kernel this is"),
     any(libc::SYS_sysinfo, "how much memory the host has"),
-    bound(
-        libc::SYS_prlimit64,
-        &[Only::Is(0, 0), Only::Whole(2, 0)],
-        "reads its limits, sets none",
-    ),
+    bound(libc::SYS_prlimit64, &[Only::Is(0, 0), Only::Whole(2, 0)], "reads its limits, sets none"),
     bound(libc::SYS_seccomp, &[], "its own filter, which can only take away"),
     // Its sockets to us.
     any(libc::SYS_read, "sockets, event counters, libraries"),
@@ -67,6 +59,7 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_recvmsg, "as sendmsg"),
     any(libc::SYS_sendto, "as sendmsg, without descriptors"),
     any(libc::SYS_recvfrom, "as recvmsg, without descriptors"),
+    bound(libc::SYS_socketpair, &[Only::Is(0, UNIX)], "the way back of a device's backend"),
     any(libc::SYS_getsockopt, "what kind of socket it was given"),
     any(libc::SYS_setsockopt, "as getsockopt"),
     any(libc::SYS_getpeername, "as getsockopt"),
@@ -129,7 +122,11 @@ pub(super) const QEMU: &[Call] = &[
     bound(libc::SYS_prctl, &[Only::Is(0, libc::PR_MCE_KILL as u32)], "broken memory"),
     bound(libc::SYS_prctl, &[Only::Is(0, libc::PR_SET_NO_NEW_PRIVS as u32)], "with its own filter"),
     bound(libc::SYS_prctl, &[Only::Is(0, libc::PR_GET_NAME as u32)], "the name of a thread"),
-    bound(libc::SYS_prctl, &[Only::Is(0, libc::PR_CAPBSET_READ as u32)], "a library counts capabilities"),
+    bound(
+        libc::SYS_prctl,
+        &[Only::Is(0, libc::PR_CAPBSET_READ as u32)],
+        "a library counts capabilities",
+    ),
     any(libc::SYS_exit, "a thread ends"),
     any(libc::SYS_exit_group, "QEMU ends"),
     any(libc::SYS_restart_syscall, "waiting that a signal cut short"),
@@ -145,8 +142,6 @@ pub(super) const QEMU: &[Call] = &[
 /// What the process that starts QEMU does besides. With [`QEMU`].
 pub(super) const ENGINE: &[Call] = &[
     bound(libc::SYS_clone, &[Only::Whole(0, FORK)], "a process for QEMU"),
-    bound(libc::SYS_socketpair, &[Only::Is(0, UNIX)], "QEMU's sockets"),
-    any(libc::SYS_memfd_create, "the firmware"),
     any(libc::SYS_wait4, "how QEMU ended"),
     any(libc::SYS_waitid, "as wait4"),
     any(libc::SYS_pidfd_open, "whether QEMU has ended"),

@@ -339,8 +339,8 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
-    use crate::devices::testing::Driver;
     use crate::devices::Serve;
+    use crate::devices::testing::Driver;
 
     fn volume(read_only: bool) -> (Driver<Block>, File) {
         let file = tempfile::tempfile().unwrap();

@@ -4,8 +4,8 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::port;
 use super::*;
-use crate::devices::testing::{BUFFERS, Driver};
 use crate::devices::Serve;
+use crate::devices::testing::{BUFFERS, Driver};
 
 /// Where answers are put, clear of what `Driver::request` uses.
 const ANSWERS: u64 = BUFFERS + 0x20_0000;
@@ -110,7 +110,10 @@ fn a_stream_that_makes_no_sense_is_closed_until_the_port_is_opened_anew() {
     let opened = receive(&mut driver, CONTROL_TO_GUEST, 64);
     assert_eq!(opened, Some(vec![1, 0, 0, 0, 6, 0, 1, 0]));
     send(&mut driver, &FromGuest::Offer("heard").encode());
-    assert_eq!(driver.transport.device().port.take_frame(), Some(FromGuest::Offer("heard").encode()));
+    assert_eq!(
+        driver.transport.device().port.take_frame(),
+        Some(FromGuest::Offer("heard").encode())
+    );
 }
 
 #[test]

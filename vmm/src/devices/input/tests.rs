@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
-use crate::devices::testing::{BUFFERS, Driver, QUEUE_SIZE, available, descriptors};
 use crate::devices::Serve;
+use crate::devices::testing::{BUFFERS, Driver, QUEUE_SIZE, available, descriptors};
 use crate::devices::transport::Slot;
 
 /// Offers `count` buffers of eight bytes.

@@ -85,7 +85,8 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         say(&["-L", &folder.join("usr/share/qemu").to_string_lossy()]);
     }
     let names = ["serial", "agent", "monitor", "display", "gpu", "keyboard", "pointer", "rng"];
-    let names = names.map(str::to_owned).into_iter().chain((0..volumes).map(|n| format!("disk{n}")));
+    let names =
+        names.map(str::to_owned).into_iter().chain((0..volumes).map(|n| format!("disk{n}")));
     // The display's end goes to QEMU later, by its monitor.
     for (name, fd) in names.zip(&fds.sockets).filter(|(name, _)| name != "display") {
         say(&["-chardev", &format!("socket,id={name},fd={fd}")]);
@@ -107,7 +108,10 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         say(&["-device", &format!("{device},bus=virtio-mmio-bus.{slot}")]);
     }
     let port = tabard_agent_wire::PORT_NAME;
-    say(&["-device", &format!("virtserialport,bus=ports.0,nr=1,chardev=agent,name={port},id=agent0")]);
+    say(&[
+        "-device",
+        &format!("virtserialport,bus=ports.0,nr=1,chardev=agent,name={port},id=agent0"),
+    ]);
     line
 }
 

@@ -34,8 +34,7 @@ impl Display {
     /// Greets QEMU, which is given the other end.
     #[must_use]
     pub fn new(socket: OwnedFd, user: u32) -> Self {
-        let name: String =
-            user.to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
+        let name: String = user.to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
         let greeting = format!("\0AUTH EXTERNAL {name}\r\n");
         let sent = stream::write(&socket, greeting.as_bytes(), None);
         let whole = sent == greeting.len();

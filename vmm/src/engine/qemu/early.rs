@@ -57,18 +57,18 @@ impl Early {
             }
             Report::Wheel { vertical, .. } => {
                 let button = if vertical > 0 { "wheel-up" } else { "wheel-down" };
-                let event =
-                    |down: bool| json!({ "type": "btn", "data": { "down": down, "button": button } });
+                let event = |down: bool| json!({ "type": "btn", "data": { "down": down, "button": button } });
                 json!([event(true), event(false)])
             }
             Report::Motion { x, y } => {
                 let size = geometry?;
                 let to = (pixel(x, size.width_px()), pixel(y, size.height_px()));
                 let from = std::mem::replace(&mut self.at, to);
-                let axis = |axis: &str, by: i32| {
-                    json!({ "type": "rel", "data": { "axis": axis, "value": by } })
-                };
-                json!([axis("x", to.0.saturating_sub(from.0)), axis("y", to.1.saturating_sub(from.1))])
+                let axis = |axis: &str, by: i32| json!({ "type": "rel", "data": { "axis": axis, "value": by } });
+                json!([
+                    axis("x", to.0.saturating_sub(from.0)),
+                    axis("y", to.1.saturating_sub(from.1))
+                ])
             }
         };
         Some(json!({ "events": events }))

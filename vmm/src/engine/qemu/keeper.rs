@@ -157,9 +157,7 @@ fn start(
     rom: &File,
 ) -> Result<Running, Errno> {
     let count = FIXED_SOCKETS.saturating_add(order.volumes.into());
-    let pair = |_| {
-        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-    };
+    let pair = |_| socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let pairs: Vec<(OwnedFd, OwnedFd)> = (0..count).map(pair).collect::<Result<_, _>>()?;
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let descriptors = Descriptors {

@@ -96,7 +96,8 @@ impl Link {
     /// with.
     fn next(&mut self) -> Result<Next, Broken> {
         loop {
-            let header = self.bytes.first_chunk().map(|bytes| Header::decode(*bytes)).transpose()?;
+            let header =
+                self.bytes.first_chunk().map(|bytes| Header::decode(*bytes)).transpose()?;
             let length = header
                 .map_or(HEADER_BYTES, |header| HEADER_BYTES.saturating_add(header.body_bytes));
             let missing = length.saturating_sub(self.bytes.len());

@@ -200,9 +200,9 @@ impl Request {
             5 => Self::SetMemory(regions(&mut body)?),
             8 => {
                 let (index, size) = (body.ring(rings)?, body.word()?);
-                let size = u16::try_from(size).ok().filter(|size| {
-                    size.is_power_of_two() && *size <= MAX_RING_SIZE
-                });
+                let size = u16::try_from(size)
+                    .ok()
+                    .filter(|size| size.is_power_of_two() && *size <= MAX_RING_SIZE);
                 Self::SetRingSize(index, size.ok_or(Broken::Range("Size of a ring"))?)
             }
             9 => {
@@ -227,7 +227,8 @@ impl Request {
             }
             12..=14 => {
                 let word = body.long()?;
-                let (index, there) = (ring(word & !NO_DESCRIPTOR, rings)?, word & NO_DESCRIPTOR == 0);
+                let (index, there) =
+                    (ring(word & !NO_DESCRIPTOR, rings)?, word & NO_DESCRIPTOR == 0);
                 match request {
                     12 if there => Self::SetRingKick(index),
                     // To look for requests without end is nothing that we do.
@@ -361,8 +362,18 @@ mod tests {
     #[test]
     fn every_request_has_exactly_its_length() {
         let bodies: [(u32, usize); 12] = [
-            (1, 0), (2, 8), (3, 0), (8, 8), (9, 40), (10, 8), (11, 8), (12, 8), (15, 0), (16, 8),
-            (18, 8), (21, 0),
+            (1, 0),
+            (2, 8),
+            (3, 0),
+            (8, 8),
+            (9, 40),
+            (10, 8),
+            (11, 8),
+            (12, 8),
+            (15, 0),
+            (16, 8),
+            (18, 8),
+            (21, 0),
         ];
         for (request, length) in bodies {
             let good = Request::decode(request, &vec![0; length], 1);

@@ -116,8 +116,7 @@ pub fn load(
     sibling.forget_memory()?;
     // QEMU links its libraries while the kernel is loaded; it stands still until it is told to go.
     let gpu = !blueprint.basic_display;
-    let order =
-        Order { memory_mib: blueprint.memory_mib, vcpus: blueprint.vcpus, volumes, gpu };
+    let order = Order { memory_mib: blueprint.memory_mib, vcpus: blueprint.vcpus, volumes, gpu };
     let (sockets, user) = sibling.start(order)?;
 
     let picture = gpu.then_some(()).map_or_else(|| Framebuffer::bytes(surface.geometry()), |()| 0);
@@ -217,7 +216,8 @@ impl Emulated {
         let mut volumes: Vec<(crate::machine::Shared<_>, EventFd)> = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
             let device = make.device(block(volume, index)?)?;
-            let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
+            let wake =
+                EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
             let waker = Waker(wake.try_clone().map_err(device_error)?);
             slots.push(Arc::new(Mutex::new(waker)));
             volumes.push((device, wake));
@@ -390,12 +390,7 @@ impl Hardware for Emulated {
         up != 0
     }
 
-    fn deliver_early(
-        &mut self,
-        report: Report,
-        driven: bool,
-        geometry: Option<SurfaceGeometry>,
-    ) {
+    fn deliver_early(&mut self, report: Report, driven: bool, geometry: Option<SurfaceGeometry>) {
         if let Some(events) = self.early.events(report, driven, geometry) {
             self.monitor.execute("input-send-event", Some(events));
         }

@@ -143,7 +143,8 @@ mod tests {
         assert_eq!(rom.len(), ROM_BYTES);
         assert_eq!(rom[CODE], 0xfa);
         assert_eq!(rom[RESET_VECTOR..RESET_VECTOR + 3], [0xe9, 0x0d, 0xff]);
-        let length = (&raw const tabard_rom_code_end as usize) - (&raw const tabard_rom_code as usize);
+        let length =
+            (&raw const tabard_rom_code_end as usize) - (&raw const tabard_rom_code as usize);
         assert!((100..=RESET_VECTOR - CODE).contains(&length), "{length}");
     }
 }
