@@ -112,13 +112,9 @@ fn a_reader_starts_beside_a_writer() {
 }
 
 fn start(desk: &Desk, logs: &Path) -> Result<tabard::session::Session, StartError> {
-    let options = tabard::session::Options {
-        vmm: common::vmm(),
-        // Each session has a folder of its own: one audit log has one writer.
-        logs: tempfile::Builder::new().tempdir_in(logs).unwrap().keep(),
-        notice: String::new(),
-    };
-    tabard::session::prepare(desk, &options)
+    // Each session has a folder of its own: one audit log has one writer.
+    let logs = tempfile::Builder::new().tempdir_in(logs).unwrap().keep();
+    tabard::session::prepare(desk, &common::options(common::vmm(), &logs))
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
 use tabard::oracle::Oracle;
-use tabard::session::Options;
 use tabard::session::desk::Desk;
+use tabard::session::{Engine, Options, Qemu};
 use tabard_display::RawInput;
 use tabard_display::headless::Snapshot;
 use tabard_view::{BarKind, GuestId, OutputId, Recipient, Scale, Size};
@@ -67,6 +67,21 @@ pub fn vmm() -> PathBuf {
     path
 }
 
+/// Options for the engine that `TABARD_TEST_ENGINE` names (`kvm` or `qemu`; else as the desk says);
+/// the QEMU is `TABARD_TEST_QEMU`, below the folder `TABARD_TEST_QEMU_FOLDER` if there is one.
+pub fn options(vmm: PathBuf, logs: &Path) -> Options {
+    let engine = std::env::var("TABARD_TEST_ENGINE").ok().map(|word| match word.as_str() {
+        "kvm" => Engine::Kvm,
+        "qemu" => Engine::Qemu,
+        other => panic!("TABARD_TEST_ENGINE is {other:?}; write kvm or qemu"),
+    });
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    let folder = path("TABARD_TEST_QEMU_FOLDER");
+    let qemu = path("TABARD_TEST_QEMU").map(|program| Qemu { program, folder });
+    let qemu = qemu.or_else(tabard::run::qemu);
+    Options { vmm, logs: logs.to_path_buf(), notice: String::new(), engine, qemu }
+}
+
 /// A running desk without a screen, its logs in a folder of its own.
 pub struct Stage {
     pub harness: Harness,
@@ -99,7 +114,7 @@ impl Stage {
     ) -> Self {
         let logs = tempfile::tempdir().unwrap();
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+        let options = options(vmm, logs.path());
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }

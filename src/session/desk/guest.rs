@@ -8,6 +8,7 @@ use super::label::Labels;
 use super::report::{Report, chain};
 use super::table::{Placed, Table};
 use super::volume::{Attach, Attachment};
+use crate::session::Engine;
 
 /// Longest name of a guest, in characters: it must fit into a banner beside its marking.
 const MAX_NAME_CHARS: usize = 32;
@@ -37,6 +38,8 @@ pub struct GuestSpec {
     pub basic_display: bool,
     /// Its disks, in the order in which it sees them; at most 8.
     pub volumes: Vec<Attachment>,
+    /// What is to run its instructions; `None`: what can.
+    pub engine: Option<Engine>,
     /// Whether it starts with the desk.
     pub autostart: bool,
     /// Whether it starts again by itself when it fails.
@@ -51,6 +54,7 @@ pub(super) fn read_guests(
     preset: Option<&Preset>,
     labels: &mut Labels,
     attach: Attach<'_>,
+    engine: Option<Engine>,
     report: &mut Report<'_>,
 ) -> Vec<GuestSpec> {
     let mut guests: Vec<GuestSpec> = Vec::new();
@@ -64,11 +68,22 @@ pub(super) fn read_guests(
     }
     for (name, mut table) in tables {
         check_name(&name, &guests, report);
+        let own = read_engine(&mut table, report).unwrap_or(engine);
         let guest = read_guest(name, &mut table, preset, labels, attach, report);
         table.finish(report);
-        guests.extend(guest);
+        guests.extend(guest.map(|guest| GuestSpec { engine: own, ..guest }));
     }
     guests
+}
+
+/// The engine that `engine` names, if it is there; `auto` is none.
+pub(super) fn read_engine(
+    table: &mut Table<'_, '_>,
+    report: &mut Report<'_>,
+) -> Option<Option<Engine>> {
+    let words = [("auto", None), ("kvm", Some(Engine::Kvm)), ("qemu", Some(Engine::Qemu))];
+    let wants = "\"auto\" (KVM where it can run the guest, else QEMU), \"kvm\" or \"qemu\"";
+    table.choice(report, "engine", &words, wants)
 }
 
 fn check_name(name: &Placed<String>, others: &[GuestSpec], report: &mut Report<'_>) {
@@ -161,6 +176,7 @@ fn read_guest(
         name: name.value,
         label,
         basic_display,
+        engine: None,
         volumes,
         kernel: kernel?.value,
         initrd: initrd.map(|path| PathBuf::from(path.value)),

@@ -148,12 +148,13 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
     let sak = read_sak(&mut head, report);
     let scale = read_scale(&mut head, report);
     let preset = label::read_preset(&mut head, report);
+    let engine = guest::read_engine(&mut head, report).flatten();
     head.finish(report);
     let mut labels = label::read_labels(top, preset.as_ref(), report);
     let policy = policy::read_policy(top, report);
     let volumes = volume::read_volumes(top, preset.as_ref(), &mut labels, report);
     let attach = volume::Attach { volumes: &volumes, policy: &policy };
-    let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
+    let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, engine, report);
     volume::refuse_two_writers(&guests, &volumes, report);
     let outputs = output::read_outputs(top, &guests, report);
     let audit = audit::read_audit(top, report);

@@ -72,6 +72,23 @@ impl<'d, 't> Table<'d, 't> {
         self.read(report, key, wants, |value| value.as_str().map(str::to_owned))
     }
 
+    /// What the word of `key` stands for.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        words: &[(&str, T)],
+        wants: &str,
+    ) -> Option<T> {
+        let word = self.string(report, key, wants)?;
+        let found = words.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
+        if found.is_none() {
+            let cause = format!("There is no {key} {:?}", word.value);
+            report.fault(word.at, cause, format!("Write {key} = {wants}"));
+        }
+        found
+    }
+
     /// Whether `key` says the second of two words; the first is what it means when it is not there.
     pub(super) fn second(
         &mut self,
@@ -80,12 +97,8 @@ impl<'d, 't> Table<'d, 't> {
         [first, second]: [&str; 2],
         wants: &str,
     ) -> bool {
-        let Some(word) = self.string(report, key, wants) else { return false };
-        if ![first, second].contains(&word.value.as_str()) {
-            let cause = format!("There is no {key} {:?}", word.value);
-            report.fault(word.at, cause, format!("Write {key} = {wants}"));
-        }
-        word.value == second
+        let words = [(first, false), (second, true)];
+        self.choice(report, key, &words, wants).unwrap_or_default()
     }
 
     pub(super) fn boolean(
