@@ -148,8 +148,19 @@ fn start(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<Session, St
     {
         eprintln!("tabard: {why}");
     }
+    let guests: Vec<String> = desk.guests.iter().map(|guest| guest.name.clone()).collect();
+    eprintln!("tabard: {}", engines(&guests, &session.engines()));
     eprintln!("tabard: serial logs are in {}", options.logs.display());
     Ok(session)
+}
+
+/// What each guest runs on, in one line.
+#[must_use]
+pub fn engines(guests: &[String], engines: &[Option<Engine>]) -> String {
+    let words = |(guest, engine): (&String, &Option<Engine>)| {
+        format!("{guest} on {}", engine.map_or("nothing", Engine::words))
+    };
+    guests.iter().zip(engines).map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// Runs a desk on the machine itself until its user quits.
@@ -288,6 +299,15 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_guests_run_on_is_one_line_and_says_what_is_slower() {
+        let guests = ["notes".to_owned(), "web".to_owned()];
+        assert_eq!(
+            engines(&guests, &[Some(Engine::Kvm), Some(Engine::Qemu)]),
+            "notes on kvm, web on qemu (emulated, slower)"
+        );
+    }
 
     #[test]
     fn sizes_are_two_numbers_in_range() {

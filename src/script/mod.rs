@@ -42,7 +42,7 @@ use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
 use crate::oracle::{Findings, Oracle};
-use crate::run::{EngineArgs, qemu, status};
+use crate::run::{EngineArgs, engines, qemu, status};
 use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
 use fault::{Fault, Faults};
@@ -167,6 +167,7 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
             ))
         })?;
     }
+    println!("tabard test: {}", played.engines);
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     Ok(played.passed)
@@ -192,6 +193,8 @@ pub fn play(
 struct Played {
     results: Vec<report::Result>,
     findings: Findings,
+    /// What each guest ran on.
+    engines: String,
     took: Duration,
     passed: bool,
 }
@@ -218,6 +221,7 @@ fn run_checked(
     let oracle = Oracle::default();
     let inspector = Some(oracle.inspector(desk)?);
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    let engines = engines(harness.guests(), &harness.status().engines);
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
     let findings = oracle.findings();
@@ -231,7 +235,7 @@ fn run_checked(
         }
         Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
-    Ok(Played { results, findings, took: begin.elapsed(), passed })
+    Ok(Played { results, findings, engines, took: begin.elapsed(), passed })
 }
 
 fn read(file: &Path) -> Result<Script, ScriptError> {

@@ -14,7 +14,7 @@ use tabard_wire::{FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVm
 
 use super::agent::{Agent, OutOfTurn, Said};
 use super::channel::{Incoming, NotReading};
-use super::engine::{Engine, Ground};
+use super::engine::Engine;
 use super::memory::sealed;
 use super::process::{GuestProcess, MachineSpec, ProcessError};
 
@@ -107,7 +107,7 @@ impl Guest {
 
     /// What runs its instructions.
     pub(crate) fn engine(&self) -> Option<Engine> {
-        self.spec.ground.as_ref().ok().map(Ground::engine)
+        self.spec.engine()
     }
 
     /// The process ids of its `tabard-vmm` and its `tabard-engine`, if it has them.

@@ -112,6 +112,11 @@ pub(crate) struct MachineSpec {
 }
 
 impl MachineSpec {
+    /// What runs its instructions, if anything can.
+    pub(crate) fn engine(&self) -> Option<Engine> {
+        self.ground.as_ref().ok().map(Ground::engine)
+    }
+
     /// Its memory in bytes.
     fn memory_bytes(&self) -> u64 {
         u64::from(self.memory_mib) << 20
@@ -309,5 +314,131 @@ impl Drop for Program {
         // Both fail only if the process is already reaped.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+    use std::time::Instant;
+
+    use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
+    use rustix::net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+    };
+    use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+
+    use super::*;
+
+    /// Stands in for a program: it only says what it was started with, and waits.
+    fn stand_in(path: &Path, words: &str) {
+        let text = path.with_extension("text");
+        std::fs::write(&text, format!("#!/bin/sh\n{words}\nexec sleep 60\n")).unwrap();
+        // A program that this process had open to write could not be run while another test forks.
+        let installed = Command::new("install").args(["-m", "755"]).arg(text).arg(path).status();
+        assert!(installed.unwrap().success());
+    }
+
+    fn spec(folder: &Path) -> MachineSpec {
+        let qemu = Qemu { program: "/q".into(), folder: Some("/f o".into()) };
+        MachineSpec {
+            name: "one".to_owned(),
+            ground: Ok(Ground::Qemu(qemu)),
+            jail: Layers::default(),
+            memory_mib: 16,
+            vcpus: 1,
+            images: Images::open("builtin:probe", None, "", Path::new("/")).unwrap(),
+            basic_display: false,
+            volumes: Vec::new(),
+            serial_log: folder.join("serial"),
+            messages: Some(folder.join("messages")),
+            serial_limit_bytes: 1,
+        }
+    }
+
+    fn alive(id: u32) -> bool {
+        Path::new(&format!("/proc/{id}")).exists()
+    }
+
+    /// The next message in a socket, and the descriptor that it carries.
+    fn take(socket: &OwnedFd) -> (ToVmm, Option<OwnedFd>) {
+        let mut bytes = [0; tabard_wire::MESSAGE_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [io::IoSliceMut::new(&mut bytes)];
+        recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC).unwrap();
+        let mut rights = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => rights.collect(),
+            _ => Vec::new(),
+        });
+        let descriptor = rights.next();
+        drop(rights);
+        (ToVmm::decode(&bytes).unwrap(), descriptor)
+    }
+
+    #[test]
+    fn an_engine_gets_a_socket_its_arguments_and_nothing_else_and_ends_with_its_guest() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("tabard-vmm");
+        stand_in(&program, "");
+        let says = "printf '%s|' \"$@\" \"$(pwd)\" \"$(env | grep -c TABARD)\" /proc/self/fd/* >&2";
+        stand_in(&folder.path().join("tabard-engine"), says);
+
+        let process =
+            GuestProcess::start(&program, &spec(folder.path()), &Bell::default()).unwrap();
+
+        // What `tabard-vmm` got: the other end of the engine's socket, then the memory.
+        let (vmm, engine) = (process.vmm.0.id(), process.engine.as_ref().unwrap().0.id());
+        let standard_input = |id: u32| {
+            let id = Pid::from_raw(id.try_into().unwrap()).unwrap();
+            let handle = pidfd_open(id, PidfdFlags::empty()).unwrap();
+            pidfd_getfd(handle, 0, PidfdGetfdFlags::empty()).unwrap()
+        };
+        let wire = standard_input(vmm);
+        assert_eq!(take(&wire).0, ToVmm::Machine { memory_mib: 16, vcpus: 1 });
+        let (ToVmm::Engine, Some(socket)) = take(&wire) else { panic!("no engine") };
+        let (ToVmm::Memory, Some(memory)) = take(&wire) else { panic!("no memory") };
+        assert_eq!(fstat(&memory).unwrap().st_size, 16 << 20);
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        assert_eq!(fcntl_get_seals(&memory).unwrap(), seals);
+        send(&socket, b"hello", SendFlags::empty()).unwrap();
+        let mut heard = [0; 8];
+        let (_, length) = recv(standard_input(engine), &mut heard, RecvFlags::empty()).unwrap();
+        assert_eq!(&heard[..length], b"hello");
+
+        // What the engine was started with; its shell reads the script by descriptor 10 or so.
+        let messages = || std::fs::read_to_string(folder.path().join("messages")).unwrap();
+        let begin = Instant::now();
+        while !messages().contains("/proc/self/fd") {
+            assert!(begin.elapsed() < JAIL_LIMIT, "{}", messages());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(messages().starts_with("/q|/f o|/|0|/proc/self/fd/0|"), "{}", messages());
+
+        drop(process);
+        assert!(!alive(vmm) && !alive(engine));
+    }
+
+    #[test]
+    fn without_its_program_no_guest_starts_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("tabard-vmm");
+        stand_in(&program, "echo $$ >&2");
+
+        let error = GuestProcess::start(&program, &spec(folder.path()), &Bell::default());
+
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("tabard-engine") && error.contains("cargo build"), "{error}");
+        let id = std::fs::read_to_string(folder.path().join("messages")).unwrap();
+        // It may have been ended before it could say anything.
+        assert!(id.trim().parse().map_or(id.is_empty(), |id| !alive(id)), "{id:?}");
+    }
+
+    #[test]
+    fn a_guest_without_an_engine_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = MachineSpec { ground: Err("no QEMU".to_owned()), ..spec(folder.path()) };
+        let error = GuestProcess::start(Path::new("/nowhere"), &none, &Bell::default());
+        assert_eq!(error.err().unwrap().to_string(), "no QEMU");
     }
 }

@@ -147,14 +147,16 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         guests: desk
             .guests
             .iter()
+            .zip(&specs)
             .zip((0..=u8::MAX).map(GuestId))
-            .map(|(guest, id)| GuestConfig {
+            .map(|((guest, spec), id)| GuestConfig {
                 name: guest.name.clone(),
                 label: guest.label,
                 // Every guest's label is in the table; nothing flows out of one that is not.
                 class: desk.labels.get(guest.label).map_or(AccessClass::SYSTEM_HIGH, |l| l.class),
                 autostart: guest.autostart,
                 restart: guest.restart,
+                emulated: spec.engine() == Some(Engine::Qemu),
                 screen: desk.screen_of(id),
             })
             .collect(),
@@ -169,7 +171,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     .map_err(StartError::Config)?;
     let bell = Bell::default();
     let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
-    let audit = begin_audit(desk, options, &bell)?;
+    let audit = begin_audit(desk, options, &specs, &bell)?;
     let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
@@ -202,7 +204,12 @@ fn login_config(desk: &Desk, accounts: &[Account]) -> LoginConfig {
 }
 
 /// Opens the audit log, and writes down what is about to run.
-fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, StartError> {
+fn begin_audit(
+    desk: &Desk,
+    options: &Options,
+    specs: &[MachineSpec],
+    bell: &Bell,
+) -> Result<Audit, StartError> {
     let beside_logs = || options.logs.join("audit.jsonl");
     let file = desk.audit.file.as_ref().map_or_else(beside_logs, |file| desk.base.join(file));
     let names = Names {
@@ -222,6 +229,10 @@ fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, Sta
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
         let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
         entries.push(entry);
+    }
+    for spec in specs {
+        let engine = spec.engine().map_or("", Engine::name);
+        entries.push(Entry::new("engine").text("guest", &*spec.name).text("engine", engine));
     }
     for guest in &desk.guests {
         for attached in &guest.volumes {

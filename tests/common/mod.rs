@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
@@ -65,6 +66,16 @@ pub fn vmm() -> PathBuf {
     let path = tabard().with_file_name("tabard-vmm");
     assert!(path.is_file(), "{} is missing: run `cargo build --workspace` first", path.display());
     path
+}
+
+/// A subcommand of `tabard` that starts guests, on the engine that `TABARD_TEST_ENGINE` names.
+pub fn tabard_on_engine(subcommand: &str) -> Command {
+    let mut command = Command::new(tabard());
+    command.arg(subcommand);
+    if let Some(engine) = std::env::var_os("TABARD_TEST_ENGINE") {
+        command.arg("--engine").arg(engine);
+    }
+    command
 }
 
 /// Options for the engine that `TABARD_TEST_ENGINE` names (`kvm` or `qemu`; else as the desk says);

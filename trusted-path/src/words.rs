@@ -150,6 +150,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
 pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
 /// What the bar says while records wait.
 pub(crate) const RECORDS_WAIT: &str = "the audit log is full: all waits for it";
+/// What the bar says of a guest whose processor is emulated.
+pub(crate) const EMULATED: &str = "qemu: emulated, slower";
 /// What the lock screen says while a password is checked.
 pub(crate) const CHECKING: &str = "Checking...";
 
