@@ -14,7 +14,7 @@ use tabard_view::GuestId;
 
 use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
-use super::confirm::{Confirmer, KeyError};
+use super::confirm::Confirmer;
 use super::desk::{Access, Desk, GuestSpec};
 use super::engine::{Engine, Ground, Qemu, grounds};
 use super::guest::{Guest, lacking};
@@ -69,8 +69,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(ConfigError),
     /// The key that answers to guests are signed with.
-    #[error(transparent)]
-    ConfirmKey(KeyError),
+    #[error("Cannot use the key for answers in {0:?}: {1}. Or name another folder with --logs")]
+    ConfirmKey(PathBuf, #[source] io::Error),
     /// The password file.
     #[error(transparent)]
     Accounts(AccountsError),
@@ -178,8 +178,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         (guest.name.clone(), text.unwrap_or_default())
     };
     let names = desk.guests.iter().map(marking).collect();
-    let confirmer =
-        Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
+    let confirmer = Confirmer::open(&options.logs, &desk.name, names)
+        .map_err(|error| StartError::ConfirmKey(options.logs.clone(), error))?;
     Ok(Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker))
 }
 
