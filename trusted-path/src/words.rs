@@ -137,7 +137,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("C", "take the text that it offers"),
         hint("V", "give it the text that was taken"),
         hint("A", "see a question of a guest"),
-        hint("I", "keyboards, pointers, screens"),
+        hint("I", "keyboards, pointers, screens, engines"),
         hint("K", "accept a new keyboard (asks first)"),
         hint("L", "lock the screen, if the desk has users"),
         hint("Q", "end the desk (asks first)"),
