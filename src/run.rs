@@ -10,8 +10,11 @@ use tabard_view::{Scale, Size};
 
 use crate::image::intact::{self, Depth};
 use crate::seat::Seat;
-use crate::session::desk::Desk;
-use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
+use crate::session::desk::{Desk, GuestSpec};
+use crate::session::{
+    BUILTIN_PREFIX, Control, Engine, Options, Outcome, Qemu, Session, StartError, prepare,
+    stock_kernel_obstacle, vmm_program,
+};
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
 pub(crate) const PRESENTER_QUEUE: usize = 256;
@@ -49,6 +52,48 @@ pub struct CommonArgs {
     /// Folder for the guests' serial logs [default: tabard/DESK in the user's state folder].
     #[arg(long)]
     pub logs: Option<PathBuf>,
+    /// What every guest runs on.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// What every guest runs on, whatever the desk says.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct EngineArgs {
+    /// Run every guest on this engine, whatever the desk says: kvm, qemu (emulated, slower), or
+    /// auto: KVM where it can run the guest, else QEMU.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<EngineWord>,
+}
+
+/// An engine, or what can run the guest.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum EngineWord {
+    Auto,
+    Kvm,
+    Qemu,
+}
+
+impl EngineArgs {
+    /// For [`Options::engine`]; from a desk that is to run on what can run it, it takes its own
+    /// words.
+    #[must_use]
+    pub fn over(self, desk: &mut Desk) -> Option<Engine> {
+        match self.engine? {
+            EngineWord::Kvm => Some(Engine::Kvm),
+            EngineWord::Qemu => Some(Engine::Qemu),
+            EngineWord::Auto => {
+                desk.guests.iter_mut().for_each(|guest| guest.engine = None);
+                None
+            }
+        }
+    }
+}
+
+/// The QEMU that guests can run on.
+#[must_use]
+pub fn qemu() -> Option<Qemu> {
+    crate::engine::find().ok()
 }
 
 /// Runs the command.
@@ -56,8 +101,8 @@ pub struct CommonArgs {
 pub fn command(args: &RunArgs) -> ExitCode {
     let desk = Desk::read(&args.desk).map_err(|faults| faults.to_string());
     match desk.and_then(|desk| intact::check(&desk, Depth::Length).map(|()| desk)) {
-        Ok(desk) if args.seat => run_seat(&desk, &args.common, args.tty.as_deref()),
-        Ok(desk) => run(&desk, &args.common, args.headless),
+        Ok(desk) if args.seat => run_seat(desk, &args.common, args.tty.as_deref()),
+        Ok(desk) => run(desk, &args.common, args.headless),
         Err(faults) => {
             eprintln!("{faults}");
             ExitCode::from(2)
@@ -66,49 +111,68 @@ pub fn command(args: &RunArgs) -> ExitCode {
 }
 
 /// Runs a desk until its user quits.
-pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
-    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
+pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode {
     if !headless && let Err(why) = display() {
         eprintln!("tabard: {why}");
         return ExitCode::from(2);
     }
-    let stock = desk.guests.iter().any(|guest| !guest.kernel.starts_with(BUILTIN_PREFIX));
-    if stock && let Some(why) = crate::doctor::stock_kernel_obstacle() {
-        eprintln!("tabard: {why}");
-    }
-    let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
-    let session =
-        vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
-    let session = match session {
+    let notice = if headless { "" } else { WINDOW_NOTICE };
+    let session = match start(&mut desk, args, notice) {
         Ok(session) => session,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    eprintln!("tabard: serial logs are in {}", logs.display());
     let outcome = if headless {
-        run_headless(session, desk, args.size)
+        run_headless(session, &desk, args.size)
     } else {
-        run_windowed(session, desk, args.size)
+        run_windowed(session, &desk, args.size)
     };
     status(&outcome)
 }
 
-/// Runs a desk on the machine itself until its user quits.
-fn run_seat(desk: &Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
+/// Makes a session, and says where its logs are.
+fn start(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<Session, StartError> {
     let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
-    let options = |vmm| Options { vmm, logs: logs.clone(), notice: String::new() };
+    let engine = args.engine.over(desk);
+    let notice = notice.to_owned();
+    let options = Options { vmm: vmm_program()?, logs, notice, engine, qemu };
+    let session = prepare(desk, &options)?;
+    let tried = |(guest, engine): (&GuestSpec, Option<Engine>)| {
+        engine == Some(Engine::Kvm) && !guest.kernel.starts_with(BUILTIN_PREFIX)
+    };
+    if desk.guests.iter().zip(session.engines()).any(tried)
+        && let Some(why) = stock_kernel_obstacle()
+    {
+        eprintln!("tabard: {why}");
+    }
+    let guests: Vec<String> = desk.guests.iter().map(|guest| guest.name.clone()).collect();
+    eprintln!("tabard: {}", engines(&guests, &session.engines()));
+    eprintln!("tabard: serial logs are in {}", options.logs.display());
+    Ok(session)
+}
+
+/// What each guest runs on, in one line.
+#[must_use]
+pub fn engines(guests: &[String], engines: &[Option<Engine>]) -> String {
+    let words = |(guest, engine): (&String, &Option<Engine>)| {
+        format!("{guest} on {}", engine.map_or("nothing", Engine::words))
+    };
+    guests.iter().zip(engines).map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs a desk on the machine itself until its user quits.
+fn run_seat(mut desk: Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
     let refused = |why: &dyn std::fmt::Display| {
         eprintln!("tabard: {why}");
         ExitCode::from(2)
     };
-    let session = match vmm_program().and_then(|vmm| prepare(desk, &options(vmm))) {
+    let session = match start(&mut desk, args, "") {
         Ok(session) => session,
         Err(error) => return refused(&error),
     };
-    eprintln!("tabard: serial logs are in {}", logs.display());
-    match Seat::open(desk, tty).and_then(|seat| seat.run(session)) {
+    match Seat::open(&desk, tty).and_then(|seat| seat.run(session)) {
         Ok(outcome) => status(&outcome),
         Err(error) => refused(&error),
     }
@@ -234,6 +298,15 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_guests_run_on_is_one_line_and_says_what_is_slower() {
+        let guests = ["notes".to_owned(), "web".to_owned()];
+        assert_eq!(
+            engines(&guests, &[Some(Engine::Kvm), Some(Engine::Qemu)]),
+            "notes on kvm, web on qemu (emulated, slower)"
+        );
+    }
 
     #[test]
     fn sizes_are_two_numbers_in_range() {

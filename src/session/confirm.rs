@@ -3,41 +3,22 @@
 //! path in the other direction). Ed25519 as in RFC 8032.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::agent::Asked;
+use super::audit::{hex, open_key};
 
-/// The file of the key that signs, in the desk's folder; readable by its user only.
-pub const KEY_FILE: &str = "confirm.key";
-/// The file of the key that verifies, beside it: 64 hexadecimal digits and a newline.
+/// The file of the key that verifies, in the desk's folder beside that of the key that signs,
+/// `confirm.key`: 64 hexadecimal digits and a newline.
 pub const PUBLIC_KEY_FILE: &str = "confirm.pub";
 /// The first line of a statement.
 pub const STATEMENT_HEAD: &str = "tabard confirmation 1";
 /// What the line with the signature begins with. Everything before that line is signed.
 pub const SIGNATURE_FIELD: &str = "signature: ";
-
-/// Why answers could not be signed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A file of the key.
-    #[error("Cannot use the key for answers {}: {source}. Check the folder, or name another one with --logs", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The key is not one.
-    #[error("{} is no key; move it away, and a new one is made", .0.display())]
-    Malformed(PathBuf),
-}
 
 /// Signs answers in the name of a desk.
 pub(crate) struct Confirmer {
@@ -51,33 +32,13 @@ impl Confirmer {
     /// With the key in this folder; the first time it is made there.
     ///
     /// # Errors
-    /// [`KeyError`].
+    /// If the key cannot be read or made, or is none.
     pub(crate) fn open(
         folder: &Path,
         desk: &str,
         guests: Vec<(String, String)>,
-    ) -> Result<Self, KeyError> {
-        let path = folder.join(KEY_FILE);
-        let refuse = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| KeyError::File { path, source }
-        };
-        let secret = match File::open(&path) {
-            Ok(file) => {
-                let mut secret = Vec::new();
-                file.take(33).read_to_end(&mut secret).map_err(refuse(&path))?;
-                <[u8; 32]>::try_from(secret).map_err(|_| KeyError::Malformed(path.clone()))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_key(&path).map_err(refuse(&path))?
-            }
-            Err(error) => return Err(refuse(&path)(error)),
-        };
-        let key = SigningKey::from_bytes(&secret);
-        let public = folder.join(PUBLIC_KEY_FILE);
-        std::fs::write(&public, format!("{}\n", hex(key.verifying_key().as_bytes())))
-            .map_err(refuse(&public))?;
-        Ok(Self { key, desk: desk.to_owned(), guests })
+    ) -> io::Result<Self> {
+        Ok(Self { key: open_key(&folder.join("confirm"))?, desk: desk.to_owned(), guests })
     }
 
     /// The signed statement: what was asked by whom, and what the user said when.
@@ -91,7 +52,7 @@ impl Confirmer {
         let (name, marking) = self.guests.get(guest).map_or(("", ""), |(n, m)| (n, m));
         let answer = if yes { "yes" } else { "no" };
         let mut text = format!(
-            "{STATEMENT_HEAD}\ndesk: {}\nguest: {name}\nlabel: {marking}\ntime: {}\nnonce: {}\n\
+            "{STATEMENT_HEAD}\ndesk: {}\nguest: {name}\nlabel: {marking}\ntime: {}Z\nnonce: {}\n\
              answer: {answer}\ntext: {}\n",
             self.desk,
             timestamp(since_epoch.as_secs()),
@@ -106,48 +67,22 @@ impl Confirmer {
     }
 }
 
-fn make_key(path: &Path) -> io::Result<[u8; 32]> {
-    let mut secret = [0; 32];
-    let filled = getrandom(secret.as_mut_slice(), GetRandomFlags::empty())?;
-    if filled != 32 {
-        return Err(io::Error::other("the kernel gave too few random bytes"));
-    }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    Ok(secret)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Seconds since 1970 as RFC 3339 has them, in UTC. The days are those of the proleptic Gregorian
-/// calendar, counted in eras of 400 years that begin in March.
-fn timestamp(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days.saturating_add(719_468);
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let leaps = (day_of_era / 36_524).saturating_sub(day_of_era / 146_096);
-    let year_of_era = day_of_era.saturating_sub(day_of_era / 1_460).saturating_add(leaps) / 365;
-    let before = year_of_era.saturating_mul(365).saturating_add(year_of_era / 4);
-    let day_of_year = day_of_era.saturating_add(year_of_era / 100).saturating_sub(before);
-    let month_from_march = day_of_year.saturating_mul(5).saturating_add(2) / 153;
-    let first = month_from_march.saturating_mul(153).saturating_add(2) / 5;
-    let day = day_of_year.saturating_sub(first).saturating_add(1);
-    let month = if month_from_march < 10 {
-        month_from_march.saturating_add(3)
-    } else {
-        month_from_march.saturating_sub(9)
-    };
-    let year = era.saturating_mul(400).saturating_add(year_of_era);
-    let year = year.saturating_add(u64::from(month <= 2));
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// Seconds since 1970 as RFC 3339 has them, in UTC, without the `Z`. Days to dates as in Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the leap day is the
+/// last.
+#[must_use]
+#[expect(clippy::arithmetic_side_effects, reason = "of the days in 64 bits of seconds all fit")]
+pub fn timestamp(seconds: u64) -> String {
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 #[cfg(test)]
@@ -156,10 +91,11 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
-        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(timestamp(1_798_761_599), "2026-12-31T23:59:59Z");
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00");
+        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59");
+        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00");
+        assert!(!timestamp(u64::MAX).is_empty());
+        assert_eq!(timestamp(1_798_761_599), "2026-12-31T23:59:59");
     }
 
     #[test]
@@ -168,15 +104,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).unwrap().key;
         assert_eq!(open().to_bytes(), open().to_bytes());
-        let mode = std::fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let file = folder.path().join("confirm.key");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        // One that was made as bytes is the same key still.
+        let key = open().to_bytes();
+        std::fs::write(&file, key).unwrap();
+        assert_eq!(open().to_bytes(), key);
     }
 
     #[test]
     fn a_key_of_another_length_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(KEY_FILE), [0; 33]).unwrap();
+        Confirmer::open(folder.path(), "Desk", Vec::new()).unwrap();
+        std::fs::write(folder.path().join("confirm.key"), [0; 33]).unwrap();
         let error = Confirmer::open(folder.path(), "Desk", Vec::new()).err().unwrap();
-        assert!(error.to_string().contains("is no key"), "{error}");
+        assert!(error.to_string().contains("holds no key"), "{error}");
     }
 }

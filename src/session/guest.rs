@@ -2,7 +2,6 @@
 //! process said of its picture. Everything the process says ends here as pixels of its own
 //! rectangle or as one of a few words.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +14,7 @@ use tabard_wire::{FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVm
 
 use super::agent::{Agent, OutOfTurn, Said};
 use super::channel::{Incoming, NotReading};
+use super::engine::Engine;
 use super::memory::sealed;
 use super::process::{GuestProcess, MachineSpec, ProcessError};
 
@@ -105,9 +105,17 @@ impl Guest {
         self.spec.jail.lacking_in(self.jail.unwrap_or_default())
     }
 
-    /// The process id of its `tabard-vmm`, if it has one.
-    pub(crate) fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(GuestProcess::id)
+    /// What runs its instructions.
+    pub(crate) fn engine(&self) -> Option<Engine> {
+        self.spec.engine()
+    }
+
+    /// The process ids of its `tabard-vmm` and its `tabard-engine`, if it has them.
+    pub(crate) fn process_ids(&self) -> (Option<u32>, Option<u32>) {
+        self.process
+            .as_ref()
+            .map(GuestProcess::ids)
+            .map_or((None, None), |(vmm, engine)| (Some(vmm), engine))
     }
 
     /// What its process says; `None` without a process.
@@ -154,7 +162,7 @@ impl Guest {
     ///
     /// # Errors
     /// [`GuestError`]; no process is left then.
-    pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
+    pub(crate) fn start(&mut self, program: &Path) -> Result<(), GuestError> {
         self.geometry.ok_or(GuestError::NoSize)?;
         self.stop();
         self.waits = self.ends();
@@ -163,7 +171,7 @@ impl Guest {
         }
         self.jail = None;
         self.generation = 0;
-        self.process = Some(GuestProcess::start(program, &self.spec, kvm, &self.bell)?);
+        self.process = Some(GuestProcess::start(program, &self.spec, &self.bell)?);
         // A surface of its own for each run: nothing of the last one is left in it. It is made
         // while the process enters its jail.
         let started = self

@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
 use tabard::oracle::Oracle;
-use tabard::session::Options;
 use tabard::session::desk::Desk;
+use tabard::session::{Engine, Options};
 use tabard_display::RawInput;
 use tabard_display::headless::Snapshot;
 use tabard_view::{BarKind, GuestId, OutputId, Recipient, Scale, Size};
@@ -67,6 +68,27 @@ pub fn vmm() -> PathBuf {
     path
 }
 
+/// A subcommand of `tabard` that starts guests, on the engine that `TABARD_TEST_ENGINE` names.
+pub fn tabard_on_engine(subcommand: &str) -> Command {
+    let mut command = Command::new(tabard());
+    command.arg(subcommand);
+    if let Some(engine) = std::env::var_os("TABARD_TEST_ENGINE") {
+        command.arg("--engine").arg(engine);
+    }
+    command
+}
+
+/// Options for the engine that `TABARD_TEST_ENGINE` names (`kvm` or `qemu`; else as the desk says).
+pub fn options(vmm: PathBuf, logs: &Path) -> Options {
+    let engine = std::env::var("TABARD_TEST_ENGINE").ok().map(|word| match word.as_str() {
+        "kvm" => Engine::Kvm,
+        "qemu" => Engine::Qemu,
+        other => panic!("TABARD_TEST_ENGINE is {other:?}; write kvm or qemu"),
+    });
+    let (logs, notice) = (logs.to_path_buf(), String::new());
+    Options { vmm, logs, notice, engine, qemu: tabard::run::qemu }
+}
+
 /// A running desk without a screen, its logs in a folder of its own.
 pub struct Stage {
     pub harness: Harness,
@@ -99,7 +121,7 @@ impl Stage {
     ) -> Self {
         let logs = tempfile::tempdir().unwrap();
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+        let options = options(vmm, logs.path());
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }

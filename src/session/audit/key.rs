@@ -1,4 +1,4 @@
-//! The key that signs checkpoints, and the head file that says how far a log has come.
+//! Keys that sign, and the head file that says how far a log has come.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -36,9 +36,12 @@ pub fn beside(log: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The signing key of a log, made with mode 0600 if there is none; its public half is in
-/// `LOG.pub`, to be kept elsewhere.
-pub(super) fn open_key(log: &Path) -> io::Result<SigningKey> {
+/// The signing key of a log or another file, made with mode 0600 if there is none; its public half
+/// is in `LOG.pub`, to be kept elsewhere.
+///
+/// # Errors
+/// What the file system gave; also if others may read the key, or it is none.
+pub(in crate::session) fn open_key(log: &Path) -> io::Result<SigningKey> {
     let key = match File::open(beside(log, ".key")) {
         Ok(file) => read_key(file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -57,15 +60,17 @@ pub(super) fn open_key(log: &Path) -> io::Result<SigningKey> {
     Ok(key)
 }
 
-fn read_key(mut file: File) -> io::Result<SigningKey> {
+fn read_key(file: File) -> io::Result<SigningKey> {
     if file.metadata()?.mode() & 0o077 != 0 {
         return Err(io::Error::other("others may read its key. Give the key file mode 0600"));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(256).read_to_end(&mut bytes)?;
+    // A key is 64 digits, or 32 bytes as they are.
+    let digits = std::str::from_utf8(&bytes).ok().and_then(|text| unhex::<32>(text.trim_end()));
+    let seed = digits.or_else(|| <[u8; 32]>::try_from(bytes.as_slice()).ok()).map(Zeroizing::new);
     let refuse = || io::Error::other("its key file holds no key. Move it away to have a new one");
-    let seed = Zeroizing::new(unhex::<32>(text.trim_end()).ok_or_else(refuse)?);
-    Ok(SigningKey::from_bytes(&seed))
+    Ok(SigningKey::from_bytes(&*seed.ok_or_else(refuse)?))
 }
 
 /// Makes or replaces a file beside a log, mode 0600, whole or not at all.

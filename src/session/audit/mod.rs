@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tabard_display::{Bell, Ringing};
 
 pub use chain::{Entry, Hash, Line, Value, hex, sha256_hex, unhex};
+pub(in crate::session) use key::open_key;
 pub use key::{Head, beside, random, signed};
 pub use log::{CHECKPOINT_EVERY, Log, LogError};
 pub(crate) use words::Names;
