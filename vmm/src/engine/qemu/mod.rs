@@ -306,7 +306,7 @@ impl Emulated {
                 Said::Panicked => self.end(Event::Stopped(StopReason::Panicked)),
                 Said::Port(open) => {
                     let mut agent = lock(&self.agent);
-                    agent.port().set_open(open);
+                    agent.set_open(open);
                     agent.take_more();
                 }
                 Said::Stopped | Said::Resumed if self.awaited.as_ref() == Some(&word) => {
