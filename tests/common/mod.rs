@@ -89,6 +89,25 @@ pub fn options(vmm: PathBuf, logs: &Path) -> Options {
     Options { vmm, logs, notice, engine, qemu: tabard::run::qemu }
 }
 
+/// A program in the place of `tabard-vmm`, by a name that `tabard-engine` stands beside.
+fn beside_engine(program: &Path, folder: &Path) -> PathBuf {
+    let engine = "tabard-engine";
+    if program.with_file_name(engine).is_file() {
+        return program.to_path_buf();
+    }
+    let place = folder.join("program");
+    std::fs::create_dir(&place).unwrap();
+    std::os::unix::fs::symlink(vmm().with_file_name(engine), place.join(engine)).unwrap();
+    let name = place.join(program.file_name().unwrap());
+    std::os::unix::fs::symlink(program, &name).unwrap();
+    name
+}
+
+/// Whether the guests of these tests run on QEMU where nothing else is said.
+pub fn on_qemu() -> bool {
+    std::env::var("TABARD_TEST_ENGINE").is_ok_and(|engine| engine == "qemu")
+}
+
 /// A running desk without a screen, its logs in a folder of its own.
 pub struct Stage {
     pub harness: Harness,
@@ -121,7 +140,7 @@ impl Stage {
     ) -> Self {
         let logs = tempfile::tempdir().unwrap();
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = options(vmm, logs.path());
+        let options = options(beside_engine(&vmm, logs.path()), logs.path());
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }
