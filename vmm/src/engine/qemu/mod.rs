@@ -7,6 +7,7 @@ mod backend;
 mod command;
 mod display;
 mod early;
+mod faults;
 mod keeper;
 mod link;
 mod message;
@@ -28,6 +29,7 @@ use self::backend::{Backend, Memory};
 use self::command::FIRST_SLOTS;
 use self::display::Display;
 use self::early::Early;
+use self::faults::Faults;
 use self::link::Link;
 use self::monitor::{Monitor, Said};
 use self::order::Order;
@@ -58,6 +60,7 @@ const SERIAL: u64 = FIRST_TOKEN + 1;
 const AGENT: u64 = FIRST_TOKEN + 2;
 const MONITOR: u64 = FIRST_TOKEN + 3;
 const DISPLAY: u64 = FIRST_TOKEN + 4;
+const FAULTS: u64 = FIRST_TOKEN + 5;
 const FIRST_LINK: u64 = FIRST_TOKEN + 16;
 
 /// First pin of the virtio slots: on the only I/O APIC, or on the second.
@@ -80,6 +83,7 @@ struct Emulated {
     serial: OwnedFd,
     monitor: Monitor,
     display: Display,
+    faults: Faults,
     framebuffer: Option<Framebuffer>,
     early: Early,
     /// Whether the guest has ended, or QEMU: nothing more is told of it.
@@ -227,6 +231,7 @@ impl Emulated {
         monitor.give("display", theirs.as_fd());
         let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
         monitor.execute("add_client", Some(words));
+        let faults = Faults::new(make.socket()?);
         let links = make.links;
 
         watch.add(sibling.socket(), SIBLING).map_err(device_error)?;
@@ -234,6 +239,7 @@ impl Emulated {
         watch.add_both_edges(lock(&agent).socket(), AGENT).map_err(device_error)?;
         watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
         watch.add(display.socket(), DISPLAY).map_err(device_error)?;
+        watch.add(faults.pipe(), FAULTS).map_err(device_error)?;
         let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
         let emulated = Self {
             sibling,
@@ -247,6 +253,7 @@ impl Emulated {
             serial,
             monitor,
             display,
+            faults,
             framebuffer,
             early: Early::default(),
             over: false,
@@ -301,7 +308,14 @@ impl Emulated {
         };
         for word in said {
             match word {
-                Said::Reset => self.end(Event::Reset),
+                Said::Reset => {
+                    self.faults.hear();
+                    self.end(if self.faults.happened() {
+                        Event::Stopped(StopReason::TripleFault)
+                    } else {
+                        Event::Reset
+                    });
+                }
                 Said::PowerOff => self.end(Event::Stopped(StopReason::PowerOff)),
                 Said::Panicked => self.end(Event::Stopped(StopReason::Panicked)),
                 Said::Port(open) => {
@@ -426,6 +440,11 @@ impl Hardware for Emulated {
             DISPLAY => {
                 if !self.display.hear() {
                     self.watch.remove(self.display.socket());
+                }
+            }
+            FAULTS => {
+                if !self.faults.hear() {
+                    self.watch.remove(self.faults.pipe());
                 }
             }
             link => {

@@ -21,8 +21,10 @@ const BYTES: usize = 16;
 pub const FIXED_SOCKETS: usize = 8;
 /// Place of the display among them, both ends of which are for the guest's process.
 pub const DISPLAY_SOCKET: usize = 3;
+/// Descriptors behind the sockets: QEMU's end of the display's, and the pipe that its log goes to.
+pub const OTHERS: usize = 2;
 /// Most descriptors of one message.
-const MAX_DESCRIPTORS: usize = FIXED_SOCKETS + MAX_VOLUMES + 1;
+const MAX_DESCRIPTORS: usize = FIXED_SOCKETS + MAX_VOLUMES + OTHERS;
 
 /// The machine to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub enum ToEngine {
 pub enum FromEngine {
     /// It is in its jail, whose layers are these bits; the first message.
     Jailed(u16),
-    /// QEMU is on its way. *fds*: our ends of its sockets, [`FIXED_SOCKETS`], one a volume, and QEMU's end of the display's.
+    /// QEMU is on its way. *fds*: our ends of its sockets, [`FIXED_SOCKETS`], one a volume, and [`OTHERS`].
     Started {
         /// The user that QEMU takes this side for, which its display asks about.
         user: u32,

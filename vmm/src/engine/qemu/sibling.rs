@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tabard_wire::{FailReason, Layers};
 
-use super::order::{self, FIXED_SOCKETS, FromEngine, Order, ToEngine};
+use super::order::{self, FIXED_SOCKETS, FromEngine, OTHERS, Order, ToEngine};
 use crate::boot::BootError;
 
 /// How long `tabard-engine` may take to answer: it makes namespaces, or starts a process.
@@ -105,8 +105,7 @@ impl Sibling {
     pub fn start(&self, order: Order) -> Result<(Vec<OwnedFd>, u32), BootError> {
         let start = ToEngine::Start(order).encode();
         order::send(&self.socket, &start, &[self.memory.as_fd()]).map_err(engine_error)?;
-        // One more than QEMU has: both ends of the display's are ours.
-        let count = FIXED_SOCKETS.saturating_add(order.volumes.into()).saturating_add(1);
+        let count = FIXED_SOCKETS.saturating_add(order.volumes.into()).saturating_add(OTHERS);
         match self.answer()? {
             (FromEngine::Started { user }, fds) if fds.len() == count => Ok((fds, user)),
             _ => Err(BootError::new(FailReason::Engine, 0)),
