@@ -4,6 +4,7 @@
 //! its firmware is ours ([`rom`]).
 
 mod backend;
+mod clock;
 mod command;
 mod display;
 mod early;
@@ -38,7 +39,7 @@ use self::stream::Read;
 use super::{FIRST_TOKEN, Hardware, Watch};
 use crate::acpi::{self, Announced, Chipset};
 use crate::agent::Agent;
-use crate::boot::{self, BootError};
+use crate::boot::{self, BootError, Words};
 use crate::bus::{command_line, virtio_base};
 use crate::devices::gpu::{Gpu, News};
 use crate::devices::input::{Input, Kind, Report};
@@ -139,7 +140,10 @@ pub fn load(
     let announced = announce(slots, second_io_apic);
     let known = announced.get(usize::from(!gpu)..).unwrap_or_default();
     let mode = framebuffer.as_ref().map(Framebuffer::mode);
-    let entry = boot::load(&blueprint.image, &command_line(known), mode, &ram)?;
+    let devices = command_line(known);
+    let others = if blueprint.image.no_acpi { String::new() } else { clock::words() };
+    let words = Words { devices: &devices, others: &others };
+    let entry = boot::load(&blueprint.image, words, mode, &ram)?;
     let too_large = |_| BootError::new(FailReason::TooLarge, 1);
     acpi::write(&ram, blueprint.vcpus, known, Chipset::Microvm { second_io_apic })
         .map_err(too_large)?;
