@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -170,7 +170,7 @@ impl<D: Device> Backend<D> {
     fn set_kick(&mut self, index: usize, fd: OwnedFd) -> Result<(), Broken> {
         let token = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(self.first_token);
         let watch = self.watch.clone();
-        must_not_block(&fd)?;
+        must_be_counter(&fd)?;
         let ring = self.ring(index)?;
         if let Some(old) = ring.kick.take() {
             watch.remove(&old);
@@ -179,6 +179,14 @@ impl<D: Device> Backend<D> {
         watch.add_edge(&fd, token).map_err(|_| Broken::Descriptors(12))?;
         ring.kick = Some(fd);
         Ok(())
+    }
+}
+
+/// QEMU has the same descriptors: a wait for them would outlive ours.
+impl<D> Drop for Backend<D> {
+    fn drop(&mut self) {
+        let kicks = self.rings.iter().filter_map(|ring| ring.kick.as_ref());
+        kicks.for_each(|kick| self.watch.remove(kick));
     }
 }
 
@@ -192,7 +200,7 @@ pub struct Memory {
 
 impl Memory {
     fn check(&self, region: &Region, fd: &OwnedFd) -> Result<(), Broken> {
-        let stat = rustix::fs::fstat(fd).map_err(|_| Broken::Descriptors(5))?;
+        let stat = fstat(fd).map_err(|_| Broken::Descriptors(5))?;
         if (stat.st_dev, stat.st_ino) != self.identity {
             return Err(Broken::Descriptors(5));
         }
@@ -291,7 +299,7 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetRingCall(index, _) => {
                 let call = fds.pop();
                 if let Some(call) = &call {
-                    must_not_block(call)?;
+                    must_be_counter(call)?;
                 }
                 self.ring(index)?.call = call;
             }
@@ -325,11 +333,13 @@ impl<D: Device> Answer for Backend<D> {
     }
 }
 
-/// A descriptor that is written must not make us wait. Whoever takes the flag away later and fills it
-/// makes only its own guest wait.
-fn must_not_block(fd: &OwnedFd) -> Result<(), Broken> {
+/// A descriptor that is written is an event counter (or of their kin, which have no type of file) and
+/// must not make us wait. Whoever takes the flag away later and fills it makes only its own guest wait.
+fn must_be_counter(fd: &OwnedFd) -> Result<(), Broken> {
     let flags = fcntl_getfl(fd).map_err(|_| Broken::Descriptors(13))?;
-    if flags.contains(OFlags::NONBLOCK) { Ok(()) } else { Err(Broken::Descriptors(13)) }
+    let mode = fstat(fd).map_err(|_| Broken::Descriptors(13))?.st_mode;
+    let counter = mode & libc::S_IFMT == 0 && flags.contains(OFlags::NONBLOCK);
+    if counter { Ok(()) } else { Err(Broken::Descriptors(13)) }
 }
 
 fn write_one(fd: &OwnedFd) {

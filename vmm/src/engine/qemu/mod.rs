@@ -55,6 +55,15 @@ use crate::vcpu::{Event, Mailbox};
 pub use self::keeper::{Installation, main as engine_main};
 pub use self::sibling::Sibling;
 
+/// What a hostile sibling is made of, for the tests and the fuzzer. Nothing shipped uses it from here.
+pub mod exposed {
+    pub use super::backend::{Backend, Memory};
+    pub use super::display::Display;
+    pub use super::link::Link;
+    pub use super::monitor::Monitor;
+    pub use super::order::{FIXED_SOCKETS, FromEngine, Order, ToEngine, receive, send};
+}
+
 /// Tokens of our own descriptors.
 const SIBLING: u64 = FIRST_TOKEN;
 const SERIAL: u64 = FIRST_TOKEN + 1;
@@ -71,7 +80,7 @@ const SECOND_PIN: u32 = 24;
 /// The serial port's bytes are read in turns of this many reads.
 const LAST_READS: usize = 64;
 
-/// A machine on QEMU. Dropping it ends QEMU.
+/// A machine on QEMU, which ends before the next one is loaded, or with this process.
 struct Emulated {
     sibling: Sibling,
     watch: Watch,
@@ -118,6 +127,8 @@ pub fn load(
 ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
     let volumes = u8::try_from(blueprint.volumes.len()).unwrap_or(u8::MAX);
     let sibling = sibling.try_clone()?;
+    // That of the machine before, which a reset has let go of.
+    sibling.end()?;
     sibling.forget_memory()?;
     // QEMU links its libraries while the kernel is loaded; it stands still until it is told to go.
     let gpu = !blueprint.basic_display;
@@ -460,8 +471,12 @@ impl Hardware for Emulated {
 }
 
 impl Drop for Emulated {
+    /// Whoever keeps a copy of what we close would wake us with it for ever.
     fn drop(&mut self) {
-        self.watch.remove(self.sibling.socket());
-        self.sibling.end();
+        let agent = lock(&self.agent);
+        let others = [self.sibling.socket(), &self.serial, agent.socket()];
+        let others = others.into_iter().chain([self.monitor.socket(), self.display.socket()]);
+        let links = self.links.iter().flatten().map(Link::socket);
+        others.chain(links).for_each(|socket| self.watch.remove(socket));
     }
 }

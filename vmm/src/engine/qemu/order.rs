@@ -141,18 +141,19 @@ impl FromEngine {
     }
 }
 
-/// Sends a message with these descriptors, waiting for room.
+/// Sends a message with these descriptors, without waiting for a side that does not read.
 ///
 /// # Errors
-/// The errno; `PIPE` when the other side is gone.
+/// The errno; `PIPE` when the other side is gone, `AGAIN` when there is no room.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Errno::INVAL);
     }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     loop {
-        return match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        return match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags) {
             Err(Errno::INTR) => continue,
             other => other.map(drop),
         };
