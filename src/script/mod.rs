@@ -167,7 +167,6 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
             ))
         })?;
     }
-    println!("tabard test: {}", played.engines);
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     Ok(played.passed)
@@ -193,8 +192,6 @@ pub fn play(
 struct Played {
     results: Vec<report::Result>,
     findings: Findings,
-    /// What each guest ran on.
-    engines: String,
     took: Duration,
     passed: bool,
 }
@@ -216,7 +213,7 @@ fn run_checked(
     let oracle = Oracle::default();
     let inspector = Some(oracle.inspector(desk)?);
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
-    let engines = engines(harness.guests(), &harness.status().engines);
+    eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
     let findings = oracle.findings();
@@ -230,7 +227,7 @@ fn run_checked(
         }
         Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
-    Ok(Played { results, findings, engines, took: begin.elapsed(), passed })
+    Ok(Played { results, findings, took: begin.elapsed(), passed })
 }
 
 fn read(file: &Path) -> Result<Script, ScriptError> {
