@@ -17,7 +17,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, sendmsg, socketpair,
 };
-use tabard_vmm::engine::qemu::exposed::{FIXED_SOCKETS, FromEngine, ToEngine, receive, send};
+use tabard_vmm::engine::qemu::exposed::{FIXED_SOCKETS, FromEngine, OTHERS, ToEngine, receive, send};
 use tabard_wire::{AGENT_BUFFER_BYTES, FailReason, FromVmm, StopReason, ToVmm};
 
 use crate::common::{PATIENCE, Vmm, cpu_ticks, memfd};
@@ -209,7 +209,7 @@ impl Bench {
     /// Answers a start as a good `tabard-engine` does.
     pub fn start(&mut self) {
         assert!(matches!(self.asked(), ToEngine::Start(_)));
-        self.started(FIXED_SOCKETS + 1);
+        self.started(FIXED_SOCKETS + OTHERS);
     }
 
     /// Says `Started`, with so many descriptors.

@@ -61,7 +61,7 @@ pub mod exposed {
     pub use super::display::Display;
     pub use super::link::Link;
     pub use super::monitor::Monitor;
-    pub use super::order::{FIXED_SOCKETS, FromEngine, Order, ToEngine, receive, send};
+    pub use super::order::{FIXED_SOCKETS, FromEngine, OTHERS, Order, ToEngine, receive, send};
 }
 
 /// Tokens of our own descriptors.
