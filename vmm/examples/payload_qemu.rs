@@ -87,7 +87,6 @@ fn special(name: &str, own: &str) {
             let (level, option) = (libc::SOL_SOCKET as usize, libc::SO_ATTACH_FILTER as usize);
             say(name, call(libc::SYS_setsockopt, [3, level, option, 0, 0]));
         }
-        "priority-of-engine" => say(name, call(libc::SYS_sched_setattr, [1, 0, 0, 0, 0])),
         "shared-memory" => say(name, shared_memory()),
         "long-file" => {
             let title = c"long".as_ptr() as usize;
