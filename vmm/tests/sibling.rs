@@ -17,8 +17,6 @@ use sibling_bench::*;
 use tabard_vmm::engine::qemu::exposed::{FIXED_SOCKETS, FromEngine, OTHERS, ToEngine};
 use tabard_wire::{FromVmm, StopReason, ToVmm};
 
-type Scenario = (String, Fate, Box<dyn Fn(&mut Bench) + Send + Sync>);
-
 fn one(
     name: impl Into<String>,
     fate: Fate,

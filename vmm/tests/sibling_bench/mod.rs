@@ -422,8 +422,11 @@ pub fn flood(mut socket: &UnixStream, chunk: &[u8], times: usize) -> usize {
     times
 }
 
+/// Its name, what must become of the guest, and what is done.
+pub type Scenario = (String, Fate, Box<dyn Fn(&mut Bench) + Send + Sync>);
+
 /// Plays scenarios, some at a time; each has a guest of its own.
-pub fn play(scenarios: Vec<(String, Fate, Box<dyn Fn(&mut Bench) + Send + Sync>)>) {
+pub fn play(scenarios: Vec<Scenario>) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(Vec::new());
     let work = || {

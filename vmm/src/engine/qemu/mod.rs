@@ -161,7 +161,7 @@ pub fn load(
     rom::leave_word(entry, &ram).map_err(too_large)?;
 
     let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
-    Emulated::new(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
+    Emulated::connect(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
 }
 
 fn memory_error(error: memory::MemoryError) -> BootError {
@@ -209,7 +209,7 @@ impl Maker<'_> {
 }
 
 impl Emulated {
-    fn new(
+    fn connect(
         blueprint: &Blueprint,
         sibling: Sibling,
         sockets: Vec<OwnedFd>,
