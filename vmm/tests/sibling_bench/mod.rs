@@ -17,7 +17,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, sendmsg, socketpair,
 };
-use tabard_vmm::engine::qemu::exposed::{FIXED_SOCKETS, FromEngine, OTHERS, ToEngine, receive, send};
+use tabard_vmm::engine::qemu::exposed::{
+    FIXED_SOCKETS, FromEngine, OTHERS, ToEngine, receive, send,
+};
 use tabard_wire::{AGENT_BUFFER_BYTES, FailReason, FromVmm, StopReason, ToVmm};
 
 use crate::common::{PATIENCE, Vmm, cpu_ticks, memfd};
