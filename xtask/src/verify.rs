@@ -181,8 +181,9 @@ impl Steps {
 
 /// Runs tests to their end, what they print on the terminal; how many passed.
 fn count(command: &mut Command) -> Result<u64, String> {
-    let cannot = |error| format!("Cannot start {}: {error}", build::words(command));
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    let words = build::words(command);
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("Cannot start {words}: {error}"))?;
     let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     let mut passed = 0;
     for line in lines.map_while(Result::ok) {
@@ -190,11 +191,7 @@ fn count(command: &mut Command) -> Result<u64, String> {
         passed += passed_in(&line);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
-    if status.success() {
-        Ok(passed)
-    } else {
-        Err(format!("{} failed: {status}", build::words(command)))
-    }
+    if status.success() { Ok(passed) } else { Err(format!("{words} failed: {status}")) }
 }
 
 /// How many tests a runner's closing line says to have passed.

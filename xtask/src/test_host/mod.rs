@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use crate::{build, packages};
 pub use arguments::{Arguments, Extra};
 pub use scenarios::debian_guest;
-use seat::Plan;
 pub use show::run as show_seat;
 
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a
