@@ -192,14 +192,6 @@ impl<D: Device> Backend<D> {
     }
 }
 
-/// QEMU has the same descriptors: a wait for them would outlive ours.
-impl<D> Drop for Backend<D> {
-    fn drop(&mut self) {
-        let kicks = self.rings.iter().filter_map(|ring| ring.kick.as_ref());
-        kicks.for_each(|kick| self.watch.remove(kick));
-    }
-}
-
 /// The guest's memory: which file it is, and what is where.
 pub struct Memory {
     /// Device and number of the file.
@@ -242,6 +234,8 @@ pub trait Answer: Send {
     ) -> Result<Option<Vec<u8>>, Broken>;
     /// While the machine is to stand still, rings that stop are no reset.
     fn hold(&mut self, held: bool);
+    /// Waits for no ring any more. QEMU has the same descriptors: a wait for them would outlive ours.
+    fn let_go(&mut self);
 }
 
 impl<D: Device> Answer for Backend<D> {
@@ -339,6 +333,11 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetConfig { offset, data } => self.device.write_config(offset.into(), &data),
         }
         Ok(None)
+    }
+
+    fn let_go(&mut self) {
+        let kicks = self.rings.iter_mut().filter_map(|ring| ring.kick.take());
+        kicks.for_each(|kick| self.watch.remove(&kick));
     }
 
     fn hold(&mut self, held: bool) {
