@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::thread;
 
 use crossbeam_channel::Receiver;
-use tabard_display::{FrameSender, PresenterEvent};
+use tabard_display::FrameSender;
 use tabard_view::{Scale, Size};
 
 use crate::image::intact::{self, Depth};
 use crate::seat::Seat;
 use crate::session::desk::Desk;
 use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
+use crate::signals::Signals;
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
 pub(crate) const PRESENTER_QUEUE: usize = 256;
@@ -77,38 +78,48 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
         eprintln!("tabard: {why}");
     }
     let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
-    let session =
-        vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
-    let session = match session {
-        Ok(session) => session,
-        Err(error) => {
-            eprintln!("{error}");
+    let (session, signals) = match ready(desk, logs, notice) {
+        Ok(ready) => ready,
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::from(2);
         }
     };
-    eprintln!("tabard: serial logs are in {}", logs.display());
+    let (control, orders) = session.bell().channel(1);
+    if let Err(error) = signals.serve(control) {
+        return status(&Outcome::Failed(format!("Cannot start a thread: {error}")));
+    }
     let outcome = if headless {
-        run_headless(session, desk, args.size)
+        run_headless(session, desk, args.size, &orders)
     } else {
-        run_windowed(session, desk, args.size)
+        run_windowed(session, desk, args.size, orders)
     };
     status(&outcome)
+}
+
+/// A session that is ready to run, and the signals that end it.
+fn ready(desk: &Desk, logs: PathBuf, notice: String) -> Result<(Session, Signals), String> {
+    // Before the log begins: from its first record on, a session ends in order.
+    let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
+    let session =
+        vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
+    let session = session.map_err(|error| error.to_string())?;
+    eprintln!("tabard: serial logs are in {}", logs.display());
+    Ok((session, signals))
 }
 
 /// Runs a desk on the machine itself until its user quits.
 fn run_seat(desk: &Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
     let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
-    let options = |vmm| Options { vmm, logs: logs.clone(), notice: String::new() };
     let refused = |why: &dyn std::fmt::Display| {
         eprintln!("tabard: {why}");
         ExitCode::from(2)
     };
-    let session = match vmm_program().and_then(|vmm| prepare(desk, &options(vmm))) {
-        Ok(session) => session,
-        Err(error) => return refused(&error),
+    let (session, signals) = match ready(desk, logs, String::new()) {
+        Ok(ready) => ready,
+        Err(why) => return refused(&why),
     };
-    eprintln!("tabard: serial logs are in {}", logs.display());
-    match Seat::open(desk, tty).and_then(|seat| seat.run(session)) {
+    match Seat::open(desk, tty).and_then(|seat| seat.run(session, signals)) {
         Ok(outcome) => status(&outcome),
         Err(error) => refused(&error),
     }
@@ -133,7 +144,7 @@ pub fn status(outcome: &Outcome) -> ExitCode {
     }
 }
 
-fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
+fn run_headless(session: Session, desk: &Desk, size: Size, orders: &Receiver<Control>) -> Outcome {
     let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let (frames, requests) = FrameSender::channel(None);
     let outputs = [(size, desk.scale.unwrap_or(Scale::ONE))];
@@ -144,7 +155,7 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
         Err(error) => return Outcome::Failed(error.to_string()),
     };
     eprintln!("tabard: running without a screen; Ctrl+C ends it");
-    let outcome = session.run(frames, &presenter, &crossbeam_channel::never());
+    let outcome = session.run(frames, &presenter, orders);
     drop(handle);
     match thread.join() {
         Ok(()) => outcome,
@@ -152,7 +163,7 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
     }
 }
 
-fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
+fn run_windowed(session: Session, desk: &Desk, size: Size, orders: Receiver<Control>) -> Outcome {
     let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let window =
         tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
@@ -168,7 +179,7 @@ fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
     // The window's loop must have the first thread; the session has its own, and ends first.
     let loop_thread = thread::Builder::new()
         .name("session".to_owned())
-        .spawn(move || run_loop(session, frames, &presenter));
+        .spawn(move || session.run(frames, &presenter, &orders));
     let loop_thread = match loop_thread {
         Ok(loop_thread) => loop_thread,
         Err(error) => return Outcome::Failed(format!("Cannot start a thread: {error}")),
@@ -181,14 +192,6 @@ fn run_windowed(session: Session, desk: &Desk, size: Size) -> Outcome {
         Ok(()) => outcome,
         Err(error) => Outcome::Failed(error.to_string()),
     }
-}
-
-fn run_loop(
-    session: Session,
-    frames: FrameSender,
-    presenter: &Receiver<PresenterEvent>,
-) -> Outcome {
-    session.run(frames, presenter, &crossbeam_channel::never::<Control>())
 }
 
 /// Whether there is a display to open a window on.

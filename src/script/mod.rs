@@ -45,6 +45,7 @@ use crate::oracle::{Findings, Oracle};
 use crate::run::status;
 use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Options, Outcome, StartError, vmm_program};
+use crate::signals::Signals;
 use fault::{Fault, Faults};
 use step::Script;
 
@@ -196,7 +197,10 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
     }
     let oracle = Oracle::default();
     let inspector = Some(oracle.inspector(desk)?);
+    let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
+    let signals = Signals::catch().map_err(refused)?;
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    harness.obey(signals).map_err(refused)?;
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
     let findings = oracle.findings();

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -140,6 +141,8 @@ impl GuestProcess {
         let mut child = Command::new(program)
             .env_clear()
             .current_dir("/")
+            // A terminal's Ctrl+C is for the session, which ends its guests itself.
+            .process_group(0)
             // The wire is descriptor 0: the one place that needs no unsafe code to fill.
             .stdin(theirs)
             .stdout(door.map_or_else(Stdio::null, Stdio::from))

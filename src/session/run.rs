@@ -46,8 +46,8 @@ pub enum Control {
     /// Lock the screen, and say so once no screen shows a guest any more; `false` if the desk has
     /// no users and so no lock.
     Lock(Sender<bool>),
-    /// End the session.
-    Quit,
+    /// End the session; why, in words.
+    Quit(&'static str),
 }
 
 /// The state of a session at one moment.
@@ -68,7 +68,7 @@ pub struct Status {
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The user closed it.
+    /// The user closed it, or a signal or whoever else may.
     Closed,
     /// The presenter failed; why, in words.
     Failed(String),
@@ -97,6 +97,8 @@ pub struct Session {
     records_wait: bool,
     /// Why the session must end at once: nothing takes effect any more.
     broken: Option<Outcome>,
+    /// Who closes it, if it is closed.
+    closer: &'static str,
 }
 
 impl Session {
@@ -125,6 +127,7 @@ impl Session {
             audit,
             records_wait: false,
             broken: None,
+            closer: "closed by the user",
         }
     }
 
@@ -151,14 +154,12 @@ impl Session {
     ) -> Outcome {
         let outcome = self.turns(frames, presenter, control);
         let why = match &outcome {
-            Outcome::Closed => "closed by the user",
+            Outcome::Closed => self.closer,
             Outcome::Failed(why) | Outcome::Refused(why) => why,
         };
         let refused = matches!(outcome, Outcome::Refused(_))
             .then(|| Entry::new("frame-refused").text("why", why));
-        let stop = Entry::new("stop").text("why", why);
-        // It is ending: the thread of the log says what is not in it.
-        let _ = self.audit.write(refused.into_iter().chain([stop]).collect());
+        self.audit.end(refused, why);
         outcome
     }
 
@@ -297,7 +298,10 @@ impl Session {
                 self.locking.push(answer);
                 self.step(Event::Lock(LockCause::Suspend), frames)
             }
-            Control::Quit => Some(Outcome::Closed),
+            Control::Quit(why) => {
+                self.closer = why;
+                Some(Outcome::Closed)
+            }
         }
     }
 
