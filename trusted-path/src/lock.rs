@@ -5,7 +5,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use tabard_input::{KeyCode, SourceId};
+use tabard_input::KeyCode;
 use tabard_labels::Compartment;
 use tabard_view::{Hint, LoginForm};
 use zeroize::Zeroizing;
@@ -187,14 +187,13 @@ impl Monitor {
     }
 
     /// The secure-attention key while locked: what was typed is forgotten.
-    pub(crate) fn attention_while_locked(&mut self, source: SourceId) {
-        self.chord_on(source);
+    pub(crate) fn attention_while_locked(&mut self) {
         if self.login.phase == Phase::Typing {
             self.login.secret = Secret::new();
         }
     }
 
-    /// Input came; the user is there.
+    /// Input came of what may type or point; the user is there.
     pub(crate) fn not_idle(&mut self) {
         self.login.idle_minutes = 0;
     }
@@ -211,8 +210,9 @@ impl Monitor {
         if self.login.phase != Phase::Typing {
             return Vec::new();
         }
-        let shift =
-            self.held.is_down(KeyCode::LEFT_SHIFT) || self.held.is_down(KeyCode::RIGHT_SHIFT);
+        let heard = |source| self.devices.heeds(source);
+        let shift = [KeyCode::LEFT_SHIFT, KeyCode::RIGHT_SHIFT];
+        let shift = shift.into_iter().any(|code| self.held.is_down(code, heard));
         match code {
             KeyCode::ESC => self.login.secret = Secret::new(),
             KeyCode::BACKSPACE => drop(self.login.secret.0.pop()),

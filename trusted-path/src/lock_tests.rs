@@ -4,6 +4,7 @@ use super::*;
 use crate::rig::*;
 use crate::{Event, GuestReport, MonitorConfig};
 use proptest::prelude::*;
+use tabard_input::SourceId;
 use tabard_labels::{CategorySet, Level};
 use tabard_view::{Content, GuestId, OutputId, Recipient, TrustedBody};
 
@@ -369,6 +370,59 @@ fn without_input_the_screen_locks_and_with_input_it_does_not() {
         rig.step(Event::Clock { minute_of_day: minute });
     }
     assert!(rig.monitor.is_locked());
+}
+
+/// Two keyboards and a mouse: the first was accepted, the second nobody was asked about.
+fn devices(rig: &mut Rig) -> [SourceId; 3] {
+    use tabard_input::{Device, DeviceClass, DeviceName};
+    let sources = [16, 17, 18].map(SourceId);
+    let classes = [DeviceClass::Keyboard, DeviceClass::Keyboard, DeviceClass::Pointer];
+    for (source, class) in sources.into_iter().zip(classes) {
+        let device = Device { class, name: DeviceName::new("a device") };
+        rig.step(Event::DeviceAppeared { source, device });
+    }
+    rig.confirm();
+    sources
+}
+
+#[test]
+fn an_unaccepted_keyboard_keeps_no_lock_away_and_the_motion_of_a_pointer_does() {
+    let mut rig = ann();
+    let [_, foreign, mouse] = devices(&mut rig);
+    let moves = [
+        Event::PointerMoved { source: mouse, dx: 1, dy: 0 },
+        Event::PointerAt { source: mouse, x: 9, y: 9 },
+    ];
+    for minute in 0..10 {
+        rig.step(Event::Clock { minute_of_day: minute });
+        rig.step(moves[usize::from(minute) % 2]);
+    }
+    assert!(!rig.monitor.is_locked());
+    for minute in 10..13 {
+        rig.step(Event::Key { source: foreign, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::PointerMoved { source: SourceId(99), dx: 1, dy: 0 });
+        rig.step(Event::Clock { minute_of_day: minute });
+    }
+    assert!(rig.monitor.is_locked());
+}
+
+#[test]
+fn an_unaccepted_keyboard_neither_shifts_nor_forgets_a_password_nor_fills_the_log() {
+    let mut rig = ann();
+    let [own, foreign, _] = devices(&mut rig);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    let down = |source, code| Event::Key { source, code, pressed: true };
+    rig.step(down(foreign, KeyCode::LEFT_SHIFT));
+    rig.step(down(own, KeyCode::A));
+    rig.step(down(foreign, KeyCode::LEFT_CTRL));
+    rig.step(down(foreign, KeyCode::LEFT_ALT));
+    for _ in 0..100 {
+        assert_eq!(rig.step(down(foreign, KeyCode::ESC)), []);
+    }
+    assert_eq!(form(&rig).typed, 1);
+    assert!(asked(&rig.step(down(own, KeyCode::ENTER))).is_some());
+    assert_eq!(rig.monitor.take_secret().as_bytes(), b"a");
 }
 
 #[test]
