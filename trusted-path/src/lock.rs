@@ -92,6 +92,8 @@ enum Phase {
     Typing,
     /// It is being checked.
     Checking,
+    /// It is being checked, and will open nothing: the screen was to be locked meanwhile.
+    Cancelled,
     /// It was wrong, and nothing is taken for so many seconds.
     Waiting(u32),
 }
@@ -165,12 +167,19 @@ impl Monitor {
         self.login.present.is_some()
     }
 
-    /// Locks the screen, if the desk has users.
+    /// Locks the screen, if the desk has users. On one that is locked already, what was typed is
+    /// forgotten, and a password that is being checked opens nothing any more.
     pub(crate) fn lock(&mut self, cause: LockCause) -> Vec<Effect> {
         let previous = match &self.focus {
             Focus::Guest(guest) => Some(*guest),
             Focus::Trusted(screen) => screen.previous,
-            Focus::Locked(_) => return Vec::new(),
+            Focus::Locked(_) => {
+                self.login.secret = Secret::new();
+                if self.login.phase == Phase::Checking {
+                    self.login.phase = Phase::Cancelled;
+                }
+                return Vec::new();
+            }
         };
         if self.config.login.users.is_empty() {
             return Vec::new();
@@ -247,7 +256,8 @@ impl Monitor {
     /// The answer to [`Effect::CheckPassword`].
     pub(crate) fn password_checked(&mut self, ticket: u32, right: bool) -> Vec<Effect> {
         let Focus::Locked(previous) = self.focus else { return Vec::new() };
-        if self.login.phase != Phase::Checking || ticket != self.login.ticket {
+        let checking = matches!(self.login.phase, Phase::Checking | Phase::Cancelled);
+        if !checking || ticket != self.login.ticket {
             return Vec::new();
         }
         self.login.secret = Secret::new();
@@ -261,9 +271,11 @@ impl Monitor {
             let (timer, after_ms) = (Timer::LoginDelay(ticket), seconds.saturating_mul(1000));
             return vec![record, Effect::Timer { timer, after_ms }];
         }
-        self.login.present = Some(user);
-        self.login.phase = Phase::Typing;
         self.login.failures = 0;
+        if std::mem::replace(&mut self.login.phase, Phase::Typing) == Phase::Cancelled {
+            return Vec::new();
+        }
+        self.login.present = Some(user);
         self.login.idle_minutes = 0;
         let authority = self.user(user).map(|user| user.authority);
         self.guests
@@ -295,7 +307,7 @@ impl Monitor {
             open: self.login.phase == Phase::Typing,
             message: match self.login.phase {
                 Phase::Typing => String::new(),
-                Phase::Checking => words::CHECKING.to_owned(),
+                Phase::Checking | Phase::Cancelled => words::CHECKING.to_owned(),
                 Phase::Waiting(seconds) => words::wrong_password(seconds),
             },
         }
@@ -316,5 +328,4 @@ fn delay_seconds(failures: u32) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "lock_tests.rs"]
 mod tests;

@@ -231,6 +231,49 @@ fn a_late_answer_unlocks_nothing() {
 }
 
 #[test]
+fn invariant_8_a_lock_cancels_the_password_that_is_being_checked() {
+    for event in [Event::Lock(LockCause::Suspend), Event::OutputRemoved(ONE)] {
+        let mut rig = locked();
+        rig.tap(KeyCode::A);
+        let (_, ticket) = asked(&rig.tap(KeyCode::ENTER)).unwrap();
+        rig.monitor.take_secret();
+        rig.step(event);
+        rig.add_output(ONE);
+        rig.confirm();
+        // Not before the answer is there: one check at a time.
+        rig.tap(KeyCode::A);
+        assert_eq!(form(&rig).typed, 0);
+
+        let effects = rig.step(Event::PasswordChecked { ticket, right: true });
+
+        assert!(rig.monitor.is_locked() && !shows_a_guest(&rig), "{event:?}");
+        assert!(!effects.contains(&Effect::Audit(Record::Login(UserId(0)))));
+        rig.confirm();
+        answer(&mut rig, true);
+        assert!(!rig.monitor.is_locked());
+    }
+}
+
+#[test]
+fn a_wrong_password_counts_also_if_a_lock_cancelled_its_check() {
+    let mut rig = locked();
+    rig.tap(KeyCode::A);
+    let (_, ticket) = asked(&rig.tap(KeyCode::ENTER)).unwrap();
+    rig.monitor.take_secret();
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.step(Event::PasswordChecked { ticket, right: false });
+    assert!(!form(&rig).open);
+}
+
+#[test]
+fn a_lock_forgets_what_was_typed_at_the_lock() {
+    let mut rig = locked();
+    rig.tap(KeyCode::A);
+    rig.step(Event::Lock(LockCause::Idle));
+    assert_eq!((form(&rig).typed, form(&rig).open), (0, true));
+}
+
+#[test]
 fn the_phrase_is_on_the_lock_screen_and_nowhere_else() {
     let mut rig = locked();
     assert_eq!(form(&rig).phrase, "ann likes rain");
