@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use crate::session::audit::unhex;
 use crate::session::confirm::{SIGNATURE_FIELD, STATEMENT_HEAD};
 
 /// A statement longer than this is none, in bytes.
@@ -114,38 +115,13 @@ fn read(path: &Path) -> Result<String, VerifyError> {
     std::fs::read_to_string(path).map_err(refuse)
 }
 
-/// Bytes from lower-case hexadecimal digits; `None` for anything else.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != N * 2 {
-        return None;
-    }
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::audit::hex;
     use ed25519_dalek::{Signer, SigningKey};
-    use std::fmt::Write;
 
     const SIGNED: &str = "tabard confirmation 1\nguest: notes\nanswer: yes\ntext: Sure?\n";
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        })
-    }
 
     /// Verifies a text under the key of these secret bytes.
     fn check(text: &str, secret: u8) -> Result<String, VerifyError> {

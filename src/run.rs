@@ -1,5 +1,6 @@
 //! `tabard run`: a desk that owns the machine, in a window, or without a screen.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -68,7 +69,6 @@ pub fn command(args: &RunArgs) -> ExitCode {
 
 /// Runs a desk until its user quits.
 pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
-    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
     if !headless && let Err(why) = display() {
         eprintln!("tabard: {why}");
         return ExitCode::from(2);
@@ -78,7 +78,7 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
         eprintln!("tabard: {why}");
     }
     let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
-    let (session, signals) = match ready(desk, logs, notice) {
+    let (session, signals) = match ready(desk, args, notice) {
         Ok(ready) => ready,
         Err(why) => {
             eprintln!("{why}");
@@ -98,24 +98,27 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
 }
 
 /// A session that is ready to run, and the signals that end it.
-fn ready(desk: &Desk, logs: PathBuf, notice: String) -> Result<(Session, Signals), String> {
+fn ready(desk: &Desk, args: &CommonArgs, notice: String) -> Result<(Session, Signals), String> {
+    let logs = args.logs.clone().map_or_else(|| default_logs(&desk.name), Ok)?;
     // Before the log begins: from its first record on, a session ends in order.
     let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
     let session =
         vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
     let session = session.map_err(|error| error.to_string())?;
     eprintln!("tabard: serial logs are in {}", logs.display());
+    if std::fs::metadata(&logs).is_ok_and(|is| is.mode() & 0o077 != 0) {
+        eprintln!("tabard: others may look into that folder; `chmod 700` it");
+    }
     Ok((session, signals))
 }
 
 /// Runs a desk on the machine itself until its user quits.
 fn run_seat(desk: &Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
-    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
     let refused = |why: &dyn std::fmt::Display| {
         eprintln!("tabard: {why}");
         ExitCode::from(2)
     };
-    let (session, signals) = match ready(desk, logs, String::new()) {
+    let (session, signals) = match ready(desk, args, String::new()) {
         Ok(ready) => ready,
         Err(why) => return refused(&why),
     };
@@ -209,12 +212,16 @@ pub fn display() -> Result<(), String> {
     }
 }
 
-/// Where logs of a desk go: `$XDG_STATE_HOME/tabard/NAME` or `~/.local/state/tabard/NAME`.
-fn default_logs(desk: &str) -> PathBuf {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
-    state.unwrap_or_else(std::env::temp_dir).join("tabard").join(crate::session::file_name(desk))
+/// Where logs of a desk go: `$XDG_STATE_HOME/tabard/NAME` or `~/.local/state/tabard/NAME`. Never
+/// where others could put a folder of that name first, such as below `/tmp`.
+fn default_logs(desk: &str) -> Result<PathBuf, String> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    let state = state.ok_or(
+        "There is no place for logs and keys: neither XDG_STATE_HOME nor HOME is set. Name a \
+         folder with --logs",
+    )?;
+    Ok(state.join("tabard").join(crate::session::file_name(desk)))
 }
 
 fn parse_tty(text: &str) -> Result<PathBuf, std::convert::Infallible> {

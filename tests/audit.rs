@@ -30,15 +30,19 @@ fn log(folder: &Path) -> (PathBuf, Vec<String>) {
 
 /// Opens a log that was just closed. Another test may start a process at this very moment, which
 /// has a copy of the lock until it runs its own program.
-fn reopened(path: &Path) -> Log {
+fn open(path: &Path) -> Result<Log, LogError> {
     let begin = Instant::now();
     loop {
         match Log::open(path) {
-            Ok(log) => return log,
-            Err(error) => assert!(begin.elapsed() < Duration::from_secs(20), "{error}"),
+            Err(LogError::InUse(_)) if begin.elapsed() < Duration::from_secs(20) => {}
+            other => return other,
         }
         std::thread::yield_now();
     }
+}
+
+fn reopened(path: &Path) -> Log {
+    open(path).unwrap()
 }
 
 fn found(path: &Path) -> Report {
@@ -212,7 +216,7 @@ fn an_unfinished_record_is_a_torn_tail_and_is_gone_on_from_wherever_it_was_cut()
         let report = found(&path_now);
         assert_eq!((report.fault, report.torn_bytes), (None, cut - whole.len()));
 
-        drop(Log::open(&path_now).unwrap());
+        drop(reopened(&path_now));
 
         let report = found(&path_now);
         assert_eq!((report.fault, report.torn_bytes), (None, 0), "cut at {cut}");
@@ -227,10 +231,10 @@ fn a_session_does_not_go_on_with_a_log_that_was_tampered_with() {
     let (path, mut lines) = log(folder.path());
     lines.truncate(150);
     damage(&path, &lines);
-    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+    assert!(matches!(open(&path), Err(LogError::Damaged(..))));
     lines.push("{}".to_owned());
     damage(&path, &lines);
-    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+    assert!(matches!(open(&path), Err(LogError::Damaged(..))));
 }
 
 /// A log of one session that was killed after so many records beyond its last checkpoint.
@@ -260,7 +264,7 @@ fn a_log_that_is_opened_is_held_against_its_head_by_hash_and_signature() {
     let (path, good) = log(folder.path());
     let refused = |lines: &[String]| {
         damage(&path, lines);
-        let refused = Log::open(&path).err();
+        let refused = open(&path).err();
         assert!(matches!(refused, Some(LogError::Damaged(..))), "{refused:?}");
     };
     // Another history of the same length, whole but for the signatures.
@@ -296,7 +300,7 @@ fn what_was_written_after_the_head_must_follow_it() {
         lines[at] = lines[at].replace("mail", "mall");
         rechain(&mut lines[..at + 1], at);
         damage(&path, &lines);
-        assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))), "record {at}");
+        assert!(matches!(open(&path), Err(LogError::Damaged(..))), "record {at}");
     }
     let long = Entry::new("note").text("text", "\u{1}".repeat(512));
     damage(&path, &good);
@@ -361,12 +365,55 @@ fn one_session_has_the_log_at_a_time_and_its_key_is_its_own() {
     let (path, _) = log(folder.path());
     let mode = |ending| std::fs::metadata(beside(&path, ending)).unwrap().permissions().mode();
     assert_eq!(mode(".key") & 0o777, 0o600);
-    let held = Log::open(&path).unwrap();
+    let held = reopened(&path);
     assert!(matches!(Log::open(&path), Err(LogError::InUse(_))));
     drop(held);
     std::fs::set_permissions(beside(&path, ".key"), std::fs::Permissions::from_mode(0o644))
         .unwrap();
-    assert!(matches!(Log::open(&path), Err(LogError::Beside(..))));
+    assert!(matches!(open(&path), Err(LogError::Beside(..))));
+}
+
+#[test]
+fn a_key_that_is_missing_beside_its_log_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = log(folder.path());
+    std::fs::remove_file(beside(&path, ".key")).unwrap();
+    for gone in ["", ".pub", ".head"] {
+        if !gone.is_empty() {
+            std::fs::remove_file(beside(&path, gone)).unwrap();
+        }
+        let refused = open(&path).err();
+        let Some(LogError::Beside(_, why)) = &refused else { panic!("{refused:?}") };
+        assert!(why.to_string().contains("missing"), "{why}");
+    }
+    assert!(!beside(&path, ".key").exists());
+}
+
+#[test]
+fn what_a_session_writes_is_its_owners_alone() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let above = tempfile::tempdir().unwrap();
+    let desk = tabard::session::desk::Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
+    let logs = above.path().join("state/logs");
+    let options =
+        tabard::session::Options { vmm: common::vmm(), logs: logs.clone(), notice: String::new() };
+    let sizes = [(common::SIZE, tabard_view::Scale::ONE)];
+    let start = || tabard::harness::Harness::start(&desk, &sizes, options.clone()).unwrap();
+    start().stop();
+    let old = logs.join("alpha.serial");
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let harness = start();
+    common::until("a guest runs", || harness.status().guests.iter().all(|guest| guest.1.is_some()));
+    harness.stop();
+
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(&logs), mode(logs.parent().unwrap())), (0o700, 0o700));
+    let files: Vec<_> =
+        std::fs::read_dir(&logs).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 9, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 /// Not a test of its own: what the next one starts, and kills.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::session::audit::{beside, hex, unhex};
+use crate::session::confirm::timestamp;
 
 pub use verify::{Damage, Fault, Report, Verifier, verify};
 
@@ -154,21 +155,10 @@ fn words(line: &str) -> Option<(String, String)> {
     Some((kind.clone(), words))
 }
 
-/// A time as RFC 3339 has it. Days to dates as in Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms": years begin in March, so that the leap day is the last.
+/// A time as RFC 3339 has it.
 fn utc(time_ms: u64) -> String {
-    let (days, ms) = (time_ms / 86_400_000, time_ms % 86_400_000);
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    let (seconds, ms) = (ms / 1000 % 60, ms % 1000);
-    format!("{year:04}-{month:02}-{date:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
+    let seconds = timestamp(time_ms / 1000);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), time_ms % 1000)
 }
 
 #[cfg(test)]

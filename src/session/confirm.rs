@@ -3,16 +3,15 @@
 //! path in the other direction). Ed25519 as in RFC 8032.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::agent::Asked;
+use super::audit::hex;
+use super::keys::signing_key;
 
 /// The file of the key that signs, in the desk's folder; readable by its user only.
 pub const KEY_FILE: &str = "confirm.key";
@@ -23,20 +22,14 @@ pub const STATEMENT_HEAD: &str = "tabard confirmation 1";
 /// What the line with the signature begins with. Everything before that line is signed.
 pub const SIGNATURE_FIELD: &str = "signature: ";
 
-/// Why answers could not be signed.
+/// The key for answers cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A file of the key.
-    #[error("Cannot use the key for answers {}: {source}. Check the folder, or name another one with --logs", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The key is not one.
-    #[error("{} is no key; move it away, and a new one is made", .0.display())]
-    Malformed(PathBuf),
+#[error("Cannot use the key for answers {}: {source}. Check the folder, or name another one with --logs", path.display())]
+pub struct KeyError {
+    /// Its file.
+    path: PathBuf,
+    /// Why.
+    source: io::Error,
 }
 
 /// Signs answers in the name of a desk.
@@ -58,25 +51,9 @@ impl Confirmer {
         guests: Vec<(String, String)>,
     ) -> Result<Self, KeyError> {
         let path = folder.join(KEY_FILE);
-        let refuse = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| KeyError::File { path, source }
-        };
-        let secret = match File::open(&path) {
-            Ok(file) => {
-                let mut secret = Vec::new();
-                file.take(33).read_to_end(&mut secret).map_err(refuse(&path))?;
-                <[u8; 32]>::try_from(secret).map_err(|_| KeyError::Malformed(path.clone()))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_key(&path).map_err(refuse(&path))?
-            }
-            Err(error) => return Err(refuse(&path)(error)),
-        };
-        let key = SigningKey::from_bytes(&secret);
-        let public = folder.join(PUBLIC_KEY_FILE);
-        std::fs::write(&public, format!("{}\n", hex(key.verifying_key().as_bytes())))
-            .map_err(refuse(&public))?;
+        // Whether it has signed anything is known by its public half only.
+        let key = signing_key(&path, &folder.join(PUBLIC_KEY_FILE), false)
+            .map_err(|source| KeyError { path, source })?;
         Ok(Self { key, desk: desk.to_owned(), guests })
     }
 
@@ -106,29 +83,9 @@ impl Confirmer {
     }
 }
 
-fn make_key(path: &Path) -> io::Result<[u8; 32]> {
-    let mut secret = [0; 32];
-    let filled = getrandom(secret.as_mut_slice(), GetRandomFlags::empty())?;
-    if filled != 32 {
-        return Err(io::Error::other("the kernel gave too few random bytes"));
-    }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    Ok(secret)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Seconds since 1970 as RFC 3339 has them, in UTC. The days are those of the proleptic Gregorian
 /// calendar, counted in eras of 400 years that begin in March.
-fn timestamp(seconds: u64) -> String {
+pub(crate) fn timestamp(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -163,20 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_made_once_and_only_its_user_reads_it() {
-        use std::os::unix::fs::PermissionsExt;
+    fn a_key_that_is_missing_beside_its_public_half_is_not_made_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).unwrap().key;
-        assert_eq!(open().to_bytes(), open().to_bytes());
-        let mode = std::fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_key_of_another_length_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(KEY_FILE), [0; 33]).unwrap();
-        let error = Confirmer::open(folder.path(), "Desk", Vec::new()).err().unwrap();
-        assert!(error.to_string().contains("is no key"), "{error}");
+        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).map(|it| it.key);
+        let key = open().unwrap();
+        assert_eq!(open().unwrap().to_bytes(), key.to_bytes());
+        std::fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains(KEY_FILE) && error.contains("missing"), "{error}");
     }
 }

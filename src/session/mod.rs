@@ -24,6 +24,7 @@ mod exchange;
 mod frames;
 mod guest;
 mod image;
+pub mod keys;
 mod login;
 mod memory;
 mod preflight;

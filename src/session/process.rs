@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -172,9 +173,11 @@ impl GuestProcess {
         kvm: &OwnedFd,
         bell: &Bell,
     ) -> Result<Self, ProcessError> {
-        let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
+        // As private as they were begun, should somebody have moved them away meanwhile.
+        let open = |log| File::options().create(true).append(true).mode(0o600).open(log);
+        let serial = open(&spec.serial_log)?;
         let messages = match &spec.messages {
-            Some(path) => File::options().create(true).append(true).open(path)?.into(),
+            Some(path) => open(path)?.into(),
             None => Stdio::null(),
         };
         let process = Self::spawn(program, &spec.name, messages, spec.group(), bell)?;

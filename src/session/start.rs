@@ -19,6 +19,7 @@ use super::confirm::{Confirmer, KeyError};
 use super::desk::{Access, Desk, GuestSpec};
 use super::guest::{Guest, lacking};
 use super::image::Images;
+use super::keys;
 use super::login::Checker;
 use super::preflight;
 use super::process::{MachineSpec, ProcessError, open_kvm, probe_jail};
@@ -164,8 +165,6 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     .map_err(StartError::Config)?;
     let bell = Bell::default();
     let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
-    let audit = begin_audit(desk, options, &bell)?;
-    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
         (guest.name.clone(), text.unwrap_or_default())
@@ -173,6 +172,9 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     let names = desk.guests.iter().map(marking).collect();
     let confirmer =
         Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
+    // Last: a session whose log has begun can run.
+    let audit = begin_audit(desk, options, &bell)?;
+    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
     Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit, checker))
 }
 
@@ -240,9 +242,9 @@ fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, Sta
 
 /// Guests append to their logs; what an earlier session left would grow for ever.
 fn empty_logs(folder: &Path, specs: &[MachineSpec]) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    keys::make_folder(folder)?;
     let logs = specs.iter().flat_map(|spec| [Some(&spec.serial_log), spec.messages.as_ref()]);
-    logs.flatten().try_for_each(|log| std::fs::File::create(log).map(drop))
+    logs.flatten().try_for_each(|log| keys::begin(log))
 }
 
 fn load_all(

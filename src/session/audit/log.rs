@@ -1,6 +1,6 @@
 //! The log file: opened where it ended, appended to, flushed. One process has it at a time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::chain::{Entry, Hash, Line, hex, line, sha256_hex};
 use super::key::{Head, open_key, sign, signed};
+use crate::session::keys;
 
 /// Records between two signed checkpoints, at most: what a forger without the key could rewrite.
 pub const CHECKPOINT_EVERY: u64 = 64;
@@ -61,9 +62,7 @@ impl Log {
         let failed = |error| LogError::File(path.to_path_buf(), error);
         let aside = |error| LogError::Beside(path.to_path_buf(), error);
         let damaged = |what| Err(LogError::Damaged(path.to_path_buf(), what));
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
+        keys::make_folder(keys::folder(path)).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -74,9 +73,10 @@ impl Log {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(LogError::InUse(path.to_path_buf()));
         }
-        let key = open_key(path).map_err(aside)?;
         let length_bytes = file.metadata().map_err(failed)?.len();
         let head = Head::read(path).map_err(aside)?;
+        let key = open_key(path, length_bytes > 0 || head.is_some()).map_err(aside)?;
+        keys::flush_folder(path).map_err(failed)?;
         let fits =
             |head: &Head| signed(&key.verifying_key(), "head", head.n, &head.hash, &head.signature);
         if head.as_ref().is_some_and(|head| !fits(head)) {
