@@ -304,9 +304,42 @@ fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, Strin
     })
 }
 
-/// The guest's name as a file name: what could leave the folder becomes `_`.
+/// A guest's or desk's name as a file name, and no other name has the same: what is no letter or digit
+/// of ASCII, no `-` and no `_` is escaped as in a URL (RFC 3986, 2.1).
 #[must_use]
 pub fn file_name(name: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    name.chars().map(|c| if safe(c) { c } else { '_' }).collect()
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let one = |byte| if safe(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };
+    name.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_plain_name_stays_and_no_name_leaves_its_folder() {
+        assert_eq!(file_name("mail-2_b"), "mail-2_b");
+        assert_eq!(file_name("dev+ops"), "dev%2Bops");
+        assert_eq!(file_name("../a b%"), "%2E%2E%2Fa%20b%25");
+        // The longest name of a guest, with an ending, is a name that file systems take.
+        assert!(file_name(&"+".repeat(64)).len() + ".messages".len() <= 255);
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_names_share_a_file(a in "[ -~]{1,8}", b in "[ -~]{1,8}") {
+            let names = [file_name(&a), file_name(&b)];
+            prop_assert_eq!(a == b, names[0] == names[1]);
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
+            prop_assert!(names[0].bytes().all(plain));
+        }
+
+        #[test]
+        fn names_that_differ_in_one_sign_share_no_file(start in "[a-z]{0,3}", a in "[!-/]", b in "[!-/_]") {
+            let [one, other] = [&a, &b].map(|sign| file_name(&format!("{start}{sign}ops")));
+            prop_assert_eq!(a == b, one == other);
+        }
+    }
 }
