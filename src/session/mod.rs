@@ -21,6 +21,7 @@ pub mod confirm;
 pub mod desk;
 pub mod engine;
 mod exchange;
+mod failures;
 mod frames;
 mod guest;
 mod image;

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use tabard_display::{Bell, FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{
-    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question,
+    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question, Timer,
 };
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::{Layers, ToVmm};
@@ -129,6 +129,11 @@ impl Session {
             broken: None,
             closer: "closed by the user",
         }
+    }
+
+    /// The wait that an earlier session left ends after so many seconds.
+    pub(crate) fn wait(&mut self, seconds: u32) {
+        self.exchange.start(Timer::LoginDelay(0), seconds.saturating_mul(1000));
     }
 
     /// What wakes the loop: everything that is sent to it must ring it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tabard_display::Bell;
 use tabard_labels::AccessClass;
 use tabard_trusted_path::{
-    ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig,
+    ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig, delay_seconds,
 };
 
 use tabard_view::GuestId;
@@ -17,6 +17,7 @@ use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
 use super::confirm::{Confirmer, KeyError};
 use super::desk::{Access, Desk, GuestSpec};
+use super::failures::Failures;
 use super::guest::{Guest, lacking};
 use super::image::Images;
 use super::keys;
@@ -74,6 +75,9 @@ pub enum StartError {
     /// The password file.
     #[error(transparent)]
     Accounts(AccountsError),
+    /// The counts of wrong passwords.
+    #[error("Cannot use the counts of wrong passwords beside the logs: {0}")]
+    Failures(io::Error),
     /// The thread that checks passwords.
     #[error("Cannot start a thread: {0}. Look at `ulimit -a`")]
     Login(io::Error),
@@ -139,6 +143,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let accounts = accounts(desk)?;
+    let (login, failures) = login_config(desk, &accounts, &options.logs)?;
+    let wait_seconds = login.wait_seconds;
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
             .guests
@@ -160,11 +166,11 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         // Without the number of guests, which not every user may know.
         footer: desk.name.clone(),
         policy: desk.policy,
-        login: login_config(desk, &accounts),
+        login,
     })
     .map_err(StartError::Config)?;
     let bell = Bell::default();
-    let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
+    let checker = Checker::start(accounts, failures, &bell).map_err(StartError::Login)?;
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
         (guest.name.clone(), text.unwrap_or_default())
@@ -175,7 +181,10 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     // Last: a session whose log has begun can run.
     let audit = begin_audit(desk, options, &bell)?;
     let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
-    Ok(Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit, checker))
+    let mut session =
+        Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit, checker);
+    session.wait(wait_seconds);
+    Ok(session)
 }
 
 /// The accounts of the desk's users, in their order; none on a desk without users.
@@ -188,14 +197,28 @@ fn accounts(desk: &Desk) -> Result<Vec<Account>, StartError> {
     accounts_of(&file, names).map_err(StartError::Accounts)
 }
 
-fn login_config(desk: &Desk, accounts: &[Account]) -> LoginConfig {
-    let users = desk.users.users.iter().zip(accounts).map(|(user, account)| UserConfig {
-        name: user.name.clone(),
-        authority: user.authority,
-        phrase: account.phrase.clone(),
-    });
-    let lock_after_minutes = desk.users.lock_after_minutes;
-    LoginConfig { users: users.collect(), lock_after_minutes }
+/// What the monitor knows of the users, and the counts of their wrong passwords. What an earlier
+/// session made them wait is still to be waited for.
+fn login_config(
+    desk: &Desk,
+    accounts: &[Account],
+    logs: &Path,
+) -> Result<(LoginConfig, Failures), StartError> {
+    let failures = Failures::open(logs).map_err(StartError::Failures)?;
+    let mut login =
+        LoginConfig { lock_after_minutes: desk.users.lock_after_minutes, ..LoginConfig::default() };
+    for (user, account) in desk.users.users.iter().zip(accounts) {
+        let (wrong, ago) = failures.of(&user.name);
+        let left = u64::from(delay_seconds(wrong)).saturating_sub(ago);
+        login.wait_seconds = login.wait_seconds.max(u32::try_from(left).unwrap_or(0));
+        login.users.push(UserConfig {
+            name: user.name.clone(),
+            authority: user.authority,
+            phrase: account.phrase.clone(),
+            failures: wrong,
+        });
+    }
+    Ok((login, failures))
 }
 
 /// Opens the audit log, and writes down what is about to run.

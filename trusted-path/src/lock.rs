@@ -32,6 +32,8 @@ pub struct UserConfig {
     pub authority: Authority,
     /// Shown on the lock screen and nowhere else, so that the user knows it by it; may be empty.
     pub phrase: String,
+    /// Wrong passwords since the last right one, in earlier sessions.
+    pub failures: u32,
 }
 
 /// Who may use the desk. Without users there is no login and no lock.
@@ -41,6 +43,9 @@ pub struct LoginConfig {
     pub users: Vec<UserConfig>,
     /// Lock at the latest after so many minutes without input; `None`: never.
     pub lock_after_minutes: Option<u16>,
+    /// No password is taken for so many seconds, because of wrong ones in an earlier session; the
+    /// session says that [`Timer::LoginDelay`] of 0 is over.
+    pub wait_seconds: u32,
 }
 
 /// Why the screen was locked.
@@ -107,8 +112,8 @@ pub(crate) struct Login {
     chosen: UserId,
     secret: Secret,
     phase: Phase,
-    /// Wrong passwords since the last right one.
-    failures: u32,
+    /// Wrong passwords since the last right one, of each user.
+    failures: Vec<u32>,
     /// Numbers the checks and the waits, so that a late answer to another one means nothing.
     ticket: u32,
     /// Minutes that ended since the last input.
@@ -116,13 +121,17 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(config: &LoginConfig) -> Self {
+        let phase = match config.wait_seconds {
+            0 => Phase::Typing,
+            seconds => Phase::Waiting(seconds),
+        };
         Self {
             present: None,
             chosen: UserId(0),
             secret: Secret::new(),
-            phase: Phase::Typing,
-            failures: 0,
+            phase,
+            failures: config.users.iter().map(|user| user.failures).collect(),
             ticket: 0,
             idle_minutes: 0,
         }
@@ -262,16 +271,17 @@ impl Monitor {
         }
         self.login.secret = Secret::new();
         let user = self.login.chosen;
+        let mut unknown = 0;
+        let count = self.login.failures.get_mut(usize::from(user.0)).unwrap_or(&mut unknown);
+        *count = if right { 0 } else { count.saturating_add(1) };
+        let failures = *count;
         if !right {
-            self.login.failures = self.login.failures.saturating_add(1);
-            let failures = self.login.failures;
             let seconds = delay_seconds(failures);
             self.login.phase = Phase::Waiting(seconds);
             let record = Effect::Audit(Record::LoginFailed(user, failures));
             let (timer, after_ms) = (Timer::LoginDelay(ticket), seconds.saturating_mul(1000));
             return vec![record, Effect::Timer { timer, after_ms }];
         }
-        self.login.failures = 0;
         if std::mem::replace(&mut self.login.phase, Phase::Typing) == Phase::Cancelled {
             return Vec::new();
         }
@@ -321,10 +331,11 @@ impl Monitor {
     }
 }
 
-/// Doubles with every failure: 1, 2, 4, ... seconds.
-fn delay_seconds(failures: u32) -> u32 {
+/// How long no password is taken after so many wrong ones: 1, 2, 4, ... seconds.
+#[must_use]
+pub fn delay_seconds(failures: u32) -> u32 {
     let doublings = failures.saturating_sub(1).min(16);
-    1u32.checked_shl(doublings).unwrap_or(MAX_DELAY_SECONDS).min(MAX_DELAY_SECONDS)
+    (1 << doublings).min(MAX_DELAY_SECONDS).min(failures.saturating_mul(MAX_DELAY_SECONDS))
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ impl Monitor {
         let serial = FrameSerial(1);
         let mut monitor = Self {
             layout: config.layout,
+            login: Login::new(&config.login),
             config,
             guests,
             outputs: Outputs::default(),
@@ -72,7 +73,6 @@ impl Monitor {
             records_wait: false,
             recipient_serial: serial,
             exchange: Exchange::default(),
-            login: Login::new(),
             started: false,
             view: View { serial, recipient: Recipient::Nobody, outputs: Vec::new() },
         };

@@ -17,9 +17,13 @@ fn users(config: MonitorConfig) -> MonitorConfig {
             downgrade,
         },
         phrase: format!("{name} likes rain"),
+        failures: 0,
     };
     let users = vec![user("ann", 9, true), user("bob", 3, false)];
-    MonitorConfig { login: LoginConfig { users, lock_after_minutes: Some(3) }, ..config }
+    MonitorConfig {
+        login: LoginConfig { users, lock_after_minutes: Some(3), wait_seconds: 0 },
+        ..config
+    }
 }
 
 /// Locked, both guests running behind it.
@@ -200,13 +204,7 @@ fn every_failure_doubles_the_wait_and_nothing_is_taken_meanwhile() {
     let mut waits = Vec::new();
     for _ in 0..11 {
         let effects = answer(&mut rig, false);
-        let found = effects.iter().find_map(|effect| match effect {
-            Effect::Timer { timer: Timer::LoginDelay(ticket), after_ms } => {
-                Some((*ticket, after_ms / 1000))
-            }
-            _ => None,
-        });
-        let (ticket, seconds) = found.unwrap();
+        let (ticket, seconds) = wait(&effects).unwrap();
         waits.push(seconds);
         rig.tap(KeyCode::A);
         assert_eq!((asked(&rig.tap(KeyCode::ENTER)), form(&rig).typed), (None, 0));
@@ -218,6 +216,60 @@ fn every_failure_doubles_the_wait_and_nothing_is_taken_meanwhile() {
         assert!(form(&rig).open);
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+}
+
+/// The wait that these effects begin: its number and its seconds.
+fn wait(effects: &[Effect]) -> Option<(u32, u32)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Timer { timer: Timer::LoginDelay(ticket), after_ms } => {
+            Some((*ticket, after_ms / 1000))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn wrong_passwords_are_counted_for_each_user_and_cleared_by_that_user_only() {
+    let mut rig = locked();
+    let wrong = |rig: &mut Rig| {
+        let (ticket, seconds) = wait(&answer(rig, false)).unwrap();
+        rig.step(Event::Elapsed(Timer::LoginDelay(ticket)));
+        seconds
+    };
+    assert_eq!([wrong(&mut rig), wrong(&mut rig), wrong(&mut rig)], [1, 2, 4]);
+    rig.tap(KeyCode::DOWN);
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+    // Bob's right password says nothing of Ann's.
+    answer(&mut rig, true);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+    rig.tap(KeyCode::UP);
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 8);
+    answer(&mut rig, true);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+}
+
+#[test]
+fn what_an_earlier_session_counted_counts_and_its_wait_is_waited_for() {
+    let mut config = users(config());
+    config.login.users[0].failures = 5;
+    config.login.wait_seconds = 9;
+    let mut rig = Rig { monitor: Monitor::new(config).unwrap() };
+    rig.add_output(ONE);
+    rig.confirm();
+    assert!(!form(&rig).open && form(&rig).message.contains('9'), "{:?}", form(&rig));
+    rig.tap(KeyCode::A);
+    assert_eq!((asked(&rig.tap(KeyCode::ENTER)), form(&rig).typed), (None, 0));
+
+    rig.step(Event::Elapsed(Timer::LoginDelay(0)));
+
+    assert!(form(&rig).open);
+    assert_eq!(wait(&answer(&mut rig, false)).unwrap().1, 32);
 }
 
 #[test]
