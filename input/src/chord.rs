@@ -195,7 +195,7 @@ mod tests {
     use crate::{Capacity, Fate, HeldKeys, SourceId};
     use proptest::prelude::*;
 
-    fn held(codes: &[(u16, KeyCode)]) -> impl Fn(KeyCode) -> bool {
+    fn held(codes: &[(u32, KeyCode)]) -> impl Fn(KeyCode) -> bool {
         let mut held = HeldKeys::default();
         for (source, code) in codes {
             held.press(SourceId(*source), *code, Fate::Swallowed, Capacity::Limited);

@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn told_presses_and_releases_alternate(
-            moves in proptest::collection::vec((0..5u8, 0..3u16, 0..4u16), 0..200)
+            moves in proptest::collection::vec((0..5u8, 0..3u32, 0..4u16), 0..200)
         ) {
             let mut held = HeldKeys::default();
             let mut told = BTreeSet::new();
