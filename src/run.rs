@@ -23,6 +23,8 @@ pub const WINDOW_NOTICE: &str = "A window is not a trusted path";
 
 /// The status when the verifier refused a frame.
 pub const REFUSED_STATUS: u8 = 3;
+/// The status when the audit log could not be written.
+pub const UNWRITTEN_STATUS: u8 = 4;
 
 /// Arguments of `tabard run`.
 #[derive(Debug, clap::Args)]
@@ -144,6 +146,10 @@ pub fn status(outcome: &Outcome) -> ExitCode {
             );
             ExitCode::from(REFUSED_STATUS)
         }
+        Outcome::Unwritten(why) => {
+            eprintln!("tabard: the session ended: {why}. Make room before you start it again");
+            ExitCode::from(UNWRITTEN_STATUS)
+        }
     }
 }
 
@@ -244,6 +250,26 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_must_look_at_first_is_not_started_again() {
+        let unit = include_str!("../packaging/tabard@.service");
+        let prevented =
+            unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+        let numbers = [2, REFUSED_STATUS, UNWRITTEN_STATUS].map(|status| status.to_string());
+        assert_eq!(prevented.unwrap().split(' ').collect::<Vec<_>>(), numbers);
+        let why = || "why".to_owned();
+        let refused = ExitCode::from(REFUSED_STATUS);
+        assert_eq!(status(&Outcome::Refused(why())), refused);
+        assert_eq!(status(&Outcome::Unwritten(why())), ExitCode::from(UNWRITTEN_STATUS));
+        assert_eq!(status(&Outcome::Failed(why())), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn the_unit_makes_its_folder_for_root_alone() {
+        let unit = include_str!("../packaging/tabard@.service");
+        assert!(unit.contains("LogsDirectoryMode=0700\n"));
+    }
 
     #[test]
     fn sizes_are_two_numbers_in_range() {

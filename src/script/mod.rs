@@ -208,7 +208,7 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
     let (_, failed, _) = report::counts(&results);
     let passed = match outcome {
         Outcome::Closed => failed == 0 && findings.violations == 0,
-        Outcome::Failed(why) => {
+        Outcome::Failed(why) | Outcome::Unwritten(why) => {
             eprintln!("tabard: the session ended: {why}");
             false
         }

@@ -74,6 +74,8 @@ pub enum Outcome {
     Failed(String),
     /// The verifier refused a frame: all screens are blank. Why, in words.
     Refused(String),
+    /// The audit log could not be written, and nothing takes effect without it. Why, in words.
+    Unwritten(String),
 }
 
 /// A session that is ready to run.
@@ -160,7 +162,7 @@ impl Session {
         let outcome = self.turns(frames, presenter, control);
         let why = match &outcome {
             Outcome::Closed => self.closer,
-            Outcome::Failed(why) | Outcome::Refused(why) => why,
+            Outcome::Failed(why) | Outcome::Refused(why) | Outcome::Unwritten(why) => why,
         };
         let refused = matches!(outcome, Outcome::Refused(_))
             .then(|| Entry::new("frame-refused").text("why", why));
@@ -422,7 +424,7 @@ impl Session {
     /// Writes down what is about to take effect. If that fails, nothing may.
     fn record(&mut self, entries: Vec<Entry>) {
         if let Err(error) = self.audit.write(entries) {
-            self.broken = Some(Outcome::Failed(error.to_string()));
+            self.broken = Some(Outcome::Unwritten(error.to_string()));
         }
     }
 
