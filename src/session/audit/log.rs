@@ -197,31 +197,27 @@ impl End {
     /// Goes back from the end of whole records to the one that the head speaks of: each must follow
     /// the one before it, or what no signature covers was altered. `None`: they begin too late.
     fn find(whole: &[u8], head: Option<&Head>, is_all: bool) -> Option<Result<Self, &'static str>> {
-        let (mut end, mut after) = (None::<Self>, None::<Line<'_>>);
-        let (mut rest, mut has_said) = (whole, false);
-        while let Some(text) = rest.strip_suffix(b"\n") {
-            let start = text.iter().rposition(|byte| *byte == b'\n');
-            let start = start.map_or(0, |at| at.saturating_add(1));
-            if start == 0 && !is_all {
+        let (mut end, mut after, mut has_said) = (None::<Self>, None::<Line<'_>>, false);
+        let mut lines = whole.split_inclusive(|byte| *byte == b'\n').rev().peekable();
+        while let Some(text) = lines.next() {
+            if lines.peek().is_none() && !is_all {
                 // It may be the end of a longer one.
                 return None;
             }
-            let (before, text) = text.split_at_checked(start).unwrap_or_default();
-            rest = before;
-            let line = std::str::from_utf8(text).ok().and_then(Line::parse).filter(Line::is_whole);
+            let line = text.strip_suffix(b"\n").and_then(|text| std::str::from_utf8(text).ok());
+            let line = line.and_then(Line::parse).filter(Line::is_whole);
             let Some(line) = line else { return Some(Err(NO_RECORD)) };
-            if after
-                .is_some_and(|after| (line.n, line.hash) != (after.n.wrapping_sub(1), after.prev))
-            {
+            let follows =
+                |after: Line<'_>| (after.n.checked_sub(1), after.prev) == (Some(line.n), line.hash);
+            if !after.is_none_or(follows) {
                 return Some(Err("was altered near its end"));
             }
             let signed = head.map_or(line.n, |head| head.n);
             if head.is_some_and(|head| head.n == line.n && head.hash != line.hash) {
                 return Some(Err("is another than the one that its head file speaks of"));
             }
-            let newest =
-                Self { n: line.n, hash: line.hash, in_order: signed == line.n && head.is_some() };
-            let end = end.get_or_insert(newest);
+            let in_order = head.is_some() && signed == line.n;
+            let end = end.get_or_insert(Self { n: line.n, hash: line.hash, in_order });
             if end.n < signed {
                 return Some(Err(ROLLED_BACK));
             }
@@ -234,13 +230,10 @@ impl End {
             }
             after = Some(line);
         }
-        Some(match end {
-            // Only an unfinished record, or nothing at all.
-            None if !is_all => Err(NO_RECORD),
-            None if head.is_some() => Err(ROLLED_BACK),
-            None => Ok(Self { n: 0, hash: [0; 32], in_order: true }),
-            Some(_) => Err(NO_RECORD),
-        })
+        // Nothing at all, or only an unfinished record, or checkpoints of nothing.
+        let empty =
+            (is_all && end.is_none()).then_some(Self { n: 0, hash: [0; 32], in_order: true });
+        Some(if head.is_some() { Err(ROLLED_BACK) } else { empty.ok_or(NO_RECORD) })
     }
 }
 
