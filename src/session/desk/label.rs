@@ -139,25 +139,10 @@ fn read_label(
         );
         return None;
     };
-    let mut marking = level.value.clone();
-    if let Some(categories) = &categories
-        && !categories.value.is_empty()
-    {
-        marking.push_str("//");
-        marking.push_str(&categories.value.join("/"));
-    }
+    let marking = marking(&level, categories);
     let mut label = match preset.label(&name.value, &marking) {
         Ok(label) => label,
-        Err(error) => {
-            let levels = preset.scheme.levels().collect::<Vec<_>>().join(", ");
-            let known = preset.scheme.categories().collect::<Vec<_>>().join(", ");
-            report.fault(
-                level.at,
-                chain(&error),
-                format!("The levels are {levels}; the categories are {known}"),
-            );
-            return None;
-        }
+        Err(error) => return unknown(preset, level.at, &error, report),
     };
     if let Some(text) = text {
         label.text = text.value;
@@ -176,6 +161,27 @@ fn read_label(
         shape.unwrap_or(look.shape),
     );
     Some(label)
+}
+
+/// The marking of a level and its categories, as a scheme reads it.
+pub(super) fn marking(level: &Placed<String>, categories: Option<Placed<Vec<String>>>) -> String {
+    let words = categories.map(|categories| categories.value).unwrap_or_default();
+    let ending = if words.is_empty() { String::new() } else { format!("//{}", words.join("/")) };
+    level.value.clone() + &ending
+}
+
+/// Reports a marking that the scheme does not know.
+pub(super) fn unknown<T>(
+    preset: &Preset,
+    at: usize,
+    error: &dyn std::error::Error,
+    report: &mut Report<'_>,
+) -> Option<T> {
+    let levels = preset.scheme.levels().collect::<Vec<_>>().join(", ");
+    let known = preset.scheme.categories().collect::<Vec<_>>().join(", ");
+    let next = format!("The levels are {levels}; the categories are {known}");
+    report.fault(at, chain(error), next);
+    None
 }
 
 fn parsed<T>(

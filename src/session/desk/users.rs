@@ -6,7 +6,8 @@ use tabard_labels::{Compartment, Preset};
 use tabard_trusted_path::Authority;
 
 use super::guest::GuestSpec;
-use super::report::{Report, chain};
+use super::label::{marking, unknown};
+use super::report::Report;
 use super::table::{Placed, Table};
 use tabard_labels::LabelSet;
 
@@ -108,23 +109,9 @@ fn read_user(
         );
         return None;
     };
-    let mut marking = clearance.value;
-    if let Some(categories) = categories.filter(|categories| !categories.value.is_empty()) {
-        marking.push_str("//");
-        marking.push_str(&categories.value.join("/"));
-    }
-    let clearance: Compartment = match preset?.scheme.parse(&marking) {
-        Ok(clearance) => clearance,
-        Err(error) => {
-            let levels = preset?.scheme.levels().collect::<Vec<_>>().join(", ");
-            let known = preset?.scheme.categories().collect::<Vec<_>>().join(", ");
-            report.fault(
-                clearance.at,
-                chain(&error),
-                format!("The levels are {levels}; the categories are {known}"),
-            );
-            return None;
-        }
+    let clearance: Compartment = match preset?.scheme.parse(&marking(&clearance, categories)) {
+        Ok(parsed) => parsed,
+        Err(error) => return unknown(preset?, clearance.at, &error, report),
     };
     let downgrade = downgrade.is_some_and(|downgrade| downgrade.value);
     Some(UserSpec { name: name.value, authority: Authority { clearance, downgrade } })
