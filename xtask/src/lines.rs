@@ -38,7 +38,7 @@ pub const SIDES: [Side; 2] = [
             "src/seat",
         ],
         promise: 7_000,
-        budget: 15_160,
+        budget: 14_880,
     },
     Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_000, budget: 8_000 },
 ];
