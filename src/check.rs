@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use crate::flows;
 use crate::image::intact::{self, Depth};
+use crate::run::{EngineArgs, qemu};
 use crate::session::desk::{Access, Attachment, Desk};
-use crate::session::{check_accounts, check_guests, open_kvm, vmm_program};
+use crate::session::{Options, check_accounts, check_guests, vmm_program};
 
 /// Arguments of `tabard check`.
 #[derive(Debug, clap::Args)]
@@ -19,12 +20,14 @@ pub struct CheckArgs {
     /// Draw what can flow into this SVG file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Runs the command.
 #[must_use]
 pub fn command(args: &CheckArgs) -> ExitCode {
-    let desk = match Desk::read(&args.desk) {
+    let mut desk = match Desk::read(&args.desk) {
         Ok(desk) => desk,
         Err(faults) => {
             eprintln!("{faults}");
@@ -36,31 +39,29 @@ pub fn command(args: &CheckArgs) -> ExitCode {
         return ExitCode::from(2);
     }
     // A host that cannot run guests can still say whether the files are there.
-    let loader = match (vmm_program(), open_kvm()) {
-        (Ok(program), Ok(kvm)) => Some((program, kvm)),
-        (Err(error), _) => {
-            eprintln!("tabard: kernels were not tried: {error}");
-            None
-        }
-        (_, Err(error)) => {
-            eprintln!("tabard: kernels were not tried: {error}");
-            None
+    let engine = args.engine.over(&mut desk);
+    let (logs, notice) = (PathBuf::new(), String::new());
+    let options = vmm_program().map(|vmm| Options { vmm, logs, notice, engine, qemu });
+    if let Err(error) = &options {
+        eprintln!("tabard: kernels were not tried: {error}");
+    }
+    let engines = match check_guests(&desk, options.as_ref().ok()) {
+        Ok(engines) => engines,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
         }
     };
-    let loader = loader.as_ref().map(|(program, kvm)| (program.as_path(), kvm));
-    if let Err(error) = check_guests(&desk, loader) {
-        eprintln!("{error}");
-        return ExitCode::from(2);
-    }
     if let Err(error) = check_accounts(&desk) {
         eprintln!("{error}");
         return ExitCode::from(2);
     }
     println!("{}: desk {:?} is good", args.desk.display(), desk.name);
-    for guest in &desk.guests {
+    for (guest, engine) in desk.guests.iter().zip(&engines) {
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
+        let runs_on = engine.as_ref().map_or("no engine", |engine| engine.words());
         println!(
-            "  {:<20} {:<28} {} MiB, {} processor(s), {}{}",
+            "  {:<20} {:<28} {} MiB, {} processor(s), {runs_on}, {}{}",
             guest.name,
             label,
             guest.memory_mib,
@@ -68,6 +69,9 @@ pub fn command(args: &CheckArgs) -> ExitCode {
             guest.kernel,
             if guest.autostart { "" } else { ", started by hand" }
         );
+        if let (Err(why), Ok(_)) = (engine, &options) {
+            eprintln!("tabard: {} cannot run here: {why}", guest.name);
+        }
     }
     print_volumes(&desk);
     for output in &desk.outputs {

@@ -8,7 +8,7 @@ use tabard_wire::{Layer, Layers};
 
 use crate::engine::{self, Found};
 use crate::run::display;
-use crate::session::{open_kvm, probe_jail, vmm_program};
+use crate::session::{open_kvm, probe_jail, stock_kernel_obstacle, vmm_program};
 
 /// What was found of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,22 +134,6 @@ fn stock_kernels(has_kvm: bool, obstacle: Option<&'static str>, has_qemu: bool) 
              machine, or with nested virtualization"
                 .to_owned(),
         ),
-    }
-}
-
-/// Why this host's KVM does not run stock Linux kernels, if it does not. `kvm_pvm` runs a guest's
-/// privileged code in an interpreter that does not know all instructions of a stock kernel.
-pub(crate) fn stock_kernel_obstacle() -> Option<&'static str> {
-    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    if flags.split_whitespace().any(|word| word == "vmx" || word == "svm") {
-        None
-    } else if Path::new("/sys/module/kvm_pvm").exists() {
-        Some(
-            "this KVM is kvm_pvm without hardware virtualization: built-in guests run at full \
-             speed, stock Linux kernels do not boot on it",
-        )
-    } else {
-        Some("the processor shows neither vmx nor svm: stock Linux kernels may not boot on KVM")
     }
 }
 
@@ -323,7 +307,7 @@ mod tests {
     /// A QEMU as it would be found.
     fn found() -> Found {
         Found {
-            qemu: crate::session::engine::Qemu { program: "/q/qemu".into(), folder: None },
+            qemu: crate::session::Qemu { program: "/q/qemu".into(), folder: None },
             version: engine::OLDEST,
             origin: engine::Origin::Host,
         }

@@ -135,6 +135,8 @@ impl Harness {
             input_open: false,
             locked: false,
             guests: Vec::new(),
+            engines: Vec::new(),
+            engine_ids: Vec::new(),
             jails: Vec::new(),
         })
     }

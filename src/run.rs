@@ -11,8 +11,11 @@ use tabard_view::{Scale, Size};
 
 use crate::image::intact::{self, Depth};
 use crate::seat::Seat;
-use crate::session::desk::Desk;
-use crate::session::{BUILTIN_PREFIX, Control, Options, Outcome, Session, prepare, vmm_program};
+use crate::session::desk::{Desk, GuestSpec};
+use crate::session::{
+    BUILTIN_PREFIX, Control, Engine, Options, Outcome, Qemu, Session, prepare,
+    stock_kernel_obstacle, vmm_program,
+};
 use crate::signals::Signals;
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
@@ -53,6 +56,48 @@ pub struct CommonArgs {
     /// Folder for the guests' serial logs [default: tabard/DESK in the user's state folder].
     #[arg(long)]
     pub logs: Option<PathBuf>,
+    /// What every guest runs on.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// What every guest runs on, whatever the desk says.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct EngineArgs {
+    /// Run every guest on this engine, whatever the desk says: kvm, qemu (emulated, slower), or
+    /// auto: KVM where it can run the guest, else QEMU.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<EngineWord>,
+}
+
+/// An engine, or what can run the guest.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum EngineWord {
+    Auto,
+    Kvm,
+    Qemu,
+}
+
+impl EngineArgs {
+    /// For [`Options::engine`]; from a desk that is to run on what can run it, it takes its own
+    /// words.
+    #[must_use]
+    pub fn over(self, desk: &mut Desk) -> Option<Engine> {
+        match self.engine? {
+            EngineWord::Kvm => Some(Engine::Kvm),
+            EngineWord::Qemu => Some(Engine::Qemu),
+            EngineWord::Auto => {
+                desk.guests.iter_mut().for_each(|guest| guest.engine = None);
+                None
+            }
+        }
+    }
+}
+
+/// The QEMU that guests can run on.
+#[must_use]
+pub fn qemu() -> Option<Qemu> {
+    crate::engine::find().ok()
 }
 
 /// Runs the command.
@@ -60,8 +105,8 @@ pub struct CommonArgs {
 pub fn command(args: &RunArgs) -> ExitCode {
     let desk = Desk::read(&args.desk).map_err(|faults| faults.to_string());
     match desk.and_then(|desk| intact::check(&desk, Depth::Length).map(|()| desk)) {
-        Ok(desk) if args.seat => run_seat(&desk, &args.common, args.tty.as_deref()),
-        Ok(desk) => run(&desk, &args.common, args.headless),
+        Ok(desk) if args.seat => run_seat(desk, &args.common, args.tty.as_deref()),
+        Ok(desk) => run(desk, &args.common, args.headless),
         Err(faults) => {
             eprintln!("{faults}");
             ExitCode::from(2)
@@ -70,17 +115,13 @@ pub fn command(args: &RunArgs) -> ExitCode {
 }
 
 /// Runs a desk until its user quits.
-pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
+pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode {
     if !headless && let Err(why) = display() {
         eprintln!("tabard: {why}");
         return ExitCode::from(2);
     }
-    let stock = desk.guests.iter().any(|guest| !guest.kernel.starts_with(BUILTIN_PREFIX));
-    if stock && let Some(why) = crate::doctor::stock_kernel_obstacle() {
-        eprintln!("tabard: {why}");
-    }
-    let notice = if headless { String::new() } else { WINDOW_NOTICE.to_owned() };
-    let (session, signals) = match ready(desk, args, notice) {
+    let notice = if headless { "" } else { WINDOW_NOTICE };
+    let (session, signals) = match ready(&mut desk, args, notice) {
         Ok(ready) => ready,
         Err(why) => {
             eprintln!("{why}");
@@ -92,21 +133,34 @@ pub(crate) fn run(desk: &Desk, args: &CommonArgs, headless: bool) -> ExitCode {
         return status(&Outcome::Failed(format!("Cannot start a thread: {error}")));
     }
     let outcome = if headless {
-        run_headless(session, desk, args.size, &orders)
+        run_headless(session, &desk, args.size, &orders)
     } else {
-        run_windowed(session, desk, args.size, orders)
+        run_windowed(session, &desk, args.size, orders)
     };
     status(&outcome)
 }
 
-/// A session that is ready to run, and the signals that end it.
-fn ready(desk: &Desk, args: &CommonArgs, notice: String) -> Result<(Session, Signals), String> {
+/// A session that is ready to run, and the signals that end it. Says what its guests run on, and
+/// where its logs are.
+fn ready(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<(Session, Signals), String> {
     let logs = args.logs.clone().map_or_else(|| default_logs(&desk.name), Ok)?;
+    let engine = args.engine.over(desk);
     // Before the log begins: from its first record on, a session ends in order.
     let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
-    let session =
-        vmm_program().and_then(|vmm| prepare(desk, &Options { vmm, logs: logs.clone(), notice }));
+    let notice = notice.to_owned();
+    let options = |vmm| Options { vmm, logs: logs.clone(), notice, engine, qemu };
+    let session = vmm_program().and_then(|vmm| prepare(desk, &options(vmm)));
     let session = session.map_err(|error| error.to_string())?;
+    let tried = |(guest, engine): (&GuestSpec, Option<Engine>)| {
+        engine == Some(Engine::Kvm) && !guest.kernel.starts_with(BUILTIN_PREFIX)
+    };
+    if desk.guests.iter().zip(session.engines()).any(tried)
+        && let Some(why) = stock_kernel_obstacle()
+    {
+        eprintln!("tabard: {why}");
+    }
+    let guests: Vec<String> = desk.guests.iter().map(|guest| guest.name.clone()).collect();
+    eprintln!("tabard: {}", engines(&guests, &session.engines()));
     eprintln!("tabard: serial logs are in {}", logs.display());
     if std::fs::metadata(&logs).is_ok_and(|is| is.mode() & 0o077 != 0) {
         eprintln!("tabard: others may look into that folder; `chmod 700` it");
@@ -114,17 +168,26 @@ fn ready(desk: &Desk, args: &CommonArgs, notice: String) -> Result<(Session, Sig
     Ok((session, signals))
 }
 
+/// What each guest runs on, in one line.
+#[must_use]
+pub fn engines(guests: &[String], engines: &[Option<Engine>]) -> String {
+    let words = |(guest, engine): (&String, &Option<Engine>)| {
+        format!("{guest} on {}", engine.map_or("nothing", Engine::words))
+    };
+    guests.iter().zip(engines).map(words).collect::<Vec<_>>().join(", ")
+}
+
 /// Runs a desk on the machine itself until its user quits.
-fn run_seat(desk: &Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
+fn run_seat(mut desk: Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
     let refused = |why: &dyn std::fmt::Display| {
         eprintln!("tabard: {why}");
         ExitCode::from(2)
     };
-    let (session, signals) = match ready(desk, args, String::new()) {
+    let (session, signals) = match ready(&mut desk, args, "") {
         Ok(ready) => ready,
         Err(why) => return refused(&why),
     };
-    match Seat::open(desk, tty).and_then(|seat| seat.run(session, signals)) {
+    match Seat::open(&desk, tty).and_then(|seat| seat.run(session, signals)) {
         Ok(outcome) => status(&outcome),
         Err(error) => refused(&error),
     }
@@ -269,6 +332,15 @@ mod tests {
     fn the_unit_makes_its_folder_for_root_alone() {
         let unit = include_str!("../packaging/tabard@.service");
         assert!(unit.contains("LogsDirectoryMode=0700\n"));
+    }
+
+    #[test]
+    fn what_guests_run_on_is_one_line_and_says_what_is_slower() {
+        let guests = ["notes".to_owned(), "web".to_owned()];
+        assert_eq!(
+            engines(&guests, &[Some(Engine::Kvm), Some(Engine::Qemu)]),
+            "notes on kvm, web on qemu (emulated, slower)"
+        );
     }
 
     #[test]

@@ -395,8 +395,7 @@ fn what_a_session_writes_is_its_owners_alone() {
     let above = tempfile::tempdir().unwrap();
     let desk = tabard::session::desk::Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
     let logs = above.path().join("state/logs");
-    let options =
-        tabard::session::Options { vmm: common::vmm(), logs: logs.clone(), notice: String::new() };
+    let options = common::options(common::vmm(), &logs);
     let sizes = [(common::SIZE, tabard_view::Scale::ONE)];
     let start = || tabard::harness::Harness::start(&desk, &sizes, options.clone()).unwrap();
     start().stop();
@@ -487,8 +486,8 @@ fn invariant_10_a_signal_ends_a_session_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let desk = folder.path().join("desk.toml");
         std::fs::write(&desk, common::DESK).unwrap();
-        let mut session = Command::new(common::tabard())
-            .args(["run", "--headless", "--logs"])
+        let mut session = common::tabard_on_engine("run")
+            .args(["--headless", "--logs"])
             .args([folder.path(), &desk])
             .stderr(Stdio::null())
             .process_group(0)
@@ -517,8 +516,7 @@ fn invariant_10_a_signal_ends_a_session_in_order() {
 fn invariant_10_a_session_that_was_made_and_never_ran_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let desk = tabard::session::desk::Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
-    let logs = folder.path().to_path_buf();
-    let options = tabard::session::Options { vmm: common::vmm(), logs, notice: String::new() };
+    let options = common::options(common::vmm(), folder.path());
     drop(tabard::session::prepare(&desk, &options).unwrap());
     assert!(found(&folder.path().join("audit.jsonl")).in_order);
 }

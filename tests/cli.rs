@@ -20,8 +20,10 @@ fn run(arguments: &[&str], folder: &Path) -> Output {
 }
 
 fn desk(folder: &Path, kernel: &str) {
+    // A file is loaded wherever there is a KVM, even one that could not run a stock kernel.
     let text = format!(
-        "[desk]\nname = \"x\"\ntheme = \"us\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"{kernel}\"\n"
+        "[desk]\nname = \"x\"\ntheme = \"us\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"{kernel}\"\n\
+         engine = \"kvm\"\n"
     );
     std::fs::write(folder.join("desk.toml"), text).unwrap();
 }

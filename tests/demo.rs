@@ -2,17 +2,15 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{tabard, vmm};
+use common::{tabard_on_engine, vmm};
 use tabard_display::read_png;
 
 #[test]
 fn the_tour_leaves_a_page_with_every_picture() {
     vmm();
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(tabard())
-        .args(["demo", "--headless", "--out", "tour", "--logs", "logs"])
+    let output = tabard_on_engine("demo")
+        .args(["--headless", "--out", "tour", "--logs", "logs"])
         .current_dir(folder.path())
         .output()
         .unwrap();

@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{tabard, vmm};
+use common::{tabard, tabard_on_engine, vmm};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tabard::session::audit::hex;
@@ -29,8 +29,8 @@ fn run_at_both_scales(script: &str, out: &Path) {
 
 fn run_at(size: &str, script: &str, out: &Path) {
     vmm();
-    let output = Command::new(tabard())
-        .args(["test", script, "--size", size, "--out"])
+    let output = tabard_on_engine("test")
+        .args([script, "--size", size, "--out"])
         .arg(out)
         .current_dir(scripts())
         .output()

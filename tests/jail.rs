@@ -56,6 +56,8 @@ const SAK_LIMIT: Duration = Duration::from_secs(2);
 fn while_one_guest_uses_up_all_it_can_the_user_switches_and_types() {
     let mut asked = Vec::new();
     for (greed, ends) in GREED {
+        // Where no descriptor is left, what QEMU hands over is lost, and with it the guest.
+        let ends = ends || (common::on_qemu() && greed == "descriptors");
         let bad = format!("cmdline = \"try={greed}\"\n");
         let desk = desk("", &[("alpha", ""), ("bravo", ""), ("bad", &bad)]);
         let oracle = Oracle::default();

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{LIMIT, Stage, key, tabard, vmm};
+use common::{LIMIT, Stage, key, tabard, tabard_on_engine, vmm};
 use tabard_input::KeyCode;
 use tabard_view::{Content, GuestId, Recipient, TrustedBody, TrustedScreen};
 
@@ -53,8 +53,8 @@ fn play_login_and_lock(size: &str) {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     }
 
-    let output = Command::new(tabard())
-        .args(["test", "lock.tabard", "--out", "out", "--size", size])
+    let output = tabard_on_engine("test")
+        .args(["lock.tabard", "--out", "out", "--size", size])
         .current_dir(folder)
         .output()
         .unwrap();

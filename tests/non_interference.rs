@@ -161,6 +161,7 @@ fn monitor() -> Monitor {
         class: AccessClass::default(),
         autostart: true,
         restart: false,
+        emulated: false,
         screen: None,
     };
     Monitor::new(MonitorConfig {

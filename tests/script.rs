@@ -3,17 +3,17 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use common::{tabard, vmm};
+use common::{tabard_on_engine, vmm};
 use tabard_display::read_png;
 
 fn run(folder: &Path, script: &str) -> Output {
     vmm();
     std::fs::write(folder.join("desk.toml"), common::DESK).unwrap();
     std::fs::write(folder.join("s.tabard"), script).unwrap();
-    Command::new(tabard())
-        .args(["test", "s.tabard", "--out", "out", "--junit", "junit.xml"])
+    tabard_on_engine("test")
+        .args(["s.tabard", "--out", "out", "--junit", "junit.xml"])
         .current_dir(folder)
         .output()
         .unwrap()
@@ -90,8 +90,8 @@ fn a_wait_that_never_comes_ends_at_its_limit() {
 fn an_evaluator_runs_hostile_guests_by_script_and_every_frame_is_judged() {
     let out = tempfile::tempdir().unwrap();
     vmm();
-    let output = Command::new(tabard())
-        .args(["test", "tests/scripts/hostile.tabard", "--out"])
+    let output = tabard_on_engine("test")
+        .args(["tests/scripts/hostile.tabard", "--out"])
         .arg(out.path())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()

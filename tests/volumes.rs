@@ -34,9 +34,9 @@ fn an_image_that_is_no_disk_is_refused_with_its_line() {
     let image = folder.path().join("data.img");
 
     assert!(refusal(&desk).contains("desk.toml:4: Volume \"data\": Cannot open"));
-    for bytes in [0, 511, 513] {
+    for (bytes, words) in [(0, "is empty"), (511, "which is no disk"), (513, "which is no disk")] {
         fs::write(&image, vec![0; bytes]).unwrap();
-        assert!(refusal(&desk).contains("which is no disk"), "{bytes}");
+        assert!(refusal(&desk).contains(words), "{bytes}");
     }
     fs::remove_file(&image).unwrap();
     fs::create_dir(&image).unwrap();
@@ -112,13 +112,9 @@ fn a_reader_starts_beside_a_writer() {
 }
 
 fn start(desk: &Desk, logs: &Path) -> Result<tabard::session::Session, StartError> {
-    let options = tabard::session::Options {
-        vmm: common::vmm(),
-        // Each session has a folder of its own: one audit log has one writer.
-        logs: tempfile::Builder::new().tempdir_in(logs).unwrap().keep(),
-        notice: String::new(),
-    };
-    tabard::session::prepare(desk, &options)
+    // Each session has a folder of its own: one audit log has one writer.
+    let logs = tempfile::Builder::new().tempdir_in(logs).unwrap().keep();
+    tabard::session::prepare(desk, &common::options(common::vmm(), &logs))
 }
 
 #[test]

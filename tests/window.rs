@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{DESK, tabard, until, vmm};
+use common::{DESK, tabard_on_engine, until, vmm};
 
 /// An X server of its own on a free display number, ended when dropped.
 struct XServer {
@@ -93,8 +93,8 @@ fn a_window_types_switches_resizes_and_closes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("desk.toml"), DESK).unwrap();
     let server = XServer::start();
-    let child = Command::new(tabard())
-        .args(["run", "desk.toml", "--logs", "."])
+    let child = tabard_on_engine("run")
+        .args(["desk.toml", "--logs", "."])
         .current_dir(folder.path())
         .env("DISPLAY", &server.display)
         .env_remove("WAYLAND_DISPLAY")

@@ -109,7 +109,13 @@ fn run(
     inspector: Option<Inspector>,
 ) -> Result<Harness, Fault> {
     let desk = Desk::parse(desk, Path::new("measure.toml")).map_err(|faults| faults.to_string())?;
-    let options = Options { vmm, logs: logs.to_path_buf(), notice: String::new() };
+    let options = Options {
+        vmm,
+        logs: logs.to_path_buf(),
+        notice: String::new(),
+        engine: None,
+        qemu: tabard::run::qemu,
+    };
     Ok(Harness::start_inspected(&desk, &[(SIZE, Scale::ONE)], options, inspector)?)
 }
 

@@ -157,8 +157,7 @@ fn words(line: &str) -> Option<(String, String)> {
 
 /// A time as RFC 3339 has it.
 fn utc(time_ms: u64) -> String {
-    let seconds = timestamp(time_ms / 1000);
-    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), time_ms % 1000)
+    format!("{}.{:03}Z", timestamp(time_ms / 1000), time_ms % 1000)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::run::{self, CommonArgs};
 use crate::script;
+use crate::session::Engine;
 use crate::session::desk::{Desk, DeskFaults};
 
 /// The desk of the demo.
@@ -32,7 +33,7 @@ pub struct DemoArgs {
 /// Runs the command.
 #[must_use]
 pub fn command(args: &DemoArgs) -> ExitCode {
-    let desk = match demo_desk() {
+    let mut desk = match demo_desk() {
         Ok(desk) => desk,
         Err(faults) => {
             eprintln!("{faults}");
@@ -41,11 +42,12 @@ pub fn command(args: &DemoArgs) -> ExitCode {
     };
     if !args.headless {
         match run::display() {
-            Ok(()) => return run::run(&desk, &args.common, false),
+            Ok(()) => return run::run(desk, &args.common, false),
             Err(_) => println!("There is no display, so here is a tour in pictures."),
         }
     }
-    tour(&desk, args)
+    let engine = args.common.engine.over(&mut desk);
+    tour(&desk, engine, args)
 }
 
 /// The desk of the demo: three guests of three labels.
@@ -56,10 +58,10 @@ pub fn demo_desk() -> Result<Desk, DeskFaults> {
     Desk::parse(DESK, Path::new("demo.toml"))
 }
 
-fn tour(desk: &Desk, args: &DemoArgs) -> ExitCode {
+fn tour(desk: &Desk, engine: Option<Engine>, args: &DemoArgs) -> ExitCode {
     let size = args.common.size;
     let text = format!("size {}x{}\n{TOUR}", size.width, size.height);
-    match script::play(&text, Path::new("tour.tabard"), desk, &args.out) {
+    match script::play(&text, Path::new("tour.tabard"), desk, engine, &args.out) {
         Ok(true) => {}
         Ok(false) => {
             eprintln!(

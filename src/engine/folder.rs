@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::version::Version;
 use super::{Found, Origin, PROGRAM};
 use crate::packages::{Package, PackageError, is_root};
-use crate::session::engine::Qemu;
+use crate::session::Qemu;
 
 /// The environment variable that names another folder.
 pub const VARIABLE: &str = "TABARD_QEMU_FOLDER";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::release::Release;
 use super::version::{OLDEST, Version};
 use super::{EngineError, Found, Origin, PROGRAM, program};
-use crate::session::engine::Qemu;
+use crate::session::Qemu;
 
 /// Where it is looked for before `PATH` is asked.
 const FOLDERS: [&str; 2] = ["/usr/bin", "/usr/local/bin"];

@@ -13,7 +13,7 @@ use super::release::PACKAGES;
 use super::version::{OLDEST, Version};
 use super::{EngineError, Found, PROGRAM, folder, program};
 use crate::packages::{Apt, Package, PackageError, cache_folder, is_root, tool, unpack};
-use crate::session::engine::Qemu;
+use crate::session::Qemu;
 
 /// Beside QEMU itself: firmware for systems that boot by UEFI.
 const FIRMWARE: &str = "ovmf";

@@ -19,7 +19,7 @@ pub use release::Release;
 pub use version::{OLDEST, Version};
 
 use crate::packages::PackageError;
-use crate::session::engine::Qemu;
+use crate::session::Qemu;
 
 /// What QEMU for this processor is called.
 const PROGRAM: &str = "qemu-system-x86_64";

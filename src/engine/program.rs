@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::version::Version;
-use crate::session::engine::Qemu;
+use crate::session::Qemu;
 
 /// Where Debian's packages have libraries, below their folder.
 pub(super) const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];

@@ -42,9 +42,9 @@ use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
 use crate::oracle::{Findings, Oracle};
-use crate::run::status;
+use crate::run::{EngineArgs, engines, qemu, status};
 use crate::session::desk::{Desk, DeskFaults};
-use crate::session::{Options, Outcome, StartError, vmm_program};
+use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
 use crate::signals::Signals;
 use fault::{Fault, Faults};
 use step::Script;
@@ -71,6 +71,9 @@ pub struct TestArgs {
     /// Folder for pictures, and for serial logs in `logs` below it.
     #[arg(long, value_name = "FOLDER", default_value = "tabard-test")]
     pub out: PathBuf,
+    /// What every guest runs on.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 /// Why a script could not be run to a result.
@@ -152,9 +155,10 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
     if let Some(screen) = args.size {
         script.screens = vec![screen];
     }
-    let desk = read_desk(&script, args.desk.as_deref())?;
+    let mut desk = read_desk(&script, args.desk.as_deref())?;
+    let engine = args.engine.over(&mut desk);
     check::check(&script, &desk)?;
-    let played = run_checked(&script, &desk, &args.out)?;
+    let played = run_checked(&script, &desk, engine, &args.out)?;
     if let Some(file) = &args.junit {
         let xml = junit::xml(&played.results, played.took, &script.file);
         std::fs::write(file, xml).map_err(|error| {
@@ -164,33 +168,48 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
             ))
         })?;
     }
+    println!("tabard test: {}", played.engines);
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     Ok(played.passed)
 }
 
-/// Runs a script from text against a desk; `name` names it in messages, and pictures go to `out`.
-/// Says whether every step passed.
+/// Runs a script from text against a desk, all of it on `engine` if one is given; `name` names it in
+/// messages, and pictures go to `out`. Says whether every step passed.
 ///
 /// # Errors
 /// [`ScriptError`].
-pub fn play(text: &str, name: &Path, desk: &Desk, out: &Path) -> Result<bool, ScriptError> {
+pub fn play(
+    text: &str,
+    name: &Path,
+    desk: &Desk,
+    engine: Option<Engine>,
+    out: &Path,
+) -> Result<bool, ScriptError> {
     let script = parse::parse(text, name)?;
     check::check(&script, desk)?;
-    Ok(run_checked(&script, desk, out)?.passed)
+    Ok(run_checked(&script, desk, engine, out)?.passed)
 }
 
 struct Played {
     results: Vec<report::Result>,
     findings: Findings,
+    /// What each guest ran on.
+    engines: String,
     took: Duration,
     passed: bool,
 }
 
-fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, ScriptError> {
+fn run_checked(
+    script: &Script,
+    desk: &Desk,
+    engine: Option<Engine>,
+    out: &Path,
+) -> Result<Played, ScriptError> {
     let begin = Instant::now();
     let logs = out.join("logs");
-    let options = Options { vmm: vmm_program()?, logs: logs.clone(), notice: String::new() };
+    let options =
+        Options { vmm: vmm_program()?, logs: logs.clone(), notice: String::new(), engine, qemu };
     let mut screens = script.screens.clone();
     if screens.is_empty() {
         screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
@@ -201,6 +220,7 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
     let signals = Signals::catch().map_err(refused)?;
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
     harness.obey(signals).map_err(refused)?;
+    let engines = engines(harness.guests(), &harness.status().engines);
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
     let findings = oracle.findings();
@@ -214,7 +234,7 @@ fn run_checked(script: &Script, desk: &Desk, out: &Path) -> Result<Played, Scrip
         }
         Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
-    Ok(Played { results, findings, took: begin.elapsed(), passed })
+    Ok(Played { results, findings, engines, took: begin.elapsed(), passed })
 }
 
 fn read(file: &Path) -> Result<Script, ScriptError> {

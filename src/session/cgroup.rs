@@ -1,4 +1,4 @@
-//! A control group for each guest's process (cgroup v2, Linux's
+//! A control group for each guest's processes (cgroup v2, Linux's
 //! Documentation/admin-guide/cgroup-v2.rst). It bounds what no resource limit does: the memory that
 //! the kernel holds for the process, and the processors that all its threads take together. Where
 //! the group that `tabard` runs in is not its own to divide, there is none.
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::engine::Engine;
+
 /// What a guest's group bounds.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// Groups of guests start so, with the process id of the `tabard` that made them.
@@ -16,37 +18,51 @@ const PREFIX: &str = "tabard-";
 /// Memory besides what the guest may fill itself, in bytes: the heap of its process, its
 /// surfaces, page tables.
 const OTHER_BYTES: u64 = 512 << 20;
-/// Threads of a guest: the limit of its process, the keeper, and one that just ends.
+/// As much more for QEMU: its heap, and the code that it translates, up to 1 GiB of it.
+const QEMU_BYTES: u64 = 1536 << 20;
+/// Threads of one of a guest's programs: the limit of its process, the keeper, and one that just
+/// ends.
 const MAX_TASKS: u64 = 98;
 /// A period of the processor's time in microseconds; the same for each processor is all of it.
 const PERIOD_US: u64 = 100_000;
 /// As the niceness of its process, which only counts among the processes of one group.
 const NICE: u64 = 10;
 
-/// The group of one guest's process. Dropping it ends whoever is left in it.
+/// The group of one guest's processes. Dropping it ends whoever is left in it.
 #[derive(Debug)]
 pub(crate) struct Group(PathBuf);
 
 impl Group {
-    /// A group for a process that fills this much memory for its guest and runs so many virtual
+    /// A group for processes that fill this much memory for their guest and run so many virtual
     /// processors. `None` where there can be none.
-    pub(crate) fn new(memory_bytes: u64, vcpus: u8) -> Option<Self> {
+    pub(crate) fn new(memory_bytes: u64, vcpus: u8, engine: Engine) -> Option<Self> {
         static BASE: OnceLock<Option<PathBuf>> = OnceLock::new();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let base = BASE.get_or_init(own_group).as_deref()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::within(base, &format!("{PREFIX}{}-{number}", std::process::id()), memory_bytes, vcpus)
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        Self::within(base, &name, memory_bytes, vcpus, engine)
     }
 
-    fn within(base: &Path, name: &str, memory_bytes: u64, vcpus: u8) -> Option<Self> {
+    fn within(
+        base: &Path,
+        name: &str,
+        memory_bytes: u64,
+        vcpus: u8,
+        engine: Engine,
+    ) -> Option<Self> {
         let group = Self(base.join(name));
         fs::create_dir(&group.0).ok()?;
-        // The session of the process wants a little besides its processors.
-        let time_us = u64::from(vcpus).saturating_add(1).saturating_mul(PERIOD_US);
+        let (programs, other_bytes) = match engine {
+            Engine::Kvm => (1, OTHER_BYTES),
+            Engine::Qemu => (2, OTHER_BYTES.saturating_add(QEMU_BYTES)),
+        };
+        // The session of each process wants a little besides the processors.
+        let time_us = u64::from(vcpus).saturating_add(programs).saturating_mul(PERIOD_US);
         let limits = [
-            ("memory.max", memory_bytes.saturating_add(OTHER_BYTES).to_string()),
+            ("memory.max", memory_bytes.saturating_add(other_bytes).to_string()),
             ("memory.oom.group", "1".to_owned()),
-            ("pids.max", MAX_TASKS.to_string()),
+            ("pids.max", MAX_TASKS.saturating_mul(programs).to_string()),
             ("cpu.max", format!("{time_us} {PERIOD_US}")),
             ("cpu.weight.nice", NICE.to_string()),
         ];
@@ -131,7 +147,7 @@ mod tests {
     #[test]
     fn a_group_has_every_limit_and_a_door() {
         let base = tempfile::tempdir().unwrap();
-        let group = Group::within(base.path(), "one", 64 << 20, 2).unwrap();
+        let group = Group::within(base.path(), "one", 64 << 20, 2, Engine::Kvm).unwrap();
         let read = |file| fs::read_to_string(base.path().join("one").join(file)).unwrap();
 
         assert_eq!(read("memory.max"), ((64 + 512) << 20).to_string());
@@ -144,10 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn a_group_with_an_engine_has_room_for_both_programs() {
+        let base = tempfile::tempdir().unwrap();
+        let _group = Group::within(base.path(), "one", 64 << 20, 2, Engine::Qemu).unwrap();
+        let read = |file| fs::read_to_string(base.path().join("one").join(file)).unwrap();
+
+        assert_eq!(read("memory.max"), (2112_u64 << 20).to_string());
+        assert_eq!((read("cpu.max").as_str(), read("pids.max").as_str()), ("400000 100000", "196"));
+    }
+
+    #[test]
     fn without_a_group_to_divide_there_is_none() {
         let base = tempfile::tempdir().unwrap();
 
-        assert!(Group::within(&base.path().join("nothing"), "one", 1, 1).is_none());
+        assert!(Group::within(&base.path().join("nothing"), "one", 1, 1, Engine::Kvm).is_none());
         fs::write(base.path().join("cgroup.controllers"), "cpuset hugetlb memory pids\n").unwrap();
         assert!(divide(base.path()).is_err());
         // It was left as it was.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -14,23 +14,13 @@ use super::audit::hex;
 use super::keys::signing_key;
 
 /// The file of the key that signs, in the desk's folder; readable by its user only.
-pub const KEY_FILE: &str = "confirm.key";
+pub(super) const KEY_FILE: &str = "confirm.key";
 /// The file of the key that verifies, beside it: 64 hexadecimal digits and a newline.
 pub const PUBLIC_KEY_FILE: &str = "confirm.pub";
 /// The first line of a statement.
 pub const STATEMENT_HEAD: &str = "tabard confirmation 1";
 /// What the line with the signature begins with. Everything before that line is signed.
 pub const SIGNATURE_FIELD: &str = "signature: ";
-
-/// The key for answers cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("Cannot use the key for answers {}: {source}. Check the folder, or name another one with --logs", path.display())]
-pub struct KeyError {
-    /// Its file.
-    path: PathBuf,
-    /// Why.
-    source: io::Error,
-}
 
 /// Signs answers in the name of a desk.
 pub(crate) struct Confirmer {
@@ -44,16 +34,14 @@ impl Confirmer {
     /// With the key in this folder; the first time it is made there.
     ///
     /// # Errors
-    /// [`KeyError`].
+    /// If the key cannot be read or made, or is none.
     pub(crate) fn open(
         folder: &Path,
         desk: &str,
         guests: Vec<(String, String)>,
-    ) -> Result<Self, KeyError> {
-        let path = folder.join(KEY_FILE);
+    ) -> io::Result<Self> {
         // Whether it has signed anything is known by its public half only.
-        let key = signing_key(&path, &folder.join(PUBLIC_KEY_FILE), false)
-            .map_err(|source| KeyError { path, source })?;
+        let key = signing_key(&folder.join(KEY_FILE), &folder.join(PUBLIC_KEY_FILE), false)?;
         Ok(Self { key, desk: desk.to_owned(), guests })
     }
 
@@ -68,7 +56,7 @@ impl Confirmer {
         let (name, marking) = self.guests.get(guest).map_or(("", ""), |(n, m)| (n, m));
         let answer = if yes { "yes" } else { "no" };
         let mut text = format!(
-            "{STATEMENT_HEAD}\ndesk: {}\nguest: {name}\nlabel: {marking}\ntime: {}\nnonce: {}\n\
+            "{STATEMENT_HEAD}\ndesk: {}\nguest: {name}\nlabel: {marking}\ntime: {}Z\nnonce: {}\n\
              answer: {answer}\ntext: {}\n",
             self.desk,
             timestamp(since_epoch.as_secs()),
@@ -83,11 +71,13 @@ impl Confirmer {
     }
 }
 
-/// Seconds since 1970 as RFC 3339 has them, in UTC. Days to dates as in Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms": years begin in March, so that the leap day is the last.
-#[expect(clippy::arithmetic_side_effects, reason = "a 64-bit count of seconds has few enough days")]
-pub(crate) fn timestamp(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+/// Seconds since 1970 as RFC 3339 has them, in UTC, without the `Z`. Days to dates as in Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the leap day is the
+/// last.
+#[must_use]
+#[expect(clippy::arithmetic_side_effects, reason = "of the days in 64 bits of seconds all fit")]
+pub fn timestamp(seconds: u64) -> String {
+    let days = seconds / 86_400 + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let of_year = day - (365 * year + year / 4 - year / 100);
@@ -95,22 +85,24 @@ pub(crate) fn timestamp(seconds: u64) -> String {
     let date = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::session::StartError;
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
-        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(timestamp(1_798_761_599), "2026-12-31T23:59:59Z");
-        // No clock makes it panic.
-        assert!(timestamp(u64::MAX).ends_with("Z"));
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00");
+        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59");
+        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00");
+        assert!(!timestamp(u64::MAX).is_empty());
+        assert_eq!(timestamp(1_798_761_599), "2026-12-31T23:59:59");
     }
 
     #[test]
@@ -119,8 +111,24 @@ mod tests {
         let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).map(|it| it.key);
         let key = open().unwrap();
         assert_eq!(open().unwrap().to_bytes(), key.to_bytes());
-        std::fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
-        let error = open().unwrap_err().to_string();
+        let secret = folder.path().join(KEY_FILE);
+        assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&secret).unwrap();
+        let error = StartError::ConfirmKey { path: secret, source: open().unwrap_err() };
+        let error = error.to_string();
         assert!(error.contains(KEY_FILE) && error.contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn a_key_of_another_length_or_of_bytes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).map(|it| it.key);
+        let key = open().unwrap().to_bytes();
+        // What an earlier version wrote were the bytes themselves, which may be no text at all.
+        for bytes in [key.as_slice(), &[0xFF; 32], &[0; 33]] {
+            std::fs::write(folder.path().join(KEY_FILE), bytes).unwrap();
+            let error = open().unwrap_err().to_string();
+            assert!(error.contains("the key is none"), "{error}");
+        }
     }
 }

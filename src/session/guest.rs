@@ -2,7 +2,6 @@
 //! process said of its picture. Everything the process says ends here as pixels of its own
 //! rectangle or as one of a few words.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +14,7 @@ use tabard_wire::{FailReason, FromVmm, Layers, StopReason, SurfaceGeometry, ToVm
 
 use super::agent::{Agent, OutOfTurn, Said};
 use super::channel::{Incoming, NotReading};
+use super::engine::Engine;
 use super::memory::sealed;
 use super::process::{GuestProcess, MachineSpec, ProcessError};
 
@@ -108,9 +108,17 @@ impl Guest {
         self.spec.jail.lacking_in(self.jail.unwrap_or_default())
     }
 
-    /// The process id of its `tabard-vmm`, if it has one.
-    pub(crate) fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(GuestProcess::id)
+    /// What runs its instructions.
+    pub(crate) fn engine(&self) -> Option<Engine> {
+        self.spec.engine()
+    }
+
+    /// The process ids of its `tabard-vmm` and its `tabard-engine`, if it has them.
+    pub(crate) fn process_ids(&self) -> (Option<u32>, Option<u32>) {
+        self.process
+            .as_ref()
+            .map(GuestProcess::ids)
+            .map_or((None, None), |(vmm, engine)| (Some(vmm), engine))
     }
 
     /// What its process says; `None` without a process.
@@ -157,7 +165,7 @@ impl Guest {
     ///
     /// # Errors
     /// [`GuestError`]; no process is left then.
-    pub(crate) fn start(&mut self, program: &Path, kvm: &OwnedFd) -> Result<(), GuestError> {
+    pub(crate) fn start(&mut self, program: &Path) -> Result<(), GuestError> {
         self.geometry.ok_or(GuestError::NoSize)?;
         self.stop();
         self.waits = self.ends();
@@ -166,7 +174,7 @@ impl Guest {
         }
         self.jail = None;
         self.generation = 0;
-        self.process = Some(GuestProcess::start(program, &self.spec, kvm, &self.bell)?);
+        self.process = Some(GuestProcess::start(program, &self.spec, &self.bell)?);
         // A surface of its own for each run: nothing of the last one is left in it. It is made
         // while the process enters its jail.
         let started = self
@@ -452,6 +460,7 @@ mod tests {
     fn a_cursor_that_was_hidden_does_not_come_back_as_the_one_before() {
         let spec = MachineSpec {
             name: "a".to_owned(),
+            ground: Err("none".to_owned()),
             jail: Layers::default(),
             memory_mib: 64,
             vcpus: 1,

@@ -2,7 +2,7 @@
 //! start, so that a guest restarted later runs what was checked then. Their contents are never
 //! parsed here: that is the jailed process's work.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,10 @@ impl Images {
         Ok(Self {
             no_acpi: kernel.starts_with(BUILTIN_PREFIX),
             kernel: open_kernel(kernel, base)?,
-            initrd: initrd.map(|path| open_file(&base.join(path))).transpose()?,
+            initrd: initrd
+                .map(|path| open_file(&base.join(path), false))
+                .transpose()?
+                .map(Into::into),
             command_line: sealed("command line", command_line.as_bytes())?,
         })
     }
@@ -87,7 +90,7 @@ impl Images {
 /// Opens a kernel by path or by `builtin:NAME`.
 fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
     let Some(name) = kernel.strip_prefix(BUILTIN_PREFIX) else {
-        return open_file(&base.join(kernel));
+        return open_file(&base.join(kernel), false).map(OwnedFd::from);
     };
     let builtin = tabard_guests::builtin(name).ok_or_else(|| ImageError::Builtin {
         name: name.to_owned(),
@@ -100,17 +103,19 @@ fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
     Ok(sealed(builtin.name, builtin.elf)?)
 }
 
-fn open_file(path: &Path) -> Result<OwnedFd, ImageError> {
+/// Opens a file that is neither empty nor anything but a file.
+pub(super) fn open_file(path: &Path, write: bool) -> Result<File, ImageError> {
     let open = |source| ImageError::Open { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(open)?;
-    let metadata = file.metadata().map_err(open)?;
-    if !metadata.is_file() {
-        return Err(ImageError::NotAFile(path.to_path_buf()));
-    }
-    if metadata.len() == 0 {
-        return Err(ImageError::Empty(path.to_path_buf()));
-    }
-    Ok(file.into())
+    let check = |metadata: Metadata| match metadata.len() {
+        _ if !metadata.is_file() => Err(ImageError::NotAFile(path.to_path_buf())),
+        0 => Err(ImageError::Empty(path.to_path_buf())),
+        _ => Ok(()),
+    };
+    // Asked first: to open a pipe would wait for its other end.
+    check(fs::metadata(path).map_err(open)?)?;
+    let file = File::options().read(true).write(write).open(path).map_err(open)?;
+    check(file.metadata().map_err(open)?)?;
+    Ok(file)
 }
 
 #[cfg(test)]

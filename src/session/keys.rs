@@ -101,10 +101,16 @@ pub(super) fn signing_key(
     has_signed: bool,
 ) -> io::Result<SigningKey> {
     let known = found(fs::read_to_string(public))?;
-    let seed = match read(secret)? {
-        Some(text) => unhex::<32>(text.trim_end())
-            .map(Zeroizing::new)
-            .ok_or_else(|| io::Error::other("the key is none. Put the right one back"))?,
+    let none = || {
+        io::Error::other(
+            "the key is none: it is not 64 hexadecimal digits. Put the right one back, or move all \
+             that it signed and its public half away with it to begin anew",
+        )
+    };
+    let text = read(secret)
+        .map_err(|error| if error.kind() == ErrorKind::InvalidData { none() } else { error })?;
+    let seed = match text {
+        Some(text) => unhex::<32>(text.trim_end()).map(Zeroizing::new).ok_or_else(none)?,
         None if has_signed || known.is_some() => {
             return Err(io::Error::other(
                 "the key is missing, and what it signed or its public half is there. Put it back, \

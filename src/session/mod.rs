@@ -19,7 +19,7 @@ mod cgroup;
 mod channel;
 pub mod confirm;
 pub mod desk;
-pub mod engine;
+mod engine;
 mod exchange;
 mod failures;
 mod frames;
@@ -36,6 +36,7 @@ mod start;
 mod volume;
 
 pub use accounts::{Account, AccountsError, PasswordError, read_accounts};
+pub use engine::{Engine, Qemu, stock_kernel_obstacle};
 pub use image::{BUILTIN_PREFIX, ImageError};
 pub use process::{ProcessError, open_kvm, probe_jail};
 pub use run::{Control, Outcome, Session, Status};

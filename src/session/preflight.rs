@@ -1,7 +1,6 @@
 //! Loads every kernel once, in a `tabard-vmm` that never runs it, before anything starts: a desk
 //! with a bad kernel starts nothing. The trusted side itself never parses a kernel.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,18 +19,22 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// In words: why it cannot be loaded, and what to do.
-pub(crate) fn load(program: &Path, spec: &MachineSpec, kvm: &OwnedFd) -> Result<(), String> {
-    let process = GuestProcess::start(program, spec, kvm, &Bell::default())
-        .map_err(|error| error.to_string())?;
+pub(crate) fn load(program: &Path, spec: &MachineSpec) -> Result<(), String> {
+    let process =
+        GuestProcess::start(program, spec, &Bell::default()).map_err(|error| error.to_string())?;
     let geometry = SurfaceGeometry::new(64, 64).map_err(|error| error.to_string())?;
     let (_surface, memory) = Surface::create(shape(geometry)).map_err(|error| error.to_string())?;
     process.surface(1, geometry, memory).map_err(|error| error.to_string())?;
     process.channel.send(ToVmm::Load).map_err(|error| error.to_string())?;
-    let mut answer = process.channel.incoming.recv_timeout(LOAD_LIMIT);
-    if let Ok(Incoming::Message(FromVmm::Jailed { .. })) = answer {
-        answer = process.channel.incoming.recv_timeout(LOAD_LIMIT);
+    let answer = || process.channel.incoming.recv_timeout(LOAD_LIMIT);
+    let mut last = answer();
+    if let Ok(Incoming::Message(FromVmm::Jailed { .. })) = last {
+        last = answer();
     }
-    match answer {
+    if let Ok(Incoming::Message(FromVmm::EngineJailed { .. })) = last {
+        last = answer();
+    }
+    match last {
         Ok(Incoming::Message(FromVmm::Loaded)) => Ok(()),
         Ok(Incoming::Message(FromVmm::Failed { reason, detail })) => {
             Err(fail_words(reason, detail))

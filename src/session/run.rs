@@ -1,7 +1,6 @@
 //! The loop of the session. Input comes first in every turn, then the presenter's word, then the
 //! guests, a bounded number of messages each: no guest can keep the user waiting (invariant 2).
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +18,7 @@ use super::agent::Said;
 use super::audit::{Audit, Entry};
 use super::channel::Incoming;
 use super::confirm::Confirmer;
+use super::engine::Engine;
 use super::exchange::Exchange;
 use super::frames::Frames;
 use super::guest::{Changed, Guest};
@@ -61,7 +61,11 @@ pub struct Status {
     pub locked: bool,
     /// For each guest its size, and the process id of its `tabard-vmm`.
     pub guests: Vec<(Option<Size>, Option<u32>)>,
-    /// For each guest the layers of its jail, as its running process has reported them.
+    /// For each guest what runs its instructions.
+    pub engines: Vec<Option<Engine>>,
+    /// For each guest the process id of its `tabard-engine`.
+    pub engine_ids: Vec<Option<u32>>,
+    /// For each guest the layers of its jail, as its running processes have reported them.
     pub jails: Vec<Option<Layers>>,
 }
 
@@ -83,7 +87,6 @@ pub struct Session {
     monitor: Monitor,
     guests: Vec<Guest>,
     program: PathBuf,
-    kvm: OwnedFd,
     exchange: Exchange,
     minute_of_day: Option<u16>,
     log_left: u32,
@@ -108,7 +111,6 @@ impl Session {
         monitor: Monitor,
         guests: Vec<Guest>,
         program: PathBuf,
-        kvm: OwnedFd,
         confirmer: Confirmer,
         audit: Audit,
         checker: Checker,
@@ -117,7 +119,6 @@ impl Session {
             monitor,
             guests,
             program,
-            kvm,
             exchange: Exchange::new(confirmer),
             minute_of_day: None,
             log_left: LOG_LINES_PER_MINUTE,
@@ -136,6 +137,12 @@ impl Session {
     /// The wait that an earlier session left ends after so many seconds.
     pub(crate) fn wait(&mut self, seconds: u32) {
         self.exchange.start(Timer::LoginDelay(0), seconds.saturating_mul(1000));
+    }
+
+    /// For each guest what runs its instructions.
+    #[must_use]
+    pub fn engines(&self) -> Vec<Option<Engine>> {
+        self.guests.iter().map(Guest::engine).collect()
     }
 
     /// What wakes the loop: everything that is sent to it must ring it.
@@ -319,9 +326,11 @@ impl Session {
             input_open: self.monitor.input_open(),
             locked: self.monitor.is_locked(),
             jails: self.guests.iter().map(Guest::jail).collect(),
+            engines: self.engines(),
+            engine_ids: self.guests.iter().map(|guest| guest.process_ids().1).collect(),
             guests: ids
                 .zip(&self.guests)
-                .map(|(id, guest)| (self.monitor.guest_size(id), guest.process_id()))
+                .map(|(id, guest)| (self.monitor.guest_size(id), guest.process_ids().0))
                 .collect(),
         }
     }
@@ -505,11 +514,11 @@ impl Session {
     }
 
     fn command(&mut self, id: GuestId, command: GuestCommand) -> Option<Event> {
-        // Not by its method: program and KVM are borrowed beside it.
+        // Not by its method: the program is borrowed beside it.
         let guest = self.guests.get_mut(usize::from(id.0))?;
         let message = match command {
             GuestCommand::Start => {
-                let error = guest.start(&self.program, &self.kvm).err()?;
+                let error = guest.start(&self.program).err()?;
                 return self.end(id, Ending::LoadFailed, &format!("cannot start: {error}"));
             }
             GuestCommand::Stop => {

@@ -2,7 +2,6 @@
 //! folder made. Nothing of a guest runs before all of it has succeeded.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use tabard_display::Bell;
@@ -15,15 +14,16 @@ use tabard_view::GuestId;
 
 use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
-use super::confirm::{Confirmer, KeyError};
+use super::confirm::{Confirmer, KEY_FILE};
 use super::desk::{Access, Desk, GuestSpec};
+use super::engine::{Engine, Ground, Qemu, grounds};
 use super::failures::Failures;
 use super::guest::{Guest, lacking};
 use super::image::Images;
 use super::keys;
 use super::login::Checker;
 use super::preflight;
-use super::process::{MachineSpec, ProcessError, open_kvm, probe_jail};
+use super::process::{MachineSpec, probe_jail};
 use super::run::Session;
 use super::volume::{self, Volume};
 
@@ -39,6 +39,10 @@ pub struct Options {
     pub logs: PathBuf,
     /// Shown in the bar at all times, such as that a window is not a trusted path.
     pub notice: String,
+    /// What every guest is to run on, whatever the desk says; `None`: as the desk says.
+    pub engine: Option<Engine>,
+    /// The QEMU that guests can run on.
+    pub qemu: fn() -> Option<Qemu>,
 }
 
 /// What keeps a desk from starting.
@@ -55,9 +59,6 @@ pub enum StartError {
     /// The jail that the desk demands cannot be had; why, in words.
     #[error("Cannot jail the guests as the desk demands: {0}")]
     Jail(String),
-    /// KVM or the guests' program.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
     /// The folder for logs.
     #[error("Cannot write serial logs to {}: {source}. Name another folder with --logs", .path.display())]
     Logs {
@@ -70,8 +71,13 @@ pub enum StartError {
     #[error(transparent)]
     Config(ConfigError),
     /// The key that answers to guests are signed with.
-    #[error(transparent)]
-    ConfirmKey(KeyError),
+    #[error("Cannot use the key for answers {}: {source}. Or name another folder with --logs", .path.display())]
+    ConfirmKey {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The password file.
     #[error(transparent)]
     Accounts(AccountsError),
@@ -111,12 +117,17 @@ pub fn vmm_program() -> Result<PathBuf, StartError> {
     if program.is_file() { Ok(program) } else { Err(StartError::NoProgram(program)) }
 }
 
-/// Opens every guest's images and volumes and, with a program and KVM, lets each kernel be loaded once.
+/// Opens every guest's images and volumes and, with options, lets each kernel be loaded once by what
+/// the guest runs on. Says for each guest what that is, or why there is nothing.
 ///
 /// # Errors
 /// [`StartError::Guests`], with every guest's fault.
-pub fn check_guests(desk: &Desk, loader: Option<(&Path, &OwnedFd)>) -> Result<(), StartError> {
-    load_all(desk, Path::new("/"), loader, false).map(|_| ())
+pub fn check_guests(
+    desk: &Desk,
+    options: Option<&Options>,
+) -> Result<Vec<Result<Engine, String>>, StartError> {
+    let specs = load_all(desk, options, false)?.into_iter();
+    Ok(specs.map(|spec| spec.ground.map(|ground| ground.engine())).collect())
 }
 
 /// Reads the password file, and looks for every user of the desk.
@@ -132,14 +143,13 @@ pub fn check_accounts(desk: &Desk) -> Result<(), StartError> {
 /// # Errors
 /// [`StartError`]; nothing is left running then.
 pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
-    let kvm = open_kvm()?;
     if !desk.jail.is_empty() {
         let missing = desk.jail.lacking_in(probe_jail(&options.vmm).map_err(StartError::Jail)?);
         if !missing.is_empty() {
             return Err(StartError::Jail(lacking(missing)));
         }
     }
-    let specs = load_all(desk, &options.logs, Some((&options.vmm, &kvm)), true)?;
+    let specs = load_all(desk, Some(options), true)?;
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let accounts = accounts(desk)?;
@@ -149,14 +159,16 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         guests: desk
             .guests
             .iter()
+            .zip(&specs)
             .zip((0..=u8::MAX).map(GuestId))
-            .map(|(guest, id)| GuestConfig {
+            .map(|((guest, spec), id)| GuestConfig {
                 name: guest.name.clone(),
                 label: guest.label,
                 // Every guest's label is in the table; nothing flows out of one that is not.
                 class: desk.labels.get(guest.label).map_or(AccessClass::SYSTEM_HIGH, |l| l.class),
                 autostart: guest.autostart,
                 restart: guest.restart,
+                emulated: spec.engine() == Some(Engine::Qemu),
                 screen: desk.screen_of(id),
             })
             .collect(),
@@ -176,13 +188,12 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         (guest.name.clone(), text.unwrap_or_default())
     };
     let names = desk.guests.iter().map(marking).collect();
-    let confirmer =
-        Confirmer::open(&options.logs, &desk.name, names).map_err(StartError::ConfirmKey)?;
+    let confirmer = Confirmer::open(&options.logs, &desk.name, names)
+        .map_err(|source| StartError::ConfirmKey { path: options.logs.join(KEY_FILE), source })?;
     // Last: a session whose log has begun can run.
-    let audit = begin_audit(desk, options, &bell)?;
+    let audit = begin_audit(desk, options, &specs, &bell)?;
     let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
-    let mut session =
-        Session::new(monitor, guests, options.vmm.clone(), kvm, confirmer, audit, checker);
+    let mut session = Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker);
     session.wait(wait_seconds);
     Ok(session)
 }
@@ -222,7 +233,12 @@ fn login_config(
 }
 
 /// Opens the audit log, and writes down what is about to run.
-fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, StartError> {
+fn begin_audit(
+    desk: &Desk,
+    options: &Options,
+    specs: &[MachineSpec],
+    bell: &Bell,
+) -> Result<Audit, StartError> {
     let beside_logs = || options.logs.join("audit.jsonl");
     let file = desk.audit.file.as_ref().map_or_else(beside_logs, |file| desk.base.join(file));
     let names = Names {
@@ -242,6 +258,10 @@ fn begin_audit(desk: &Desk, options: &Options, bell: &Bell) -> Result<Audit, Sta
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
         let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
         entries.push(entry);
+    }
+    for spec in specs {
+        let engine = spec.engine().map_or("", Engine::name);
+        entries.push(Entry::new("engine").text("guest", &*spec.name).text("engine", engine));
     }
     for guest in &desk.guests {
         for attached in &guest.volumes {
@@ -270,35 +290,26 @@ fn empty_logs(folder: &Path, specs: &[MachineSpec]) -> io::Result<()> {
     logs.flatten().try_for_each(|log| keys::begin(log))
 }
 
+/// Opens what every guest boots from, and lets it be loaded once. To `start` them their volumes are
+/// locked, and each must have something to run on.
 fn load_all(
     desk: &Desk,
-    logs: &Path,
-    loader: Option<(&Path, &OwnedFd)>,
-    lock: bool,
+    options: Option<&Options>,
+    start: bool,
 ) -> Result<Vec<MachineSpec>, StartError> {
     let mut specs = Vec::new();
     let mut faults = volume::check(desk).err().unwrap_or_default();
-    if !faults.is_empty() {
-        return Err(StartError::Guests { file: desk.file.clone(), faults });
-    }
-    for guest in &desk.guests {
-        let mut spec = match open(desk, guest, lock) {
-            Ok(spec) => spec,
-            Err(cause) => {
-                faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
-                continue;
+    if faults.is_empty() {
+        let grounds = options.map_or_else(
+            || vec![Err("it was not tried".to_owned()); desk.guests.len()],
+            |options| grounds(desk, options.engine, options.qemu),
+        );
+        for (guest, ground) in desk.guests.iter().zip(grounds) {
+            match load(desk, guest, ground, options, start) {
+                Ok(spec) => specs.push(spec),
+                Err(cause) => faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name))),
             }
-        };
-        // The embedded guests are part of this program: trying them would only take time.
-        if !guest.kernel.starts_with(super::BUILTIN_PREFIX)
-            && let Some((program, kvm)) = loader
-            && let Err(cause) = preflight::load(program, &spec, kvm)
-        {
-            faults.push((guest.line, format!("Guest {:?}: {cause}", guest.name)));
         }
-        spec.serial_log = logs.join(format!("{}.serial", file_name(&guest.name)));
-        spec.messages = Some(logs.join(format!("{}.messages", file_name(&guest.name))));
-        specs.push(spec);
     }
     if faults.is_empty() {
         Ok(specs)
@@ -307,12 +318,19 @@ fn load_all(
     }
 }
 
-fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, String> {
+fn load(
+    desk: &Desk,
+    guest: &GuestSpec,
+    ground: Result<Ground, String>,
+    options: Option<&Options>,
+    start: bool,
+) -> Result<MachineSpec, String> {
     let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
         .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
-    let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, lock));
+    let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, start));
     let volumes: Result<Vec<_>, _> = volumes.collect();
-    Ok(MachineSpec {
+    let mut spec = MachineSpec {
+        ground,
         jail: desk.jail,
         volumes: volumes.map_err(|error| error.to_string())?,
         name: guest.name.clone(),
@@ -324,7 +342,21 @@ fn open(desk: &Desk, guest: &GuestSpec, lock: bool) -> Result<MachineSpec, Strin
         serial_log: PathBuf::from("/dev/null"),
         messages: None,
         serial_limit_bytes: SERIAL_LIMIT_BYTES,
-    })
+    };
+    if let Err(why) = spec.ground.as_ref()
+        && start
+    {
+        return Err(why.clone());
+    }
+    if let Some(options) = options {
+        // The embedded guests are part of this program: trying them would only take time.
+        if spec.ground.is_ok() && !guest.kernel.starts_with(super::BUILTIN_PREFIX) {
+            preflight::load(&options.vmm, &spec)?;
+        }
+        let log = |kind| options.logs.join(format!("{}.{kind}", file_name(&guest.name)));
+        (spec.serial_log, spec.messages) = (log("serial"), Some(log("messages")));
+    }
+    Ok(spec)
 }
 
 /// A guest's or desk's name as a file name, and no other name has the same: what is no letter or digit

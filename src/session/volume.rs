@@ -1,7 +1,7 @@
 //! The images of volumes as descriptors: opened once, at the start, with no more rights than the
 //! guest has, and locked by the one that writes. Their contents are never read here.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::desk::{Access, Attachment, Desk};
+use super::image::{ImageError, open_file};
 use super::memory::zeroes;
 
 /// Bytes of a sector of a guest's disk, whatever the image.
@@ -21,18 +22,10 @@ const MIB: u64 = 1 << 20;
 /// Why a volume cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// The image cannot be opened.
-    #[error("Cannot open {}: {source}. Mend its path, or make an image with `truncate -s 1G FILE`", path.display())]
-    Open {
-        /// The image.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is a directory, device or pipe.
-    #[error("{} is not a regular file; a volume is a raw image", .0.display())]
-    NotAFile(PathBuf),
-    /// Its size is zero or no whole number of sectors.
+    /// The image cannot be opened, is empty, or is no file.
+    #[error("{0}. Mend its path, or make an image with `truncate -s 1G FILE`")]
+    Image(#[from] ImageError),
+    /// Its size is no whole number of sectors.
     #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {SECTOR_BYTES}. Is it cut short? `truncate -s %{SECTOR_BYTES} FILE` fills the last one up", path.display())]
     Size {
         /// The image.
@@ -64,10 +57,7 @@ pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
     let mut faults = Vec::new();
     for volume in &desk.volumes {
         let path = desk.base.join(&volume.path);
-        let checked = image(&path, false).and_then(|file| {
-            let metadata = file
-                .metadata()
-                .map_err(|source| VolumeError::Open { path: path.clone(), source })?;
+        let checked = image(&path, false).and_then(|(_, metadata)| {
             let identity = (metadata.dev(), metadata.ino());
             if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
                 return Err(VolumeError::SameFile { path, other: other.clone() });
@@ -100,22 +90,15 @@ fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
     files.into_iter().filter_map(|(path, what)| Some((identity(path).ok()?, what))).collect()
 }
 
-fn image(path: &Path, write: bool) -> Result<File, VolumeError> {
-    let open = |source| VolumeError::Open { path: path.to_path_buf(), source };
-    // Asked first: to open a pipe would wait for its other end.
-    if !std::fs::metadata(path).map_err(open)?.is_file() {
-        return Err(VolumeError::NotAFile(path.to_path_buf()));
-    }
-    let file = File::options().read(true).write(write).open(path).map_err(open)?;
+/// Opens an image, and asks for its identity and size.
+fn image(path: &Path, write: bool) -> Result<(File, Metadata), VolumeError> {
+    let file = open_file(path, write)?;
+    let open = |source| ImageError::Open { path: path.to_path_buf(), source };
     let metadata = file.metadata().map_err(open)?;
-    if !metadata.is_file() {
-        return Err(VolumeError::NotAFile(path.to_path_buf()));
+    if !metadata.len().is_multiple_of(SECTOR_BYTES) {
+        return Err(VolumeError::Size { path: path.to_path_buf(), bytes: metadata.len() });
     }
-    let bytes = metadata.len();
-    if bytes == 0 || !bytes.is_multiple_of(SECTOR_BYTES) {
-        return Err(VolumeError::Size { path: path.to_path_buf(), bytes });
-    }
-    Ok(file)
+    Ok((file, metadata))
 }
 
 /// A volume of one guest.
@@ -142,13 +125,11 @@ impl Volume {
         let spec = desk.volumes.get(attachment.volume)?;
         let path = desk.base.join(&spec.path);
         let write = attachment.access == Access::Write;
-        Some(image(&path, write).and_then(|image| {
+        Some(image(&path, write).and_then(|(image, metadata)| {
             if write && lock && flock(&image, FlockOperation::NonBlockingLockExclusive).is_err() {
                 return Err(VolumeError::InUse(path));
             }
-            let bytes =
-                image.metadata().map_err(|source| VolumeError::Open { path, source })?.len();
-            Ok(Self { image, access: attachment.access, bytes })
+            Ok(Self { image, access: attachment.access, bytes: metadata.len() })
         }))
     }
 

@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
 use tabard::oracle::Oracle;
-use tabard::session::Options;
 use tabard::session::desk::Desk;
+use tabard::session::{Engine, Options};
 use tabard_display::RawInput;
 use tabard_display::headless::Snapshot;
 use tabard_view::{BarKind, GuestId, OutputId, Recipient, Scale, Size};
@@ -67,6 +68,46 @@ pub fn vmm() -> PathBuf {
     path
 }
 
+/// A subcommand of `tabard` that starts guests, on the engine that `TABARD_TEST_ENGINE` names.
+pub fn tabard_on_engine(subcommand: &str) -> Command {
+    let mut command = Command::new(tabard());
+    command.arg(subcommand);
+    if let Some(engine) = std::env::var_os("TABARD_TEST_ENGINE") {
+        command.arg("--engine").arg(engine);
+    }
+    command
+}
+
+/// Options for the engine that `TABARD_TEST_ENGINE` names (`kvm` or `qemu`; else as the desk says).
+pub fn options(vmm: PathBuf, logs: &Path) -> Options {
+    let engine = std::env::var("TABARD_TEST_ENGINE").ok().map(|word| match word.as_str() {
+        "kvm" => Engine::Kvm,
+        "qemu" => Engine::Qemu,
+        other => panic!("TABARD_TEST_ENGINE is {other:?}; write kvm or qemu"),
+    });
+    let (logs, notice) = (logs.to_path_buf(), String::new());
+    Options { vmm, logs, notice, engine, qemu: tabard::run::qemu }
+}
+
+/// A program in the place of `tabard-vmm`, by a name that `tabard-engine` stands beside.
+fn beside_engine(program: &Path, folder: &Path) -> PathBuf {
+    let engine = "tabard-engine";
+    if program.with_file_name(engine).is_file() {
+        return program.to_path_buf();
+    }
+    let place = folder.join("program");
+    std::fs::create_dir(&place).unwrap();
+    std::os::unix::fs::symlink(vmm().with_file_name(engine), place.join(engine)).unwrap();
+    let name = place.join(program.file_name().unwrap());
+    std::os::unix::fs::symlink(program, &name).unwrap();
+    name
+}
+
+/// Whether the guests of these tests run on QEMU where nothing else is said.
+pub fn on_qemu() -> bool {
+    std::env::var("TABARD_TEST_ENGINE").is_ok_and(|engine| engine == "qemu")
+}
+
 /// A running desk without a screen, its logs in a folder of its own.
 pub struct Stage {
     pub harness: Harness,
@@ -113,7 +154,7 @@ impl Stage {
         logs: TempDir,
     ) -> Self {
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+        let options = options(beside_engine(&vmm, logs.path()), logs.path());
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }

@@ -324,6 +324,7 @@ proptest! {
             class: if index == 0 { AccessClass::SYSTEM_HIGH } else { AccessClass::default() },
             autostart: label % 4 != 0,
             restart: false,
+            emulated: label % 3 == 0,
             screen: None,
         });
         let mut guests: Vec<GuestConfig> = guests.collect();

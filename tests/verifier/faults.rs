@@ -10,8 +10,8 @@ use crossbeam_channel::bounded;
 use proptest::prelude::*;
 use tabard::harness::Harness;
 use tabard::run::{REFUSED_STATUS, status};
+use tabard::session::Outcome;
 use tabard::session::desk::Desk;
-use tabard::session::{Options, Outcome};
 use tabard_display::headless::Headless;
 use tabard_display::{
     CheckedCompositor, Compose, Compositor, Damage, DrawnText, Frame, FrameRequest, FrameSender,
@@ -545,7 +545,7 @@ fn faulty_session() -> Outcome {
     let logs = tempfile::tempdir().unwrap();
     let desk = Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
     let vmm = common::vmm();
-    let options = Options { vmm, logs: logs.path().to_path_buf(), notice: String::new() };
+    let options = common::options(vmm, logs.path());
     let armed = Arc::new(AtomicBool::new(false));
     let (labels, on_thread) = (desk.labels.clone(), Arc::clone(&armed));
     let compositor = move || {

@@ -26,6 +26,8 @@ pub struct GuestConfig {
     pub autostart: bool,
     /// Whether it starts again by itself when it fails.
     pub restart: bool,
+    /// Whether its processor is emulated.
+    pub emulated: bool,
     /// The screen that shows it alone, whoever receives input.
     pub screen: Option<OutputId>,
 }
@@ -110,6 +112,7 @@ mod tests {
             class: AccessClass::default(),
             autostart: true,
             restart: false,
+            emulated: false,
             screen: None,
         };
         MonitorConfig {

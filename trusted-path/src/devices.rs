@@ -2,7 +2,8 @@
 //! A new keyboard types nothing until somebody says on the trusted screen that it is theirs; what
 //! it sends meanwhile reaches nobody and changes nothing, but that the chord opens the trusted screen.
 
-use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen};
+use crate::guests::Guest;
+use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen, words};
 use tabard_input::{Device, DeviceClass, Refusal, SourceId};
 use tabard_view::Hint;
 
@@ -160,10 +161,10 @@ impl Monitor {
         })
     }
 
-    /// Every device and every screen, for the trusted screen.
+    /// Every device, every screen, and what each guest runs on, for the trusted screen.
     pub(crate) fn device_lines(&self) -> Vec<Hint> {
         let line = |known: &Known| {
-            let (key, state) = words(known);
+            let (key, state) = state(known);
             Hint { key: key.to_owned(), text: format!("{}: {state}", known.device.name.as_str()) }
         };
         let screen = |(index, output): (usize, &crate::outputs::Output)| {
@@ -173,12 +174,17 @@ impl Monitor {
         };
         // The newest first: what was refused or waits must not fall off the end of the screen.
         let screens = self.outputs.iter().enumerate().map(screen);
-        screens.chain(self.devices.0.iter().rev().map(line)).collect()
+        let guest = |guest: &Guest| {
+            let engine = if guest.config.emulated { words::EMULATED } else { "kvm" };
+            Hint { key: "Guest".to_owned(), text: format!("{}: {engine}", guest.config.name) }
+        };
+        let guests = self.guests.iter().filter(|guest| guest.shown).map(guest);
+        screens.chain(self.devices.0.iter().rev().map(line)).chain(guests).collect()
     }
 }
 
 /// The kind of a device, and what became of it.
-fn words(known: &Known) -> (&'static str, &'static str) {
+fn state(known: &Known) -> (&'static str, &'static str) {
     match known.device.class {
         DeviceClass::Keyboard if known.accepted => ("Keyboard", "accepted"),
         DeviceClass::Keyboard => ("Keyboard", "waits; it types nothing until you accept it"),
@@ -413,6 +419,24 @@ mod tests {
         press(&mut rig, FIRST, KeyCode::I);
         let lines = lines(&rig);
         assert!(lines.iter().any(|line| line.starts_with("Refused a device:")), "{lines:?}");
+    }
+
+    #[test]
+    fn what_each_guest_runs_on_is_listed_and_an_emulated_one_says_so_in_the_bar() {
+        let mut rig = typing();
+        assert!(!rig.monitor.view().outputs[0].bar.notice.contains("emulated"));
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::I);
+        let lines = lines(&rig);
+        for line in ["Guest notes: kvm", "Guest spare: qemu: emulated, slower"] {
+            assert!(lines.iter().any(|shown| shown == line), "{lines:?}");
+        }
+        press(&mut rig, FIRST, KeyCode::ESC);
+        press(&mut rig, FIRST, KeyCode::DIGIT_3);
+        rig.confirm();
+        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(2)));
+        assert!(rig.monitor.view().outputs[0].bar.notice.contains("emulated, slower"));
     }
 
     #[test]

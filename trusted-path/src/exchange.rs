@@ -2,7 +2,7 @@
 //! user's act and the policy's leave, and answers to questions. An agent offers and asks; only
 //! keys on the trusted screen make anything of it (invariants 3 and 9).
 
-use tabard_view::GuestId;
+use tabard_view::{GuestId, Recipient};
 
 use crate::focus::Focus;
 use crate::guests::{Agent, Guest};
@@ -350,7 +350,12 @@ impl Monitor {
             false => words::questions_wait(self.questions().count()),
         };
         let slow = if self.records_wait { crate::words::RECORDS_WAIT } else { "" };
-        let parts = [slow, &self.exchange.news, &waiting, &self.config.notice];
+        let emulated = match self.recipient() {
+            Recipient::Guest(guest) => self.guests.get(guest).is_some_and(|it| it.config.emulated),
+            _ => false,
+        };
+        let engine = if emulated { crate::words::EMULATED } else { "" };
+        let parts = [slow, &self.exchange.news, &waiting, &self.config.notice, engine];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ·  ")
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn config() -> MonitorConfig {
         class: class(label),
         autostart,
         restart: false,
+        emulated: name == "spare",
         screen: None,
     };
     MonitorConfig {

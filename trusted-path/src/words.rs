@@ -137,7 +137,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("C", "take the text that it offers"),
         hint("V", "give it the text that was taken"),
         hint("A", "see a question of a guest"),
-        hint("I", "keyboards, pointers, screens"),
+        hint("I", "keyboards, pointers, screens, engines"),
         hint("K", "accept a new keyboard (asks first)"),
         hint("L", "lock the screen, if the desk has users"),
         hint("Q", "end the desk (asks first)"),
@@ -150,6 +150,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
 pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
 /// What the bar says while records wait.
 pub(crate) const RECORDS_WAIT: &str = "the audit log is full: all waits for it";
+/// What the bar says of a guest whose processor is emulated.
+pub(crate) const EMULATED: &str = "qemu: emulated, slower";
 /// What the lock screen says while a password is checked.
 pub(crate) const CHECKING: &str = "Checking...";
 

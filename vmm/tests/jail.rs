@@ -142,7 +142,7 @@ fn every_call_of_an_intruder_ends_the_process() {
 }
 
 #[test]
-fn a_processors_thread_may_do_less_than_the_sessions() {
+fn on_kvm_a_processors_thread_may_do_less_than_the_sessions() {
     for name in KILLED_ON_A_PROCESSOR {
         let name = format!("{}@vcpu", name.trim_end_matches('@'));
         assert_eq!(attempt(&name).0, FILTERED, "{name}");

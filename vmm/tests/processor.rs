@@ -83,7 +83,7 @@ fn a_guest_is_told_of_nothing_that_tells_of_others() {
 }
 
 #[test]
-fn pages_of_kvm_that_are_not_offered_cannot_be_had_by_their_number() {
+fn on_kvm_pages_of_kvm_that_are_not_offered_cannot_be_had_by_their_number() {
     let mut vmm = told(1);
     // The clock is; pages for faults, steal time, ends of interrupts, faults again are not.
     for (register, offered) in

@@ -42,10 +42,10 @@ impl Trigger for NoInterrupts {
 }
 
 /// Takes bytes of the program; at its end there are zeroes.
-struct Program<'a>(&'a [u8]);
+pub struct Program<'a>(pub &'a [u8]);
 
 impl<'a> Program<'a> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
+    pub fn take<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         let length = N.min(self.0.len());
         let (head, rest) = self.0.split_at(length);
@@ -54,19 +54,19 @@ impl<'a> Program<'a> {
         bytes
     }
 
-    fn u8(&mut self) -> u8 {
+    pub fn u8(&mut self) -> u8 {
         u8::from_le_bytes(self.take())
     }
 
-    fn u16(&mut self) -> u16 {
+    pub fn u16(&mut self) -> u16 {
         u16::from_le_bytes(self.take())
     }
 
-    fn u32(&mut self) -> u32 {
+    pub fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take())
     }
 
-    fn bytes(&mut self, length: usize) -> &'a [u8] {
+    pub fn bytes(&mut self, length: usize) -> &'a [u8] {
         let (head, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         head
@@ -101,7 +101,17 @@ struct Virtio<D> {
     seeds: fn() -> Vec<Vec<u8>>,
 }
 
-fn memory(bytes: u64) -> File {
+/// A sealed surface.
+pub fn sealed_surface(generation: u32, geometry: SurfaceGeometry) -> Arc<Surface> {
+    let pixels = memory(geometry.total_bytes());
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&pixels, seals).expect("a file in memory can be sealed");
+    let surface = Surface::map(pixels.into(), generation, geometry);
+    Arc::new(surface.expect("a sealed surface is mapped"))
+}
+
+/// A file in memory.
+pub fn memory(bytes: u64) -> File {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = File::from(memfd_create("fuzz", flags).expect("memory for a file"));
     file.set_len(bytes).expect("a file in memory can grow");
@@ -111,14 +121,10 @@ fn memory(bytes: u64) -> File {
 impl Host {
     fn new(read_only: bool) -> Self {
         let geometry = SurfaceGeometry::new(64, 48).expect("a surface that is not too small");
-        let pixels = memory(geometry.total_bytes());
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-        fcntl_add_seals(&pixels, seals).expect("a file in memory can be sealed");
-        let surface = Surface::map(pixels.into(), 1, geometry).expect("a sealed surface is mapped");
         let image = memory(64 * 1024);
         image.write_all_at(&[0x5a; 64 * 1024], 0).expect("a file in memory can be written");
         let ram = allocate(16).expect("memory for a guest");
-        Self { ram, surface: Arc::new(surface), image, read_only }
+        Self { ram, surface: sealed_surface(1, geometry), image, read_only }
     }
 }
 
@@ -450,11 +456,7 @@ impl Subject for Gpu {
     fn nudge(transport: &mut Transport<Self, NoInterrupts>, ram: &GuestRam, choice: u32) {
         let geometry = SurfaceGeometry::new(16 + choice % 100, 16 + choice / 100 % 100);
         let Ok(geometry) = geometry else { return };
-        let pixels = memory(geometry.total_bytes());
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-        fcntl_add_seals(&pixels, seals).expect("a file in memory can be sealed");
-        let surface = Surface::map(pixels.into(), 2, geometry).expect("a sealed surface is mapped");
-        transport.device().set_surface(Arc::new(surface), ram);
+        transport.device().set_surface(sealed_surface(2, geometry), ram);
         transport.config_changed();
     }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use tabard_vmm::boot::{Entry, HIGH_MEMORY_START, Image, load};
+use tabard_vmm::boot::{Entry, HIGH_MEMORY_START, Image, Words, load};
 use tabard_vmm::memory::{GuestRam, allocate, low_end};
 
 use super::{Target, outcome};
@@ -110,7 +110,7 @@ impl Target for Kernel {
         }
         command_line.clear();
         command_line.extend(input.iter().rev().take(16));
-        match load(&self.image, " x=1", None, &self.ram) {
+        match load(&self.image, Words { devices: " x=1", others: "" }, None, &self.ram) {
             Ok(entry) => {
                 let (Entry::Pvh { address, .. } | Entry::Linux64 { address, .. }) = entry;
                 let memory = HIGH_MEMORY_START..low_end(&self.ram);

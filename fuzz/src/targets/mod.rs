@@ -8,6 +8,7 @@ mod devices;
 mod kernel;
 mod markings;
 mod ports;
+mod vhost;
 mod wire;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(ports::Ports),
     ];
     all.extend(devices::all());
+    all.push(Box::new(vhost::Vhost::new()));
     all
 }
 

@@ -1,4 +1,4 @@
-//! The key that signs checkpoints, and the head file that says how far a log has come.
+//! Keys that sign, and the head file that says how far a log has come.
 
 use std::fs;
 use std::io;

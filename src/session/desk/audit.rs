@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::report::Report;
 use super::table::Table;
 use crate::session::audit::OnFull;
 
@@ -16,14 +15,12 @@ pub struct AuditSpec {
 }
 
 /// Reads `[audit]`.
-pub(super) fn read_audit(top: &mut Table<'_, '_>, report: &mut Report<'_>) -> AuditSpec {
-    let mut spec = AuditSpec::default();
-    let Some(mut table) = top.table(report, "audit") else { return spec };
-    spec.file = table.string(report, "file", "\"audit.jsonl\"").map(|file| file.value.into());
+pub(super) fn read_audit(top: &mut Table<'_>) -> AuditSpec {
+    let Some(mut table) = top.table("audit") else { return AuditSpec::default() };
     let wants = "\"stop\" (end the session) or \"slow\" (go on slowly)";
-    if table.second(report, "on_full", ["stop", "slow"], wants) {
-        spec.on_full = OnFull::Slow;
+    let words = [("stop", OnFull::Stop), ("slow", OnFull::Slow)];
+    AuditSpec {
+        file: table.string("file", "\"audit.jsonl\"").map(|file| file.value.into()),
+        on_full: table.choice("on_full", &words, wants).unwrap_or_default(),
     }
-    table.finish(report);
-    spec
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use tabard_labels::{LabelId, Preset};
+use tabard_labels::LabelId;
 
 use super::label::Labels;
-use super::report::{Report, chain};
 use super::table::{Placed, Table};
 use super::volume::{Attach, Attachment};
+use crate::session::Engine;
 
 /// Longest name of a guest, in characters: it must fit into a banner beside its marking.
 const MAX_NAME_CHARS: usize = 32;
@@ -37,6 +37,8 @@ pub struct GuestSpec {
     pub basic_display: bool,
     /// Its disks, in the order in which it sees them; at most 8.
     pub volumes: Vec<Attachment>,
+    /// What is to run its instructions; `None`: what can.
+    pub engine: Option<Engine>,
     /// Whether it starts with the desk.
     pub autostart: bool,
     /// Whether it starts again by itself when it fails.
@@ -45,131 +47,89 @@ pub struct GuestSpec {
     pub line: usize,
 }
 
-/// Reads every `[guests.NAME]`.
+/// Reads every `[guests.NAME]`; those that name no engine run on this one.
 pub(super) fn read_guests(
-    top: &mut Table<'_, '_>,
-    preset: Option<&Preset>,
-    labels: &mut Labels,
+    top: &mut Table<'_>,
+    labels: &mut Labels<'_>,
     attach: Attach<'_>,
-    report: &mut Report<'_>,
+    engine: Option<Engine>,
 ) -> Vec<GuestSpec> {
     let mut guests: Vec<GuestSpec> = Vec::new();
-    let tables = top.tables(report, "guests");
+    let tables = top.tables("guests");
     if tables.is_empty() {
-        report.fault(
+        top.report.fault(
             0,
             "The desk has no guests",
             "Add [guests.notes] with label = \"...\" and kernel = \"builtin:notepad\"",
         );
     }
-    for (name, mut table) in tables {
-        check_name(&name, &guests, report);
-        let guest = read_guest(name, &mut table, preset, labels, attach, report);
-        table.finish(report);
-        guests.extend(guest);
+    for (name, table) in tables {
+        table.report.check_name("guest", &name, guests.iter().map(|guest| &guest.name));
+        if name.value.chars().count() > MAX_NAME_CHARS {
+            let cause = format!("The guest name {:?} cannot be used: it is too long", name.value);
+            let next = format!("Use at most {MAX_NAME_CHARS} characters");
+            table.report.fault(name.at, cause, next);
+        }
+        guests.extend(read_guest(name, table, labels, attach, engine));
     }
     guests
 }
 
-fn check_name(name: &Placed<String>, others: &[GuestSpec], report: &mut Report<'_>) {
-    let long = name.value.chars().count() > MAX_NAME_CHARS;
-    let cause = match tabard_labels::check_text(&name.value) {
-        Err(error) => Some(chain(&error)),
-        Ok(()) if long => Some(format!("it is longer than {MAX_NAME_CHARS} characters")),
-        Ok(()) => None,
-    };
-    if let Some(cause) = cause {
-        report.fault(
-            name.at,
-            format!("The guest name {:?} cannot be used: {cause}", name.value),
-            "Use a short name of printable ASCII characters",
-        );
-    }
-    if let Some(other) =
-        others.iter().find(|other| tabard_labels::look_alike(&other.name, &name.value))
-    {
-        report.fault(
-            name.at,
-            format!("The guests {:?} and {:?} have names that look alike", other.name, name.value),
-            "Rename one, so that nobody types into the wrong one",
-        );
-    }
+/// The engine that `engine` names, if it is there; `auto` is none.
+pub(super) fn read_engine(table: &mut Table<'_>) -> Option<Option<Engine>> {
+    let words = [("auto", None), ("kvm", Some(Engine::Kvm)), ("qemu", Some(Engine::Qemu))];
+    let wants = "\"auto\" (KVM where it can run the guest, else QEMU), \"kvm\" or \"qemu\"";
+    table.choice("engine", &words, wants)
 }
 
 fn read_guest(
     name: Placed<String>,
-    table: &mut Table<'_, '_>,
-    preset: Option<&Preset>,
-    labels: &mut Labels,
+    mut table: Table<'_>,
+    labels: &mut Labels<'_>,
     attach: Attach<'_>,
-    report: &mut Report<'_>,
+    engine: Option<Engine>,
 ) -> Option<GuestSpec> {
-    let label = table.string(report, "label", "\"LEVEL\"");
-    let kernel = table.string(report, "kernel", "\"builtin:notepad\" or a path");
-    let initrd = table.string(report, "initrd", "\"PATH\"");
-    let cmdline = table.string(report, "cmdline", "\"console=ttyS0\"");
-    let memory = table.string(report, "memory", "\"256M\" or \"2G\"");
-    let vcpus = table.integer(report, "vcpus", 1..=64);
-    let autostart = table.boolean(report, "autostart");
+    let label = table.need("label", "\"LEVEL//CATEGORY\", or the name of one of [labels]");
+    let kernel = table.need("kernel", "\"builtin:notepad\", or the path of a kernel");
+    let initrd = table.string("initrd", "\"PATH\"");
+    let wants = format!("at most {MAX_CMDLINE_BYTES} printable ASCII characters");
+    let cmdline = table.parsed("cmdline", &wants, |cmdline| {
+        let printable = cmdline.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let good = cmdline.len() <= MAX_CMDLINE_BYTES && printable;
+        let refused = || format!("The command line of guest {:?} cannot be used", name.value);
+        good.then(|| cmdline.to_owned()).ok_or_else(refused)
+    });
+    let memory_mib = table.parsed("memory", "\"512M\" or \"2G\"", |memory| {
+        let refused = || format!("The memory {memory:?} is not a size from 16M to 1024G");
+        parse_memory_mib(memory).ok_or_else(refused)
+    });
+    let vcpus = table.integer("vcpus", 1..=64);
+    let engine = read_engine(&mut table).unwrap_or(engine);
+    let autostart = table.boolean("autostart").unwrap_or(true);
     let wants = "\"desktop\" (virtio-gpu), or \"basic\" for kernels without its driver";
-    let basic_display = table.second(report, "display", ["desktop", "basic"], wants);
+    let basic_display = table.second("display", ["desktop", "basic"], wants);
     let words = ["never", "on-failure"];
-    let restart = table.second(report, "restart", words, "\"on-failure\" or \"never\"");
-    let names = table.strings(report, "volumes");
-    let disposable = table.boolean(report, "disposable");
-    let disposable = disposable.is_some_and(|disposable| disposable.value);
-    let cmdline = cmdline.map_or_else(String::new, |cmdline| {
-        let printable = cmdline.value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        if cmdline.value.len() > MAX_CMDLINE_BYTES || !printable {
-            report.fault(
-                cmdline.at,
-                format!("The command line of guest {:?} cannot be used", name.value),
-                format!("Use at most {MAX_CMDLINE_BYTES} printable ASCII characters"),
-            );
-        }
-        cmdline.value
-    });
-    let memory_mib = memory.map_or(Some(DEFAULT_MEMORY_MIB), |memory| {
-        let parsed = parse_memory_mib(&memory.value);
-        if parsed.is_none() {
-            report.fault(
-                memory.at,
-                format!("The memory {:?} is not a size from 16M to 1024G", memory.value),
-                "Write a number and M or G, such as \"512M\" or \"2G\"",
-            );
-        }
-        parsed
-    });
-    let mut missing = |key: &str, example: &str| {
-        report.fault(
-            table.at(),
-            format!("Guest {:?} has no {key}", name.value),
-            format!("Write {key} = {example}"),
-        );
-    };
-    if label.is_none() {
-        missing("label", "\"LEVEL//CATEGORY\", or the name of one of [labels]");
-    }
-    if kernel.is_none() {
-        missing("kernel", "\"builtin:notepad\", or the path of a kernel");
-    }
-    let label = label.and_then(|label| labels.find(&label, preset, report))?;
+    let restart = table.second("restart", words, "\"on-failure\" or \"never\"");
+    let names = table.words("volumes", "[\"ONE\", \"TWO\"]");
+    let disposable = table.boolean("disposable").unwrap_or_default();
+    let label = labels.find(&label?, table.report)?;
     let volumes = names.map_or_else(Vec::new, |names| {
-        attach.attach((&name.value, label), &names, disposable, &labels.set, report)
+        attach.attach((&name.value, label), &names, disposable, &labels.set, table.report)
     });
     Some(GuestSpec {
+        line: table.report.line(name.at),
         name: name.value,
         label,
         basic_display,
+        engine,
         volumes,
         kernel: kernel?.value,
         initrd: initrd.map(|path| PathBuf::from(path.value)),
-        cmdline,
-        memory_mib: memory_mib?,
-        vcpus: vcpus.and_then(|vcpus| u8::try_from(vcpus.value).ok()).unwrap_or(1),
+        cmdline: cmdline.unwrap_or_default(),
+        memory_mib: memory_mib.unwrap_or(DEFAULT_MEMORY_MIB),
+        vcpus: vcpus.unwrap_or(1),
         restart,
-        autostart: autostart.is_none_or(|autostart| autostart.value),
-        line: report.line(name.at),
+        autostart,
     })
 }
 

@@ -15,6 +15,7 @@ mod volume;
 #[cfg(test)]
 mod volume_tests;
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use tabard_input::Chord;
@@ -22,12 +23,12 @@ use tabard_labels::LabelSet;
 use tabard_trusted_path::{LayoutMode, Policy};
 use tabard_view::{GuestId, OutputId, Scale};
 use tabard_wire::Layers;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::audit::sha256_hex;
 use report::Report;
 pub(crate) use report::chain;
-use table::Table;
+use table::{Placed, Table};
 
 pub use audit::AuditSpec;
 pub use guest::GuestSpec;
@@ -36,12 +37,11 @@ pub use report::{DeskFaults, Fault};
 pub use users::{UserSpec, Users};
 pub use volume::{Access, Attachment, VolumeSpec};
 
-/// The chord that opens the trusted screen unless the desk file says otherwise.
-pub const DEFAULT_SAK: &str = "Ctrl+Alt+Escape";
 /// A desk file longer than this is refused, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// Guests of one desk: a `GuestId` has 8 bits, and a person cannot tell more apart.
-const MAX_GUESTS: usize = 64;
+/// Guests, users, and outputs that one desk names: their numbers have 8 bits, and a person cannot
+/// tell more apart.
+const MAX_OF_A_KIND: usize = 64;
 
 /// A desktop as its file describes it, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +116,7 @@ impl Desk {
     /// # Errors
     /// [`DeskFaults`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, DeskFaults> {
-        let mut report = Report::new(text);
+        let report = Report::new(text);
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
@@ -125,10 +125,8 @@ impl Desk {
         if !report.is_clean() {
             return Err(report.finish(file));
         }
-        let mut top = Table::new("", 0, document.get_ref());
-        let desk = read_desk(&mut top, file, &mut report)
+        let desk = read_desk(Table::new("", 0, document.get_ref(), &report), file)
             .map(|desk| Desk { sha256: sha256_hex(text.as_bytes()), ..desk });
-        top.finish(&mut report);
         match desk {
             Some(desk) if report.is_clean() => Ok(desk),
             _ => Err(report.finish(file)),
@@ -136,28 +134,36 @@ impl Desk {
     }
 }
 
-fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> Option<Desk> {
-    let base = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let Some(mut head) = top.table(report, "desk") else {
+fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
+    let report = top.report;
+    let Some(mut head) = top.table("desk") else {
         report.fault(0, "There is no [desk] table", "Write [desk] and name = \"...\" below it");
         return None;
     };
-    let name = read_name(&mut head, report);
-    let layout = read_layout(&mut head, report);
-    let jail = read_jail(&mut head, report);
-    let sak = read_sak(&mut head, report);
-    let scale = read_scale(&mut head, report);
-    let preset = label::read_preset(&mut head, report);
-    head.finish(report);
-    let mut labels = label::read_labels(top, preset.as_ref(), report);
-    let policy = policy::read_policy(top, report);
-    let volumes = volume::read_volumes(top, preset.as_ref(), &mut labels, report);
+    let name = head.need("name", "\"My desk\"");
+    name.iter().for_each(|name| report.check_name("desk", name, iter::empty()));
+    let wants = "\"desk\" (all guests side by side) or \"solo\" (one fills the screen)";
+    let layouts = [("desk", LayoutMode::Desk), ("solo", LayoutMode::Solo)];
+    let layout = head.choice("layout", &layouts, wants).unwrap_or(LayoutMode::Desk);
+    let jail = read_jail(&mut head);
+    let wants = "\"Ctrl+Alt+Escape\", or a dedicated key such as \"Pause\"";
+    let sak = head.parsed("sak", wants, |sak| {
+        let cause = |error| format!("{sak:?} is no secure-attention key: {}", chain(&error));
+        Chord::parse(sak).map_err(cause)
+    });
+    let scale = head.read("scale", "a number from 0.5 to 4", parse_scale);
+    let preset = label::read_preset(&mut head);
+    let engine = guest::read_engine(&mut head).flatten();
+    drop(head);
+    let mut labels = label::read_labels(&mut top, preset.as_ref());
+    let policy = policy::read_policy(&mut top);
+    let volumes = volume::read_volumes(&mut top, &mut labels);
     let attach = volume::Attach { volumes: &volumes, policy: &policy };
-    let guests = guest::read_guests(top, preset.as_ref(), &mut labels, attach, report);
+    let guests = guest::read_guests(&mut top, &mut labels, attach, engine);
     volume::refuse_two_writers(&guests, &volumes, report);
-    let outputs = output::read_outputs(top, &guests, report);
-    let audit = audit::read_audit(top, report);
-    let users = users::read_users(top, preset.as_ref(), &guests, &labels.set, report);
+    let outputs = output::read_outputs(&mut top, &guests);
+    let audit = audit::read_audit(&mut top);
+    let users = users::read_users(&mut top, preset.as_ref(), &guests, &labels.set);
     if !users.users.is_empty() && policy.downgrade {
         report.fault(
             0,
@@ -165,22 +171,23 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
             "Write downgrade = true under [users.NAME] of who may",
         );
     }
-    if guests.len() > MAX_GUESTS {
-        report.fault(
-            0,
-            format!("There are {} guests", guests.len()),
-            format!("A desk has at most {MAX_GUESTS}; make two desk files"),
-        );
+    for (what, count) in
+        [("guests", guests.len()), ("outputs", outputs.len()), ("users", users.users.len())]
+    {
+        if count > MAX_OF_A_KIND {
+            let next = format!("A desk has at most {MAX_OF_A_KIND}; make two desk files");
+            report.fault(0, format!("There are {count} {what}"), next);
+        }
     }
     Some(Desk {
         file: file.to_path_buf(),
-        base,
+        base: file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
         sha256: String::new(),
         jail,
-        name: name?,
+        name: name?.value,
         layout,
-        sak: sak?,
-        scale,
+        sak: sak.unwrap_or_default(),
+        scale: scale.map(|scale| scale.value),
         labels: labels.set,
         volumes,
         guests,
@@ -192,17 +199,15 @@ fn read_desk(top: &mut Table<'_, '_>, file: &Path, report: &mut Report<'_>) -> O
 }
 
 /// The layers that `jail` names; none if there is no such key.
-fn read_jail(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Layers {
-    let Some(words) = head.words(report, "jail", "\"strict\" or [\"landlock\", \"seccomp\"]")
-    else {
-        return Layers::default();
-    };
+fn read_jail(head: &mut Table<'_>) -> Layers {
     let mut layers = Layers::default();
-    for word in &words.value {
+    let words = head.words("jail", "\"strict\" or [\"landlock\", \"seccomp\"]");
+    let Some(Placed { value: words, at }) = words else { return layers };
+    for word in &words {
         match Layers::named(word) {
             Some(named) => layers = layers.union(named),
-            None => report.fault(
-                words.at,
+            None => head.report.fault(
+                at,
                 format!("There is no layer {word:?} of a jail"),
                 format!("Write jail = \"strict\", or some of: {}", Layers::ALL),
             ),
@@ -211,60 +216,17 @@ fn read_jail(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Layers {
     layers
 }
 
-fn read_name(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<String> {
-    let Some(name) = head.string(report, "name", "\"My desk\"") else {
-        report.fault(head.at(), "The desk has no name", "Write name = \"My desk\" under [desk]");
-        return None;
+fn parse_scale(value: &DeValue<'_>) -> Option<Scale> {
+    let number = match value {
+        DeValue::Float(float) => float.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        _ => return None,
     };
-    if let Err(error) = tabard_labels::check_text(&name.value) {
-        report.fault(
-            name.at,
-            format!("The name of the desk cannot be used: {}", chain(&error)),
-            "Use 1 to 40 printable ASCII characters",
-        );
-        return None;
-    }
-    Some(name.value)
-}
-
-fn read_layout(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> LayoutMode {
-    let wants = "\"desk\" (all guests side by side) or \"solo\" (one fills the screen)";
-    let solo = head.second(report, "layout", ["desk", "solo"], wants);
-    if solo { LayoutMode::Solo } else { LayoutMode::Desk }
-}
-
-fn read_sak(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<Chord> {
-    let written = head.string(report, "sak", "\"Ctrl+Alt+Escape\"");
-    let (text, at) = written.map_or((DEFAULT_SAK.to_owned(), 0), |sak| (sak.value, sak.at));
-    match Chord::parse(&text) {
-        Ok(chord) => Some(chord),
-        Err(error) => {
-            report.fault(
-                at,
-                format!("The secure-attention key {text:?} cannot be used: {}", chain(&error)),
-                "Write sak = \"Ctrl+Alt+Escape\", or a dedicated key such as \"Pause\"",
-            );
-            None
-        }
-    }
-}
-
-fn read_scale(head: &mut Table<'_, '_>, report: &mut Report<'_>) -> Option<Scale> {
-    let scale = head.number(report, "scale", "a number from 0.5 to 4")?;
-    let percent = (scale.value * 100.0).round();
+    let percent = (number.replace('_', "").parse::<f64>().ok()? * 100.0).round();
     // The comparison also refuses what is not a number.
-    let parsed = if (50.0..=400.0).contains(&percent) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
-        Scale::from_percent(percent as u16)
-    } else {
-        None
-    };
-    if parsed.is_none() {
-        report.fault(
-            scale.at,
-            format!("The scale {} is out of range", scale.value),
-            "Write a number from 0.5 to 4",
-        );
+    if !(50.0..=400.0).contains(&percent) {
+        return None;
     }
-    parsed
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "50..=400")]
+    Scale::from_percent(percent as u16)
 }

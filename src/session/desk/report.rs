@@ -1,7 +1,10 @@
 //! What is wrong with a desk file: every fault at once, each with its line, cause and next step.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use super::table::Placed;
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,22 +44,22 @@ impl std::error::Error for DeskFaults {}
 #[derive(Debug)]
 pub(super) struct Report<'t> {
     text: &'t str,
-    faults: Vec<Fault>,
+    faults: RefCell<Vec<Fault>>,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, faults: Vec::new() }
+        Self { text, faults: RefCell::default() }
     }
 
     /// Notes a fault at this byte of the file.
-    pub(super) fn fault(&mut self, at: usize, cause: impl Into<String>, next: impl Into<String>) {
+    pub(super) fn fault(&self, at: usize, cause: impl Into<String>, next: impl Into<String>) {
         self.fault_on_line(self.line(at), cause, next);
     }
 
     /// As [`Report::fault`], on a line from 1.
     pub(super) fn fault_on_line(
-        &mut self,
+        &self,
         line: usize,
         cause: impl Into<String>,
         next: impl Into<String>,
@@ -72,7 +75,7 @@ impl<'t> Report<'t> {
                 other => other.escape_unicode().to_string(),
             })
             .collect();
-        self.faults.push(Fault { line, cause, next: next.into() });
+        self.faults.borrow_mut().push(Fault { line, cause, next: next.into() });
     }
 
     /// The line, from 1, that this byte of the file is on.
@@ -82,12 +85,31 @@ impl<'t> Report<'t> {
     }
 
     pub(super) fn is_clean(&self) -> bool {
-        self.faults.is_empty()
+        self.faults.borrow().is_empty()
     }
 
-    pub(super) fn finish(mut self, file: &Path) -> DeskFaults {
-        self.faults.sort_by_key(|fault| fault.line);
-        DeskFaults { file: file.to_path_buf(), faults: self.faults }
+    pub(super) fn finish(self, file: &Path) -> DeskFaults {
+        let mut faults = self.faults.into_inner();
+        faults.sort_by_key(|fault| fault.line);
+        DeskFaults { file: file.to_path_buf(), faults }
+    }
+
+    /// Refuses the name of a `what` that cannot be shown, or looks like one of the others.
+    pub(super) fn check_name<'n>(
+        &self,
+        what: &str,
+        name: &Placed<String>,
+        mut others: impl Iterator<Item = &'n String>,
+    ) {
+        let Placed { value: name, at } = name;
+        if let Err(error) = tabard_labels::check_text(name) {
+            let cause = format!("The {what} name {name:?} cannot be used: {}", chain(&error));
+            self.fault(*at, cause, "Use a short name of printable ASCII characters");
+        }
+        if let Some(other) = others.find(|other| tabard_labels::look_alike(other, name)) {
+            let cause = format!("The {what}s {other:?} and {name:?} have names that look alike");
+            self.fault(*at, cause, "Rename one, so that nobody takes one for the other");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! that is an error: a misspelt key must not silently mean its default.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,216 +17,167 @@ pub(super) struct Placed<T> {
     pub(super) at: usize,
 }
 
-/// A table that is being read.
-pub(super) struct Table<'d, 't> {
+/// A table that is being read. Dropping it reports every key that was never asked for.
+pub(super) struct Table<'d> {
     name: String,
-    at: usize,
-    table: &'d DeTable<'t>,
-    asked: BTreeSet<&'static str>,
+    /// Where it starts.
+    pub(super) at: usize,
+    table: &'d DeTable<'d>,
+    asked: BTreeSet<&'d str>,
+    /// Where its faults go.
+    pub(super) report: &'d Report<'d>,
 }
 
-impl<'d, 't> Table<'d, 't> {
-    pub(super) fn new(name: impl Into<String>, at: usize, table: &'d DeTable<'t>) -> Self {
-        Self { name: name.into(), at, table, asked: BTreeSet::new() }
+impl<'d> Table<'d> {
+    pub(super) fn new(
+        name: impl Into<String>,
+        at: usize,
+        table: &'d DeTable<'d>,
+        report: &'d Report<'d>,
+    ) -> Self {
+        Self { name: name.into(), at, table, asked: BTreeSet::new(), report }
     }
 
-    /// Where the table starts.
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
-    fn get(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'t>>> {
+    fn get(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.asked.insert(key);
         self.table.get(key)
     }
 
-    fn read<T>(
+    /// What this makes of a value; `wants` says what it can be.
+    pub(super) fn read<T>(
         &mut self,
-        report: &mut Report<'_>,
         key: &'static str,
         wants: &str,
-        parse: impl FnOnce(&'d DeValue<'t>) -> Option<T>,
+        parse: impl FnOnce(&'d DeValue<'d>) -> Option<T>,
     ) -> Option<Placed<T>> {
         let value = self.get(key)?;
-        let at = start(&value.span());
+        let at = value.span().start;
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
-            let found = value.get_ref().type_str();
-            report.fault(
-                at,
-                format!(
-                    "{key} in [{}] is a {found} out of its range or of the wrong kind",
-                    self.name
-                ),
-                format!("Write {key} = {wants}"),
-            );
+            let (name, found) = (&self.name, value.get_ref().type_str());
+            let cause =
+                format!("{key} in [{name}] is a {found} out of its range or of the wrong kind");
+            self.report.fault(at, cause, format!("Write {key} = {wants}"));
         }
         parsed.map(|value| Placed { value, at })
     }
 
-    pub(super) fn string(
+    pub(super) fn string(&mut self, key: &'static str, wants: &str) -> Option<Placed<String>> {
+        self.read(key, wants, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A string that must be there.
+    pub(super) fn need(&mut self, key: &'static str, wants: &str) -> Option<Placed<String>> {
+        if !self.table.contains_key(key) {
+            let cause = format!("[{}] has no {key}", self.name);
+            self.report.fault(self.at, cause, format!("Write {key} = {wants}"));
+        }
+        self.string(key, wants)
+    }
+
+    /// What a string stands for.
+    pub(super) fn parsed<T>(
         &mut self,
-        report: &mut Report<'_>,
         key: &'static str,
         wants: &str,
-    ) -> Option<Placed<String>> {
-        self.read(report, key, wants, |value| value.as_str().map(str::to_owned))
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.string(key, wants)?;
+        let refuse = |cause| self.report.fault(text.at, cause, format!("Write {key} = {wants}"));
+        parse(&text.value).map_err(refuse).ok()
+    }
+
+    /// What the word of `key` stands for.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+        wants: &str,
+    ) -> Option<T> {
+        self.parsed(key, wants, |text| {
+            let found = words.iter().find(|(word, _)| *word == text);
+            found.map(|(_, value)| *value).ok_or_else(|| format!("There is no {key} {text:?}"))
+        })
     }
 
     /// Whether `key` says the second of two words; the first is what it means when it is not there.
     pub(super) fn second(
         &mut self,
-        report: &mut Report<'_>,
         key: &'static str,
         [first, second]: [&str; 2],
         wants: &str,
     ) -> bool {
-        let Some(word) = self.string(report, key, wants) else { return false };
-        if ![first, second].contains(&word.value.as_str()) {
-            let cause = format!("There is no {key} {:?}", word.value);
-            report.fault(word.at, cause, format!("Write {key} = {wants}"));
-        }
-        word.value == second
+        self.choice(key, &[(first, false), (second, true)], wants).unwrap_or_default()
     }
 
-    pub(super) fn boolean(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-    ) -> Option<Placed<bool>> {
-        self.read(report, key, "true or false", DeValue::as_bool)
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.read(key, "true or false", DeValue::as_bool).map(|found| found.value)
     }
 
-    pub(super) fn integer(
+    pub(super) fn integer<T: TryFrom<i64> + PartialOrd + Display>(
         &mut self,
-        report: &mut Report<'_>,
         key: &'static str,
-        range: std::ops::RangeInclusive<i64>,
-    ) -> Option<Placed<i64>> {
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
         let wants = format!("a whole number from {} to {}", range.start(), range.end());
-        self.read(report, key, &wants, |value| {
-            integer(value).filter(|number| range.contains(number))
-        })
-    }
-
-    /// A decimal number such as 1.5, or a whole one.
-    pub(super) fn number(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-        wants: &str,
-    ) -> Option<Placed<f64>> {
-        self.read(report, key, wants, |value| match value {
-            DeValue::Float(float) => float.as_str().replace('_', "").parse().ok(),
-            DeValue::Integer(number) => number.as_str().parse().ok(),
-            _ => None,
-        })
+        let integer = |value: &DeValue<'_>| {
+            let number = value.as_integer()?;
+            let digits = number.as_str().replace('_', "");
+            let number = i64::from_str_radix(&digits, number.radix()).ok()?;
+            T::try_from(number).ok().filter(|number| range.contains(number))
+        };
+        self.read(key, &wants, integer).map(|found| found.value)
     }
 
     /// One word, or a list of them.
-    pub(super) fn words(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-        wants: &str,
-    ) -> Option<Placed<Vec<String>>> {
-        self.read(report, key, wants, |value| match value {
-            DeValue::String(word) => Some(vec![word.to_string()]),
-            other => list(other),
+    pub(super) fn words(&mut self, key: &'static str, wants: &str) -> Option<Placed<Vec<String>>> {
+        let word = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+        self.read(key, wants, |value| match value.as_array() {
+            Some(words) => words.iter().map(|value| word(value.get_ref())).collect(),
+            None => word(value).map(|word| vec![word]),
         })
     }
 
-    pub(super) fn strings(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-    ) -> Option<Placed<Vec<String>>> {
-        self.read(report, key, "[\"ONE\", \"TWO\"]", list)
-    }
-
     /// The sub-tables of `key` with their names, in the order of the file.
-    pub(super) fn tables(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-    ) -> Vec<(Placed<String>, Table<'d, 't>)> {
-        let Some(value) = self.get(key) else { return Vec::new() };
-        let Some(table) = value.get_ref().as_table() else {
-            report.fault(
-                start(&value.span()),
-                format!("{key} is not a table"),
-                format!("Write [{key}.NAME] and its keys below it"),
-            );
-            return Vec::new();
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<(Placed<String>, Table<'d>)> {
+        let Some(mut all) = self.table(key) else { return Vec::new() };
+        all.asked.extend(all.table.keys().map(|name| name.get_ref().as_ref()));
+        let inner = |(name, value): (&'d Spanned<_>, _)| {
+            let (at, name): (_, &str) = (name.span().start, AsRef::as_ref(name.get_ref()));
+            let table = all.inner(format!("{key}.{name}"), at, value)?;
+            Some((Placed { value: name.to_owned(), at }, table))
         };
-        let mut tables = Vec::new();
-        for (name, value) in table {
-            let at = start(&name.span());
-            let full = format!("{key}.{}", name.get_ref());
-            match value.get_ref().as_table() {
-                Some(inner) => tables.push((
-                    Placed { value: name.get_ref().to_string(), at },
-                    Table::new(full, at, inner),
-                )),
-                None => report.fault(
-                    at,
-                    format!("{full} is not a table"),
-                    format!("Write [{full}] and its keys below it"),
-                ),
-            }
-        }
+        let mut tables: Vec<_> = all.table.iter().filter_map(inner).collect();
         tables.sort_by_key(|(name, _)| name.at);
         tables
     }
 
     /// The sub-table `key`.
-    pub(super) fn table(
-        &mut self,
-        report: &mut Report<'_>,
-        key: &'static str,
-    ) -> Option<Table<'d, 't>> {
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'d>> {
         let value = self.get(key)?;
-        let at = start(&value.span());
-        match value.get_ref().as_table() {
-            Some(inner) => Some(Table::new(key, at, inner)),
-            None => {
-                report.fault(at, format!("{key} is not a table"), format!("Write [{key}]"));
-                None
-            }
-        }
+        self.inner(key.to_owned(), value.span().start, value)
     }
 
-    /// Reports every key that was never asked for.
-    pub(super) fn finish(self, report: &mut Report<'_>) {
-        for (key, _) in self.table {
-            if !self.asked.contains(key.get_ref().as_ref()) {
-                let known = self.asked.iter().copied().collect::<Vec<_>>().join(", ");
-                let place = if self.name.is_empty() {
-                    "at the top of the file".to_owned()
-                } else {
-                    format!("in [{}]", self.name)
-                };
-                report.fault(
-                    start(&key.span()),
-                    format!("Unknown key {} {place}", key.get_ref()),
-                    format!("Known here: {known}"),
-                );
-            }
+    fn inner(&self, name: String, at: usize, value: &'d Spanned<DeValue<'d>>) -> Option<Table<'d>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            let cause = format!("{name} is not a table");
+            self.report.fault(at, cause, format!("Write [{name}] and its keys below it"));
         }
+        table.map(|table| Self::new(name, at, table, self.report))
     }
 }
 
-fn start(span: &Range<usize>) -> usize {
-    span.start
-}
-
-fn list(value: &DeValue<'_>) -> Option<Vec<String>> {
-    let words = value.as_array()?.iter();
-    words.map(|word| word.get_ref().as_str().map(str::to_owned)).collect()
-}
-
-fn integer(value: &DeValue<'_>) -> Option<i64> {
-    let number = value.as_integer()?;
-    let digits = number.as_str().replace('_', "");
-    i64::from_str_radix(&digits, number.radix()).ok()
+impl Drop for Table<'_> {
+    fn drop(&mut self) {
+        let place = match self.name.as_str() {
+            "" => "at the top of the file".to_owned(),
+            name => format!("in [{name}]"),
+        };
+        let known = self.asked.iter().copied().collect::<Vec<_>>().join(", ");
+        for key in self.table.keys().filter(|key| !self.asked.contains(key.get_ref().as_ref())) {
+            let cause = format!("Unknown key {} {place}", key.get_ref());
+            self.report.fault(key.span().start, cause, format!("Known here: {known}"));
+        }
+    }
 }

@@ -186,3 +186,36 @@ proptest::proptest! {
         let _ = parse(&text);
     }
 }
+
+#[test]
+fn a_guest_runs_on_its_own_engine_else_on_the_desks_else_on_what_can() {
+    use crate::session::Engine;
+    let engines = |desk: &str, guest: &str| {
+        let text = with("theme = \"us\"", &format!("theme = \"us\"\n{desk}"));
+        let text = text.replace("vcpus = 2", &format!("vcpus = 2\n{guest}"));
+        parse(&text).unwrap().guests.into_iter().map(|guest| guest.engine).collect::<Vec<_>>()
+    };
+    let (kvm, qemu) = (Some(Engine::Kvm), Some(Engine::Qemu));
+    for (desk, guest, expected) in [
+        ("", "", [None, None]),
+        ("engine = \"auto\"", "engine = \"kvm\"", [None, kvm]),
+        ("engine = \"qemu\"", "", [qemu, qemu]),
+        ("engine = \"qemu\"", "engine = \"kvm\"", [qemu, kvm]),
+        ("engine = \"kvm\"", "engine = \"auto\"", [kvm, None]),
+    ] {
+        assert_eq!(engines(desk, guest), expected, "{desk} {guest}");
+    }
+}
+
+#[test]
+fn there_are_two_engines_and_no_other() {
+    for bad in ["engine = \"KVM\"", "engine = \"tcg\"", "engine = \"\""] {
+        for at in ["theme = \"us\"", "vcpus = 2"] {
+            let found = faults(&with(at, &format!("{at}\n{bad}")));
+            assert!(found.len() == 1 && found[0].contains("There is no engine"), "{found:?}");
+        }
+    }
+    assert!(faults(&with("vcpus = 2", "engine = true"))[0].contains("engine"));
+    let next = parse(&with("vcpus = 2", "engine = \"x\"")).unwrap_err().faults.remove(0).next;
+    assert!(next.contains("\"auto\"") && next.contains("\"kvm\" or \"qemu\""), "{next}");
+}

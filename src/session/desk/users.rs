@@ -2,17 +2,13 @@
 
 use std::path::PathBuf;
 
-use tabard_labels::{Compartment, Preset};
+use tabard_labels::{LabelSet, Preset};
 use tabard_trusted_path::Authority;
 
 use super::guest::GuestSpec;
-use super::label::{marking, unknown};
-use super::report::Report;
+use super::label::{known, read_marking};
+use super::report::chain;
 use super::table::{Placed, Table};
-use tabard_labels::LabelSet;
-
-/// Users of one desk.
-const MAX_USERS: usize = 64;
 
 /// One user, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,85 +32,57 @@ pub struct Users {
 
 /// Reads every `[users.NAME]` and `[lock]`.
 pub(super) fn read_users(
-    top: &mut Table<'_, '_>,
+    top: &mut Table<'_>,
     preset: Option<&Preset>,
     guests: &[GuestSpec],
     labels: &LabelSet,
-    report: &mut Report<'_>,
 ) -> Users {
-    let mut users = Vec::new();
-    for (name, mut table) in top.tables(report, "users") {
-        let user = read_user(name, &mut table, preset, &users, report);
-        if let Some(user) = &user {
-            let sees = |guest: &GuestSpec| {
-                labels.get(guest.label).is_some_and(|l| user.authority.is_cleared_for(&l.class))
-            };
-            if !guests.is_empty() && !guests.iter().any(sees) {
-                report.fault(
-                    table.at(),
-                    format!("User {:?} is cleared for no guest of the desk", user.name),
-                    "Raise the clearance, or leave the user out",
-                );
-            }
+    let mut users: Vec<UserSpec> = Vec::new();
+    for (name, table) in top.tables("users") {
+        let (report, at) = (table.report, table.at);
+        report.check_name("user", &name, users.iter().map(|user| &user.name));
+        if name.value.contains(':') {
+            let cause = format!("The user name {:?} cannot be used: it has a colon", name.value);
+            report.fault(name.at, cause, "Use a name without one: the password file has them too");
         }
-        table.finish(report);
-        users.extend(user);
-    }
-    if users.len() > MAX_USERS {
-        report.fault(0, format!("There are {} users", users.len()), "A desk has at most 64");
+        let Some(authority) = preset.and_then(|preset| read_user(table, preset)) else { continue };
+        let sees = |guest: &GuestSpec| {
+            labels.get(guest.label).is_some_and(|label| authority.is_cleared_for(&label.class))
+        };
+        if !guests.is_empty() && !guests.iter().any(sees) {
+            let cause = format!("User {:?} is cleared for no guest of the desk", name.value);
+            report.fault(at, cause, "Raise the clearance, or leave the user out");
+        }
+        users.push(UserSpec { name: name.value, authority });
     }
     let mut found = Users { users, passwords: "passwords".into(), lock_after_minutes: None };
-    if let Some(mut table) = top.table(report, "lock") {
+    if let Some(mut table) = top.table("lock") {
         if found.users.is_empty() {
-            report.fault(
-                table.at(),
+            table.report.fault(
+                table.at,
                 "A desk without users is never locked",
                 "Add [users.NAME] with a clearance, or leave [lock] out",
             );
         }
-        if let Some(file) = table.string(report, "passwords", "\"passwords\"") {
+        if let Some(file) = table.string("passwords", "\"passwords\"") {
             found.passwords = file.value.into();
         }
-        let minutes = table.integer(report, "after_minutes", 1..=1440);
-        found.lock_after_minutes = minutes.and_then(|minutes| u16::try_from(minutes.value).ok());
-        table.finish(report);
+        found.lock_after_minutes = table.integer("after_minutes", 1..=1440);
     }
     found
 }
 
-fn read_user(
-    name: Placed<String>,
-    table: &mut Table<'_, '_>,
-    preset: Option<&Preset>,
-    others: &[UserSpec],
-    report: &mut Report<'_>,
-) -> Option<UserSpec> {
-    let clearance = table.string(report, "clearance", "\"SECRET\"");
-    let categories = table.strings(report, "categories");
-    let downgrade = table.boolean(report, "downgrade");
-    let unusable = tabard_labels::check_text(&name.value).is_err() || name.value.contains(':');
-    let alike = others.iter().any(|other| tabard_labels::look_alike(&other.name, &name.value));
-    if unusable || alike {
-        report.fault(
-            name.at,
-            format!("The user name {:?} cannot be used", name.value),
-            "Use printable ASCII without a colon, unlike the other users' names",
-        );
+fn read_user(mut table: Table<'_>, preset: &Preset) -> Option<Authority> {
+    let marking = read_marking(&mut table, "clearance", preset);
+    let downgrade = table.boolean("downgrade").unwrap_or_default();
+    let Placed { value: marking, at } = marking?;
+    match preset.scheme.parse(&marking) {
+        Ok(clearance) => Some(Authority { clearance, downgrade }),
+        Err(error) => {
+            table.report.fault(at, chain(&error), known(preset));
+            None
+        }
     }
-    let Some(clearance) = clearance else {
-        report.fault(
-            table.at(),
-            format!("User {:?} has no clearance", name.value),
-            "Write clearance = the highest level that the user may see",
-        );
-        return None;
-    };
-    let clearance: Compartment = match preset?.scheme.parse(&marking(&clearance, categories)) {
-        Ok(parsed) => parsed,
-        Err(error) => return unknown(preset?, clearance.at, &error, report),
-    };
-    let downgrade = downgrade.is_some_and(|downgrade| downgrade.value);
-    Some(UserSpec { name: name.value, authority: Authority { clearance, downgrade } })
 }
 
 #[cfg(test)]
@@ -166,7 +134,9 @@ mod tests {
     fn users_are_told_apart_and_fit_into_the_password_file() {
         let two = |name: &str| format!("{ANN}{}", ANN.replace("ann", name));
         for bad in ["Ann", "\"a:b\"", "\"\\u0430nn\""] {
-            assert!(cause(&two(bad)).contains("cannot be used"), "{bad}");
+            let cause = cause(&two(bad));
+            let words = ["cannot be used", "look alike"];
+            assert!(words.iter().any(|words| cause.contains(words)), "{bad}: {cause}");
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use tabard_labels::{LabelId, LabelSet, Preset};
+use tabard_labels::{LabelId, LabelSet};
 use tabard_trusted_path::{Decision, Flow, FlowKind, Policy};
 
 use super::guest::GuestSpec;
 use super::label::Labels;
-use super::report::{Report, chain};
+use super::report::Report;
 use super::table::{Placed, Table};
 
 /// Volumes of one guest: a machine has so many places for disks.
@@ -49,69 +49,22 @@ pub struct Attachment {
 }
 
 /// Reads every `[volumes.NAME]`.
-pub(super) fn read_volumes(
-    top: &mut Table<'_, '_>,
-    preset: Option<&Preset>,
-    labels: &mut Labels,
-    report: &mut Report<'_>,
-) -> Vec<VolumeSpec> {
+pub(super) fn read_volumes(top: &mut Table<'_>, labels: &mut Labels<'_>) -> Vec<VolumeSpec> {
     let mut volumes = Vec::new();
-    for (name, mut table) in top.tables(report, "volumes") {
-        let volume = read_volume(name, &mut table, preset, labels, report);
-        table.finish(report);
-        volumes.extend(volume);
+    for (name, mut table) in top.tables("volumes") {
+        let report = table.report;
+        report.check_name("volume", &name, std::iter::empty());
+        let path = table.need("path", "\"disk.img\"");
+        let label = table.need("label", "\"LEVEL\"");
+        let wants = "\"read-write\", or \"read-only\" for what no guest may write";
+        let read_only = table.second("mode", ["read-write", "read-only"], wants);
+        let label = label.and_then(|label| labels.find(&label, report));
+        if let (Some(path), Some(label)) = (path, label) {
+            let (name, line, path) = (name.value, report.line(name.at), path.value.into());
+            volumes.push(VolumeSpec { name, path, label, read_only, line });
+        }
     }
     volumes
-}
-
-fn read_volume(
-    name: Placed<String>,
-    table: &mut Table<'_, '_>,
-    preset: Option<&Preset>,
-    labels: &mut Labels,
-    report: &mut Report<'_>,
-) -> Option<VolumeSpec> {
-    if let Err(error) = tabard_labels::check_text(&name.value) {
-        report.fault(
-            name.at,
-            format!("The volume name {:?} cannot be used: {}", name.value, chain(&error)),
-            "Use a short name of printable ASCII characters",
-        );
-    }
-    let path = table.string(report, "path", "\"disk.img\"");
-    let label = table.string(report, "label", "\"LEVEL\"");
-    let mode = table.string(report, "mode", "\"read-write\" or \"read-only\"");
-    let read_only = match mode.as_ref().map(|mode| mode.value.as_str()) {
-        None | Some("read-write") => false,
-        Some("read-only") => true,
-        Some(other) => {
-            report.fault(
-                mode.as_ref().map_or(0, |mode| mode.at),
-                format!("There is no mode {other:?}"),
-                "Write mode = \"read-write\", or \"read-only\" for what no guest may write",
-            );
-            return None;
-        }
-    };
-    for (key, is_missing, example) in
-        [("path", path.is_none(), "\"disk.img\""), ("label", label.is_none(), "\"LEVEL\"")]
-    {
-        if is_missing {
-            report.fault(
-                table.at(),
-                format!("Volume {:?} has no {key}", name.value),
-                format!("Write {key} = {example}"),
-            );
-        }
-    }
-    let label = label.and_then(|label| labels.find(&label, preset, report));
-    Some(VolumeSpec {
-        line: report.line(name.at),
-        name: name.value,
-        path: PathBuf::from(path?.value),
-        label: label?,
-        read_only,
-    })
 }
 
 /// What decides which volumes a guest gets.
@@ -129,10 +82,10 @@ impl Attach<'_> {
         names: &Placed<Vec<String>>,
         disposable: bool,
         labels: &LabelSet,
-        report: &mut Report<'_>,
+        report: &Report<'_>,
     ) -> Vec<Attachment> {
         let mut attached: Vec<Attachment> = Vec::new();
-        let mut fault = |cause: String, next: &str| report.fault(names.at, cause, next);
+        let fault = |cause: String, next: &str| report.fault(names.at, cause, next);
         if names.value.len() > MAX_VOLUMES_OF_A_GUEST {
             fault(
                 format!("Guest {:?} has {} volumes", guest.0, names.value.len()),
@@ -207,7 +160,7 @@ impl Attach<'_> {
 pub(super) fn refuse_two_writers(
     guests: &[GuestSpec],
     volumes: &[VolumeSpec],
-    report: &mut Report<'_>,
+    report: &Report<'_>,
 ) {
     for (index, volume) in volumes.iter().enumerate() {
         let writes = |guest: &&GuestSpec| {

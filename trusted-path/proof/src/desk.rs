@@ -62,6 +62,7 @@ pub(crate) fn monitor(policy: Policy, login: LoginConfig) -> Option<Monitor> {
         class: class(label.into()),
         autostart: true,
         restart: false,
+        emulated: false,
         screen: None,
     };
     Monitor::new(MonitorConfig {

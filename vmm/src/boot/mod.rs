@@ -91,7 +91,16 @@ pub struct Image {
     pub unpack: bool,
 }
 
-/// Loads everything into fresh memory. `devices` is appended to the command line of a
+/// What the hardware adds to the command line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Words<'a> {
+    /// For a kernel that reads no ACPI: its devices. Another would find each twice.
+    pub devices: &'a str,
+    /// For a kernel that reads ACPI: what that cannot tell.
+    pub others: &'a str,
+}
+
+/// Loads everything into fresh memory. One of the `words` is appended to the command line of a
 /// kernel that reads no ACPI; `screen` is
 /// the framebuffer that a Linux kernel is told of.
 ///
@@ -99,7 +108,7 @@ pub struct Image {
 /// [`BootError`] with a reason and number for the user.
 pub fn load(
     image: &Image,
-    devices: &str,
+    words: Words<'_>,
     screen: Option<Mode>,
     ram: &GuestRam,
 ) -> Result<Entry, BootError> {
@@ -131,9 +140,8 @@ pub fn load(
             check_archive(initrd, ram)?;
         }
     }
-    // A kernel that reads of its devices in ACPI would find each twice.
-    let devices = if image.no_acpi { devices } else { "" };
-    write_command_line(&image.command_line, devices, ram)?;
+    let more = if image.no_acpi { words.devices } else { words.others };
+    write_command_line(&image.command_line, more, ram)?;
     let low = |_| BootError::new(FailReason::TooLarge, 1);
     linux::write_tables(ram).map_err(low)?;
     let entry = match (judged.kind, loaded.pvh_boot_cap) {
@@ -246,13 +254,13 @@ fn check_archive(initrd: Initrd, ram: &GuestRam) -> Result<(), BootError> {
     }
 }
 
-fn write_command_line(line: &[u8], devices: &str, ram: &GuestRam) -> Result<(), BootError> {
+fn write_command_line(line: &[u8], more: &str, ram: &GuestRam) -> Result<(), BootError> {
     if line.len() > MAX_COMMAND_LINE_BYTES || line.contains(&0) {
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         return Err(BootError::new(FailReason::CommandLine, length));
     }
     let mut whole = line.to_vec();
-    whole.extend(devices.as_bytes());
+    whole.extend(more.as_bytes());
     whole.push(0);
     ram.write_slice(&whole, GuestAddress(COMMAND_LINE))
         .map_err(|_| BootError::new(FailReason::TooLarge, 1))

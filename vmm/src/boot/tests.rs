@@ -49,8 +49,13 @@ fn image(kernel: &[u8], initrd: Option<&[u8]>, line: &[u8]) -> Image {
 #[test]
 fn a_bz_image_is_entered_by_the_64_bit_protocol() {
     let ram = allocate(16).unwrap();
-    let entry =
-        load(&image(&bz_image(0x20f, 1), Some(b"070701"), b"quiet"), " x=1", None, &ram).unwrap();
+    let entry = load(
+        &image(&bz_image(0x20f, 1), Some(b"070701"), b"quiet"),
+        Words { devices: " x=1", others: "" },
+        None,
+        &ram,
+    )
+    .unwrap();
     assert_eq!(entry, Entry::Linux64 { address: 0x10_0200, info: BOOT_PARAMS });
     let first: u8 = ram.read_obj(GuestAddress(0x10_0000)).unwrap();
     assert_eq!(first, 0xf4);
@@ -63,7 +68,8 @@ fn a_bz_image_is_entered_by_the_64_bit_protocol() {
 fn linux_gets_no_ramdisk_that_it_cannot_unpack() {
     let ram = allocate(16).unwrap();
     for (ramdisk, good) in [(&b"\x1f\x8b..."[..], true), (b"\x1f", false), (b"<html>", false)] {
-        let loaded = load(&image(&bz_image(0x20f, 1), Some(ramdisk), b""), "", None, &ram);
+        let loaded =
+            load(&image(&bz_image(0x20f, 1), Some(ramdisk), b""), Words::default(), None, &ram);
         assert_eq!(loaded.is_ok(), good, "{ramdisk:?}");
         let refused = loaded.err().map(|error| (error.reason, error.detail));
         assert_eq!(refused, (!good).then_some((FailReason::Initrd, 0)), "{ramdisk:?}");
@@ -75,7 +81,7 @@ fn only_a_kernel_without_acpi_is_told_its_devices() {
     for (no_acpi, line) in [(true, &b"quiet x=1\0"[..]), (false, &b"quiet\0"[..])] {
         let ram = allocate(16).unwrap();
         let image = Image { no_acpi, ..image(&bz_image(0x20f, 1), None, b"quiet") };
-        load(&image, " x=1", None, &ram).unwrap();
+        load(&image, Words { devices: " x=1", others: "" }, None, &ram).unwrap();
         let mut read = [0; 10];
         ram.read_slice(&mut read, GuestAddress(COMMAND_LINE)).unwrap();
         assert_eq!(read[..line.len()], *line);
@@ -92,7 +98,7 @@ fn a_framebuffer_is_told_as_efis() {
         stride_bytes: 2560,
         bytes: 640 * 480 * 4,
     };
-    load(&image(&bz_image(0x20f, 1), None, b""), "", Some(mode), &ram).unwrap();
+    load(&image(&bz_image(0x20f, 1), None, b""), Words::default(), Some(mode), &ram).unwrap();
     // Offsets in the zero page (Documentation/arch/x86/zero-page.rst and screen_info.h).
     let mut info = [0; 0x40];
     ram.read_slice(&mut info, GuestAddress(BOOT_PARAMS)).unwrap();
@@ -105,7 +111,7 @@ fn a_framebuffer_is_told_as_efis() {
 #[test]
 fn the_ramdisk_is_at_the_top_and_told() {
     let ram = allocate(16).unwrap();
-    load(&image(&bz_image(0x20f, 1), Some(b"070701"), b""), "", None, &ram).unwrap();
+    load(&image(&bz_image(0x20f, 1), Some(b"070701"), b""), Words::default(), None, &ram).unwrap();
     let place: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x218)).unwrap();
     let bytes: u32 = ram.read_obj(GuestAddress(BOOT_PARAMS + 0x21c)).unwrap();
     assert_eq!((place, bytes), ((16 << 20) - 4096, 6));
@@ -117,7 +123,8 @@ fn the_ramdisk_is_at_the_top_and_told() {
 #[test]
 fn a_32_bit_bz_image_has_no_entry() {
     let ram = allocate(16).unwrap();
-    let error = load(&image(&bz_image(0x20f, 0), None, b""), "", None, &ram).unwrap_err();
+    let error =
+        load(&image(&bz_image(0x20f, 0), None, b""), Words::default(), None, &ram).unwrap_err();
     assert_eq!(error.reason, FailReason::KernelEntry);
 }
 
@@ -126,7 +133,7 @@ fn a_bz_image_cut_short_names_the_missing_bytes() {
     let ram = allocate(16).unwrap();
     let mut kernel = bz_image(0x20f, 1);
     kernel.truncate(1024 + 1009 - 100);
-    let error = load(&image(&kernel, None, b""), "", None, &ram).unwrap_err();
+    let error = load(&image(&kernel, None, b""), Words::default(), None, &ram).unwrap_err();
     assert_eq!(error, BootError::new(FailReason::KernelTruncated, 100));
 }
 
@@ -148,7 +155,7 @@ fn debian() -> Vec<u8> {
 }
 
 fn load_into(mib: u32, kernel: &[u8], initrd: Option<&[u8]>) -> Result<Entry, BootError> {
-    load(&image(kernel, initrd, b""), "", None, &allocate(mib).unwrap())
+    load(&image(kernel, initrd, b""), Words::default(), None, &allocate(mib).unwrap())
 }
 
 #[test]
@@ -207,7 +214,7 @@ fn packed(elf: &[u8]) -> Vec<u8> {
 fn load_unpacked(kernel: &[u8], initrd: Option<&[u8]>) -> (GuestRam, Result<Entry, BootError>) {
     let ram = allocate(16).unwrap();
     let image = Image { unpack: true, ..image(kernel, initrd, b"") };
-    let entry = load(&image, "", None, &ram);
+    let entry = load(&image, Words::default(), None, &ram);
     (ram, entry)
 }
 
@@ -264,6 +271,6 @@ proptest::proptest! {
                 kernel[64..68].copy_from_slice(&1u32.to_le_bytes());
             }
         }
-        let _ = load(&image(&kernel, None, b""), "", None, &ram);
+        let _ = load(&image(&kernel, None, b""), Words::default(), None, &ram);
     }
 }

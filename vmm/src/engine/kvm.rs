@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::Hardware;
 use crate::acpi::{self, Announced, Chipset};
-use crate::boot::{self, BootError};
+use crate::boot::{self, BootError, Words};
 use crate::bus::{
     Bus, COM1_GSI, KEYBOARD_GSI, Line, Lines, MOUSE_GSI, Place, command_line, virtio_base,
     virtio_gsi,
@@ -77,7 +77,9 @@ pub fn load(
     let framebuffer = blueprint.basic_display.then(|| Framebuffer::new(surface.geometry()));
     let framebuffer = framebuffer.transpose().map_err(device_error)?;
     let mode = framebuffer.as_ref().map(Framebuffer::mode);
-    let entry = boot::load(&blueprint.image, &command_line(known), mode, &ram)?;
+    let devices = command_line(known);
+    let words = Words { devices: &devices, others: "" };
+    let entry = boot::load(&blueprint.image, words, mode, &ram)?;
     acpi::write(&ram, blueprint.vcpus, known, Chipset::Own)
         .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
 

@@ -131,7 +131,8 @@ impl AgentPort {
         }
         match u16::from_le_bytes([*e0, *e1]) {
             DEVICE_ADD => self.say(PORT, PORT_READY),
-            PORT_NAMED if name == PORT_NAME.as_bytes() => {
+            // Some devices end the name with a zero.
+            PORT_NAMED if name.strip_suffix(&[0]).unwrap_or(name) == PORT_NAME.as_bytes() => {
                 self.open = true;
                 self.say(PORT, PORT_OPEN);
             }

@@ -65,6 +65,12 @@ impl Port {
         }
     }
 
+    /// Whether a program in the guest has it open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether a frame must be taken before more bytes are.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -49,6 +49,8 @@ pub struct Backend<D> {
     features: u64,
     /// The driver did what only a reset can mend.
     broken: bool,
+    /// The driver took features that were never offered.
+    unfit: bool,
     /// The machine is to stand still: that rings stop is no reset. Whether a driver had the device
     /// before.
     held: Option<bool>,
@@ -69,6 +71,7 @@ impl<D: Device> Backend<D> {
             first_token,
             features: 0,
             broken: false,
+            unfit: false,
             held: None,
             kept: [None, None],
         }
@@ -87,41 +90,45 @@ impl<D: Device> Backend<D> {
     }
 
     /// Where an address of QEMU's is in the guest.
-    fn guest_address(&self, user: u64) -> Result<GuestAddress, Broken> {
+    fn guest_address(&self, user: u64) -> Option<GuestAddress> {
         let within = |region: &Region| {
             let offset = user.checked_sub(region.user).filter(|offset| *offset < region.bytes)?;
             region.guest.checked_add(offset)
         };
-        let address = self.regions.iter().find_map(within);
-        address.map(GuestAddress).ok_or(Broken::Range("Address of a ring"))
+        self.regions.iter().find_map(within).map(GuestAddress)
     }
 
-    /// Serves a ring from now on, if all is known of it.
+    /// The queue of a ring, from what was said of it; `None` if that makes no sense.
+    fn queue(&self, ring: &Ring) -> Option<Queue> {
+        let addresses = ring.addresses?;
+        let mut queue = Queue::new(MAX_RING_SIZE).ok()?;
+        queue.try_set_size(ring.size).ok()?;
+        let used = self.guest_address(addresses.used)?;
+        queue.try_set_desc_table_address(self.guest_address(addresses.descriptors)?).ok()?;
+        queue.try_set_avail_ring_address(self.guest_address(addresses.available)?).ok()?;
+        queue.try_set_used_ring_address(used).ok()?;
+        queue.set_ready(true);
+        if !queue.is_valid(&self.ram) {
+            return None;
+        }
+        let index = GuestAddress(used.0.saturating_add(USED_INDEX));
+        let next_used: u16 = self.ram.load(index, Ordering::Acquire).unwrap_or(0);
+        queue.set_next_avail(ring.base);
+        queue.set_next_used(next_used);
+        Some(queue)
+    }
+
+    /// Serves a ring from now on, if all is known of it. Size and places are the guest's own choice,
+    /// which QEMU passes on: where they make no sense, the device waits for its reset.
     fn start(&mut self, index: usize) -> Result<(), Broken> {
-        let ring = self.ring(index)?;
+        let ring = self.rings.get(index).ok_or(Broken::Range("Number of a ring"))?;
         if ring.queue.is_some() || !ring.enabled || ring.kick.is_none() {
             return Ok(());
         }
-        let (size, base) = (ring.size, ring.base);
-        let addresses = ring.addresses.ok_or(Broken::Range("Address of a ring"))?;
-        let wrong = |_| Broken::Range("Address of a ring");
-        let mut queue = Queue::new(MAX_RING_SIZE).map_err(wrong)?;
-        queue.try_set_size(size).map_err(|_| Broken::Range("Size of a ring"))?;
-        let used = self.guest_address(addresses.used)?;
-        let descriptors = self.guest_address(addresses.descriptors)?;
-        let available = self.guest_address(addresses.available)?;
-        queue.try_set_desc_table_address(descriptors).map_err(wrong)?;
-        queue.try_set_avail_ring_address(available).map_err(wrong)?;
-        queue.try_set_used_ring_address(used).map_err(wrong)?;
-        queue.set_ready(true);
-        // What the guest can do by itself is not QEMU's fault: the ring is only not served.
-        self.broken |= !queue.is_valid(&self.ram);
-        let index_at = GuestAddress(used.0.saturating_add(USED_INDEX));
-        let next_used: u16 = self.ram.load(index_at, Ordering::Acquire).unwrap_or(0);
-        queue.set_next_avail(base);
-        queue.set_next_used(next_used);
+        let queue = self.queue(ring);
+        self.broken |= queue.is_none();
         let ring = self.ring(index)?;
-        ring.queue = Some(queue);
+        ring.queue = queue;
         // What was offered before is looked at now, in the loop's own time.
         if let Some(kick) = &ring.kick {
             write_one(kick);
@@ -170,7 +177,7 @@ impl<D: Device> Backend<D> {
     fn set_kick(&mut self, index: usize, fd: OwnedFd) -> Result<(), Broken> {
         let token = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(self.first_token);
         let watch = self.watch.clone();
-        must_not_block(&fd)?;
+        must_be_counter(&fd)?;
         let ring = self.ring(index)?;
         if let Some(old) = ring.kick.take() {
             watch.remove(&old);
@@ -179,6 +186,14 @@ impl<D: Device> Backend<D> {
         watch.add_edge(&fd, token).map_err(|_| Broken::Descriptors(12))?;
         ring.kick = Some(fd);
         Ok(())
+    }
+}
+
+/// QEMU has the same descriptors: a wait for them would outlive ours.
+impl<D> Drop for Backend<D> {
+    fn drop(&mut self) {
+        let kicks = self.rings.iter().filter_map(|ring| ring.kick.as_ref());
+        kicks.for_each(|kick| self.watch.remove(kick));
     }
 }
 
@@ -192,7 +207,7 @@ pub struct Memory {
 
 impl Memory {
     fn check(&self, region: &Region, fd: &OwnedFd) -> Result<(), Broken> {
-        let stat = rustix::fs::fstat(fd).map_err(|_| Broken::Descriptors(5))?;
+        let stat = fstat(fd).map_err(|_| Broken::Descriptors(5))?;
         if (stat.st_dev, stat.st_ino) != self.identity {
             return Err(Broken::Descriptors(5));
         }
@@ -243,11 +258,12 @@ impl<D: Device> Answer for Backend<D> {
                 return Ok(Some(reply(1, &number(self.offered() | FEATURE_PROTOCOL))));
             }
             Request::SetFeatures(features) => {
-                if features & !(self.offered() | FEATURE_PROTOCOL) != 0 {
-                    return Err(Broken::Range("Features"));
-                }
+                // The guest chose them, of whatever it likes.
+                self.unfit = features & !(self.offered() | FEATURE_PROTOCOL) != 0;
                 self.features = features;
-                self.device.accept(features & !FEATURE_PROTOCOL);
+                if !self.unfit {
+                    self.device.accept(features & !FEATURE_PROTOCOL);
+                }
             }
             Request::GetProtocolFeatures => {
                 return Ok(Some(reply(15, &number(self.protocol_features()))));
@@ -261,9 +277,6 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetMemory(regions) => self.set_memory(regions, &fds, memory)?,
             Request::SetRingSize(index, size) => self.ring(index)?.size = size,
             Request::SetRingAddresses(index, addresses) => {
-                for user in [addresses.descriptors, addresses.used, addresses.available] {
-                    self.guest_address(user)?;
-                }
                 self.ring(index)?.addresses = Some(addresses);
             }
             Request::SetRingBase(index, base) => {
@@ -291,7 +304,7 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetRingCall(index, _) => {
                 let call = fds.pop();
                 if let Some(call) = &call {
-                    must_not_block(call)?;
+                    must_be_counter(call)?;
                 }
                 self.ring(index)?.call = call;
             }
@@ -325,11 +338,13 @@ impl<D: Device> Answer for Backend<D> {
     }
 }
 
-/// A descriptor that is written must not make us wait. Whoever takes the flag away later and fills it
-/// makes only its own guest wait.
-fn must_not_block(fd: &OwnedFd) -> Result<(), Broken> {
+/// A descriptor that is written is an event counter (or of their kin, which have no type of file) and
+/// must not make us wait. Whoever takes the flag away later and fills it makes only its own guest wait.
+fn must_be_counter(fd: &OwnedFd) -> Result<(), Broken> {
     let flags = fcntl_getfl(fd).map_err(|_| Broken::Descriptors(13))?;
-    if flags.contains(OFlags::NONBLOCK) { Ok(()) } else { Err(Broken::Descriptors(13)) }
+    let mode = fstat(fd).map_err(|_| Broken::Descriptors(13))?.st_mode;
+    let counter = mode & libc::S_IFMT == 0 && flags.contains(OFlags::NONBLOCK);
+    if counter { Ok(()) } else { Err(Broken::Descriptors(13)) }
 }
 
 fn write_one(fd: &OwnedFd) {
@@ -339,7 +354,7 @@ fn write_one(fd: &OwnedFd) {
 
 impl<D: Device> Serve for Backend<D> {
     fn serve(&mut self, index: usize) -> bool {
-        if self.broken {
+        if self.broken || self.unfit {
             return false;
         }
         let Some(ring) = self.rings.get_mut(index) else { return false };
@@ -381,6 +396,6 @@ impl<D: Device> Attached<D> for Backend<D> {
 
     fn is_driven(&self) -> bool {
         let served = self.rings.first().is_some_and(|ring| ring.queue.is_some());
-        !self.broken && self.held.unwrap_or(served)
+        !self.broken && !self.unfit && self.held.unwrap_or(served)
     }
 }

@@ -26,6 +26,8 @@ pub struct Descriptors {
     pub memory: RawFd,
     /// The firmware.
     pub rom: RawFd,
+    /// Where it writes of resets.
+    pub log: RawFd,
     /// Those that every machine has, in their order, then one for each volume.
     pub sockets: Vec<RawFd>,
 }
@@ -70,6 +72,11 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         // The machine never goes on by itself: a reset makes a new one.
         "-action",
         "reboot=shutdown,shutdown=poweroff,panic=shutdown,watchdog=none",
+        // It says there, and nowhere else, whether a processor faulted three times.
+        "-d",
+        "cpu_reset",
+        "-D",
+        &format!("/dev/fd/{}", fds.log),
         "-display",
         "dbus,p2p=yes",
         "-global",
@@ -123,7 +130,7 @@ mod tests {
     fn line(volumes: u8, gpu: bool) -> String {
         let order = Order { memory_mib: 64, vcpus: 2, volumes, gpu };
         let sockets = (10..).take(FIXED_SOCKETS + usize::from(volumes)).collect();
-        arguments(&order, &Descriptors { memory: 4, rom: 5, sockets }, None).join(" ")
+        arguments(&order, &Descriptors { memory: 4, rom: 5, log: 6, sockets }, None).join(" ")
     }
 
     #[test]

@@ -10,15 +10,17 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags, fcntl_add_seals, fcntl_setfl, memfd_create};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal};
 
 use super::command::{self, Descriptors};
 use super::order::{self, DISPLAY_SOCKET, FIXED_SOCKETS, FromEngine, Order, ToEngine};
 use super::rom;
 use crate::jail;
+use crate::memory::MIB;
 
 /// The socket to the guest's process is standard input.
 const SOCKET_FD: RawFd = 0;
@@ -160,9 +162,12 @@ fn start(
     let pair = |_| socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let pairs: Vec<(OwnedFd, OwnedFd)> = (0..count).map(pair).collect::<Result<_, _>>()?;
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let (faults, log) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&faults, OFlags::NONBLOCK)?;
     let descriptors = Descriptors {
         memory: memory.as_raw_fd(),
         rom: rom.as_raw_fd(),
+        log: log.as_raw_fd(),
         sockets: theirs.iter().map(AsRawFd::as_raw_fd).collect(),
     };
     // QEMU gets its end of the display by its monitor, from the guest's process.
@@ -180,8 +185,9 @@ fn start(
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let mut inherited = descriptors.sockets;
     inherited.remove(DISPLAY_SOCKET);
-    inherited.extend([descriptors.memory, descriptors.rom]);
+    inherited.extend([descriptors.memory, descriptors.rom, descriptors.log]);
     let filter = jail::program_of(jail::Role::Qemu)?;
+    let guest_bytes = u64::from(order.memory_mib).saturating_mul(MIB);
     let prepare = move || {
         for fd in &inherited {
             // SAFETY: the descriptors are open until after the new program has begun.
@@ -189,6 +195,7 @@ fn start(
             fcntl_setfd(fd, FdFlags::empty())?;
         }
         set_parent_process_death_signal(Some(Signal::KILL))?;
+        jail::limit_engine(guest_bytes)?;
         jail::apply(&filter)?;
         Ok(())
     };
@@ -203,7 +210,8 @@ fn start(
     let handle = pidfd_open(id, PidfdFlags::empty())?;
     let running = Running { child, handle };
     let user = rustix::process::getuid().as_raw();
-    let fds: Vec<BorrowedFd<'_>> = ours.iter().map(AsFd::as_fd).chain(display).collect();
+    let fds: Vec<BorrowedFd<'_>> =
+        ours.iter().map(AsFd::as_fd).chain(display).chain([faults.as_fd()]).collect();
     say(socket, FromEngine::Started { user }, &fds)?;
     Ok(running)
 }

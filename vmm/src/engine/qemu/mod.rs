@@ -4,9 +4,11 @@
 //! its firmware is ours ([`rom`]).
 
 mod backend;
+mod clock;
 mod command;
 mod display;
 mod early;
+mod faults;
 mod keeper;
 mod link;
 mod message;
@@ -28,6 +30,7 @@ use self::backend::{Backend, Memory};
 use self::command::FIRST_SLOTS;
 use self::display::Display;
 use self::early::Early;
+use self::faults::Faults;
 use self::link::Link;
 use self::monitor::{Monitor, Said};
 use self::order::Order;
@@ -36,7 +39,7 @@ use self::stream::Read;
 use super::{FIRST_TOKEN, Hardware, Watch};
 use crate::acpi::{self, Announced, Chipset};
 use crate::agent::Agent;
-use crate::boot::{self, BootError};
+use crate::boot::{self, BootError, Words};
 use crate::bus::{command_line, virtio_base};
 use crate::devices::gpu::{Gpu, News};
 use crate::devices::input::{Input, Kind, Report};
@@ -52,12 +55,22 @@ use crate::vcpu::{Event, Mailbox};
 pub use self::keeper::{Installation, main as engine_main};
 pub use self::sibling::Sibling;
 
+/// What a hostile sibling is made of, for the tests and the fuzzer. Nothing shipped uses it from here.
+pub mod exposed {
+    pub use super::backend::{Backend, Memory};
+    pub use super::display::Display;
+    pub use super::link::Link;
+    pub use super::monitor::Monitor;
+    pub use super::order::{FIXED_SOCKETS, FromEngine, OTHERS, Order, ToEngine, receive, send};
+}
+
 /// Tokens of our own descriptors.
 const SIBLING: u64 = FIRST_TOKEN;
 const SERIAL: u64 = FIRST_TOKEN + 1;
 const AGENT: u64 = FIRST_TOKEN + 2;
 const MONITOR: u64 = FIRST_TOKEN + 3;
 const DISPLAY: u64 = FIRST_TOKEN + 4;
+const FAULTS: u64 = FIRST_TOKEN + 5;
 const FIRST_LINK: u64 = FIRST_TOKEN + 16;
 
 /// First pin of the virtio slots: on the only I/O APIC, or on the second.
@@ -67,7 +80,7 @@ const SECOND_PIN: u32 = 24;
 /// The serial port's bytes are read in turns of this many reads.
 const LAST_READS: usize = 64;
 
-/// A machine on QEMU. Dropping it ends QEMU.
+/// A machine on QEMU, which ends before the next one is loaded, or with this process.
 struct Emulated {
     sibling: Sibling,
     watch: Watch,
@@ -80,6 +93,7 @@ struct Emulated {
     serial: OwnedFd,
     monitor: Monitor,
     display: Display,
+    faults: Faults,
     framebuffer: Option<Framebuffer>,
     early: Early,
     /// Whether the guest has ended, or QEMU: nothing more is told of it.
@@ -113,6 +127,8 @@ pub fn load(
 ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
     let volumes = u8::try_from(blueprint.volumes.len()).unwrap_or(u8::MAX);
     let sibling = sibling.try_clone()?;
+    // That of the machine before, which a reset has let go of.
+    sibling.end()?;
     sibling.forget_memory()?;
     // QEMU links its libraries while the kernel is loaded; it stands still until it is told to go.
     let gpu = !blueprint.basic_display;
@@ -135,14 +151,17 @@ pub fn load(
     let announced = announce(slots, second_io_apic);
     let known = announced.get(usize::from(!gpu)..).unwrap_or_default();
     let mode = framebuffer.as_ref().map(Framebuffer::mode);
-    let entry = boot::load(&blueprint.image, &command_line(known), mode, &ram)?;
+    let devices = command_line(known);
+    let others = if blueprint.image.no_acpi { String::new() } else { clock::words() };
+    let words = Words { devices: &devices, others: &others };
+    let entry = boot::load(&blueprint.image, words, mode, &ram)?;
     let too_large = |_| BootError::new(FailReason::TooLarge, 1);
     acpi::write(&ram, blueprint.vcpus, known, Chipset::Microvm { second_io_apic })
         .map_err(too_large)?;
     rom::leave_word(entry, &ram).map_err(too_large)?;
 
     let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
-    Emulated::new(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
+    Emulated::connect(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
 }
 
 fn memory_error(error: memory::MemoryError) -> BootError {
@@ -190,7 +209,7 @@ impl Maker<'_> {
 }
 
 impl Emulated {
-    fn new(
+    fn connect(
         blueprint: &Blueprint,
         sibling: Sibling,
         sockets: Vec<OwnedFd>,
@@ -227,6 +246,7 @@ impl Emulated {
         monitor.give("display", theirs.as_fd());
         let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
         monitor.execute("add_client", Some(words));
+        let faults = Faults::new(make.socket()?);
         let links = make.links;
 
         watch.add(sibling.socket(), SIBLING).map_err(device_error)?;
@@ -234,6 +254,7 @@ impl Emulated {
         watch.add_both_edges(lock(&agent).socket(), AGENT).map_err(device_error)?;
         watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
         watch.add(display.socket(), DISPLAY).map_err(device_error)?;
+        watch.add(faults.pipe(), FAULTS).map_err(device_error)?;
         let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
         let emulated = Self {
             sibling,
@@ -247,6 +268,7 @@ impl Emulated {
             serial,
             monitor,
             display,
+            faults,
             framebuffer,
             early: Early::default(),
             over: false,
@@ -301,12 +323,19 @@ impl Emulated {
         };
         for word in said {
             match word {
-                Said::Reset => self.end(Event::Reset),
+                Said::Reset => {
+                    self.faults.hear();
+                    self.end(if self.faults.happened() {
+                        Event::Stopped(StopReason::TripleFault)
+                    } else {
+                        Event::Reset
+                    });
+                }
                 Said::PowerOff => self.end(Event::Stopped(StopReason::PowerOff)),
                 Said::Panicked => self.end(Event::Stopped(StopReason::Panicked)),
                 Said::Port(open) => {
                     let mut agent = lock(&self.agent);
-                    agent.port().set_open(open);
+                    agent.set_open(open);
                     agent.take_more();
                 }
                 Said::Stopped | Said::Resumed if self.awaited.as_ref() == Some(&word) => {
@@ -428,6 +457,11 @@ impl Hardware for Emulated {
                     self.watch.remove(self.display.socket());
                 }
             }
+            FAULTS => {
+                if !self.faults.hear() {
+                    self.watch.remove(self.faults.pipe());
+                }
+            }
             link => {
                 let index = link.checked_sub(FIRST_LINK).and_then(|at| usize::try_from(at).ok());
                 self.serve_link(index.unwrap_or(usize::MAX));
@@ -437,8 +471,12 @@ impl Hardware for Emulated {
 }
 
 impl Drop for Emulated {
+    /// Whoever keeps a copy of what we close would wake us with it for ever.
     fn drop(&mut self) {
-        self.watch.remove(self.sibling.socket());
-        self.sibling.end();
+        let agent = lock(&self.agent);
+        let others = [self.sibling.socket(), &self.serial, agent.socket()];
+        let others = others.into_iter().chain([self.monitor.socket(), self.display.socket()]);
+        let links = self.links.iter().flatten().map(Link::socket);
+        others.chain(links).for_each(|socket| self.watch.remove(socket));
     }
 }

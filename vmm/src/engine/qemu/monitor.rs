@@ -10,10 +10,8 @@ use super::stream::{self, Read};
 
 /// Longest line; QEMU's longest to us has some hundred bytes.
 const MAX_LINE_BYTES: usize = 16 << 10;
-/// Most bytes that wait to be sent; more means that QEMU does not listen.
+/// Most bytes that wait to be sent: a QEMU that does not listen is told nothing more.
 const MAX_WAITING_BYTES: usize = 64 << 10;
-/// Most lines of one turn.
-const MAX_LINES_PER_TURN: usize = 64;
 
 /// What QEMU said, as far as it is of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub enum Said {
 
 /// QEMU does not keep to the monitor's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Monitor says what is no line of its protocol, or does not listen")]
+#[error("Monitor says what is no line of its protocol")]
 pub struct Broken;
 
 /// The monitor's socket.
@@ -64,6 +62,9 @@ impl Monitor {
 
     /// Asks for something without arguments, or with these.
     pub fn execute(&mut self, what: &str, arguments: Option<Value>) {
+        if self.waiting.len() > MAX_WAITING_BYTES {
+            return self.flush();
+        }
         let mut command = json!({ "execute": what });
         if let (Some(arguments), Some(map)) = (arguments, command.as_object_mut()) {
             map.insert("arguments".to_owned(), arguments);
@@ -98,23 +99,20 @@ impl Monitor {
     /// [`Broken`].
     pub fn hear(&mut self) -> Result<Option<Vec<Said>>, Broken> {
         self.flush();
-        if self.waiting.len() > MAX_WAITING_BYTES {
-            return Err(Broken);
-        }
         let mut said = Vec::new();
         match stream::read(&self.socket) {
             Read::Closed => return Ok(None),
             Read::Nothing => return Ok(Some(said)),
             Read::Bytes(bytes) => self.line.extend(bytes),
         }
-        let mut lines = 0usize;
-        while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.line.drain(..=end).collect();
-            lines = lines.saturating_add(1);
-            if line.len() > MAX_LINE_BYTES || lines > MAX_LINES_PER_TURN {
+        let ends =
+            self.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
+        let rest = self.line.split_off(ends);
+        for line in std::mem::replace(&mut self.line, rest).split_inclusive(|byte| *byte == b'\n') {
+            if line.len() > MAX_LINE_BYTES {
                 return Err(Broken);
             }
-            let value: Value = serde_json::from_slice(&line).map_err(|_| Broken)?;
+            let value: Value = serde_json::from_slice(line).map_err(|_| Broken)?;
             said.extend(meaning(&value));
         }
         if self.line.len() > MAX_LINE_BYTES { Err(Broken) } else { Ok(Some(said)) }
@@ -189,6 +187,32 @@ mod tests {
         qemu.write_all(&vec![b'['; MAX_LINE_BYTES + 1]).unwrap();
         let _first = monitor.hear();
         assert_eq!(monitor.hear(), Err(Broken));
+    }
+
+    #[test]
+    fn as_many_answers_as_one_read_has_are_taken() {
+        let answers = b"{\"return\": {}}\r\n".repeat(1000);
+        assert_eq!(hear(&answers), Ok(Some(vec![])));
+    }
+
+    #[test]
+    fn what_waits_for_a_qemu_that_does_not_listen_is_bounded_and_whole() {
+        use std::io::Read as _;
+        let (mut monitor, mut qemu) = pair();
+        for _ in 0..100_000 {
+            monitor.execute("input-send-event", None);
+        }
+        assert!(monitor.waiting.len() < MAX_WAITING_BYTES + 100);
+        qemu.set_nonblocking(true).unwrap();
+        let mut all = Vec::new();
+        while monitor.hear().is_ok() && qemu.read_to_end(&mut all).is_err() {
+            if monitor.waiting.is_empty() {
+                break;
+            }
+        }
+        let _nothing_more = qemu.read_to_end(&mut all);
+        let lines = all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        assert!(lines.map(serde_json::from_slice::<Value>).all(|line| line.is_ok()));
     }
 
     #[test]

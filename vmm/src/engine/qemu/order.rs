@@ -21,8 +21,10 @@ const BYTES: usize = 16;
 pub const FIXED_SOCKETS: usize = 8;
 /// Place of the display among them, both ends of which are for the guest's process.
 pub const DISPLAY_SOCKET: usize = 3;
+/// Descriptors behind the sockets: QEMU's end of the display's, and the pipe that its log goes to.
+pub const OTHERS: usize = 2;
 /// Most descriptors of one message.
-const MAX_DESCRIPTORS: usize = FIXED_SOCKETS + MAX_VOLUMES + 1;
+const MAX_DESCRIPTORS: usize = FIXED_SOCKETS + MAX_VOLUMES + OTHERS;
 
 /// The machine to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub enum ToEngine {
 pub enum FromEngine {
     /// It is in its jail, whose layers are these bits; the first message.
     Jailed(u16),
-    /// QEMU is on its way. *fds*: our ends of its sockets, [`FIXED_SOCKETS`], one a volume, and QEMU's end of the display's.
+    /// QEMU is on its way. *fds*: our ends of its sockets, [`FIXED_SOCKETS`], one a volume, and [`OTHERS`].
     Started {
         /// The user that QEMU takes this side for, which its display asks about.
         user: u32,
@@ -59,6 +61,9 @@ pub enum FromEngine {
     /// There is no QEMU, or no more; its status as a shell says it.
     Ended(i32),
 }
+
+/// A message as it comes: its bytes and descriptors.
+pub type Message = (Vec<u8>, Vec<OwnedFd>);
 
 /// The other side said what it may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -139,18 +144,19 @@ impl FromEngine {
     }
 }
 
-/// Sends a message with these descriptors, waiting for room.
+/// Sends a message with these descriptors, without waiting for a side that does not read.
 ///
 /// # Errors
-/// The errno; `PIPE` when the other side is gone.
+/// The errno; `PIPE` when the other side is gone, `AGAIN` when there is no room.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Errno::INVAL);
     }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     loop {
-        return match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        return match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags) {
             Err(Errno::INTR) => continue,
             other => other.map(drop),
         };
@@ -162,10 +168,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(
 ///
 /// # Errors
 /// The errno; `BADMSG` for one that is too long.
-pub fn receive(
-    socket: impl AsFd,
-    flags: RecvFlags,
-) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, Errno> {
+pub fn receive(socket: impl AsFd, flags: RecvFlags) -> Result<Option<Message>, Errno> {
     let mut bytes = [0; BYTES + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -23,6 +23,19 @@ impl SocketPort {
         Self { socket, port: Port::default() }
     }
 
+    /// The guest opened or closed the port. What the last program wrote and nobody has read goes with
+    /// it.
+    pub fn set_open(&mut self, open: bool) {
+        if !open {
+            for _ in 0..MAX_READS_PER_TURN {
+                if !matches!(stream::read(&self.socket), Read::Bytes(_)) {
+                    break;
+                }
+            }
+        }
+        self.port.set_open(open);
+    }
+
     /// The socket.
     #[must_use]
     pub fn socket(&self) -> &OwnedFd {
@@ -50,7 +63,8 @@ impl Agent for SocketPort {
         for _ in 0..MAX_READS_PER_TURN {
             // A stream that makes no sense is thrown away until the guest opens the port anew.
             let _sense = self.port.cut();
-            if self.port.is_full() {
+            // What comes before the monitor's word that the port is open waits for that word.
+            if self.port.is_full() || !self.port.is_open() {
                 return false;
             }
             match stream::read(&self.socket) {

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FallocateFlags, SealFlags, fallocate, fcntl_get_seals, fstat};
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tabard_wire::{FailReason, Layers};
 
-use super::order::{self, FIXED_SOCKETS, FromEngine, Order, ToEngine};
+use super::order::{self, FIXED_SOCKETS, FromEngine, OTHERS, Order, ToEngine};
 use crate::boot::BootError;
 
 /// How long `tabard-engine` may take to answer: it makes namespaces, or starts a process.
@@ -19,6 +21,8 @@ const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 pub struct Sibling {
     socket: OwnedFd,
     memory: File,
+    /// Whether a QEMU was started of which no end was heard.
+    running: Arc<AtomicBool>,
 }
 
 fn engine_error(errno: Errno) -> BootError {
@@ -38,7 +42,7 @@ impl Sibling {
         if !sealed || u64::try_from(size) != Ok(bytes) {
             return Err(refused());
         }
-        Ok(Self { socket, memory: File::from(memory) })
+        Ok(Self { socket, memory: File::from(memory), running: Arc::default() })
     }
 
     /// Second handles.
@@ -48,7 +52,8 @@ impl Sibling {
     pub fn try_clone(&self) -> Result<Self, BootError> {
         let failed = crate::machine::device_error;
         let socket = self.socket.try_clone().map_err(failed)?;
-        Ok(Self { socket, memory: self.memory.try_clone().map_err(failed)? })
+        let memory = self.memory.try_clone().map_err(failed)?;
+        Ok(Self { socket, memory, running: Arc::clone(&self.running) })
     }
 
     /// The socket.
@@ -104,9 +109,9 @@ impl Sibling {
     /// `Engine` with the errno, or 0.
     pub fn start(&self, order: Order) -> Result<(Vec<OwnedFd>, u32), BootError> {
         let start = ToEngine::Start(order).encode();
+        self.running.store(true, Ordering::Relaxed);
         order::send(&self.socket, &start, &[self.memory.as_fd()]).map_err(engine_error)?;
-        // One more than QEMU has: both ends of the display's are ours.
-        let count = FIXED_SOCKETS.saturating_add(order.volumes.into()).saturating_add(1);
+        let count = FIXED_SOCKETS.saturating_add(order.volumes.into()).saturating_add(OTHERS);
         match self.answer()? {
             (FromEngine::Started { user }, fds) if fds.len() == count => Ok((fds, user)),
             _ => Err(BootError::new(FailReason::Engine, 0)),
@@ -132,7 +137,10 @@ impl Sibling {
     pub fn ended(&self) -> Result<Option<i32>, String> {
         match order::receive(&self.socket, RecvFlags::DONTWAIT) {
             Ok(Some((bytes, _))) => match FromEngine::decode(&bytes) {
-                Ok(FromEngine::Ended(status)) => Ok(Some(status)),
+                Ok(FromEngine::Ended(status)) => {
+                    self.running.store(false, Ordering::Relaxed);
+                    Ok(Some(status))
+                }
                 Ok(other) => Err(format!("{other:?} was not asked for")),
                 Err(error) => Err(error.to_string()),
             },
@@ -142,16 +150,19 @@ impl Sibling {
         }
     }
 
-    /// Ends QEMU and waits until it is gone, so that nobody runs in the memory any more.
-    pub fn end(&self) {
-        if order::send(&self.socket, &ToEngine::End.encode(), &[]).is_err() {
-            // `tabard-engine` is gone, and QEMU with it.
-            return;
+    /// Ends QEMU, if one was started, and waits until it is gone: nobody runs in the memory any more.
+    ///
+    /// # Errors
+    /// `Engine` if `tabard-engine` does not say so in time, or says something else.
+    pub fn end(&self) -> Result<(), BootError> {
+        // An end that was heard already is not told again.
+        if !self.running.swap(false, Ordering::Relaxed) {
+            return Ok(());
         }
-        while let Ok((message, _)) = self.answer() {
-            if let FromEngine::Ended(_) = message {
-                return;
-            }
+        order::send(&self.socket, &ToEngine::End.encode(), &[]).map_err(engine_error)?;
+        match self.answer()? {
+            (FromEngine::Ended(_), _) => Ok(()),
+            _ => Err(BootError::new(FailReason::Engine, 0)),
         }
     }
 }
