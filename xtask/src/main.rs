@@ -12,6 +12,7 @@ mod lines;
 mod measure;
 mod measure_host;
 mod packages;
+mod stock;
 mod table;
 mod test_host;
 mod verify;
@@ -41,6 +42,8 @@ Usage: cargo xtask TASK
                   run the scripts of tests/test-host there: stock Debian guests under Tabard
   test-host --end-to-end
                   run the end-to-end tests there; `cargo verify` does so without a /dev/kvm
+  stock FOLDER    play the scripts of tests/test-host with stock Debian guests on this host, with the
+                  programs in this folder, such as target/debug
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
             Ok(status) => return status,
             Err(why) => Err(why),
         },
+        ("stock", [folder]) => stock::run(folder.as_ref()),
         ("conformance", []) => conformance::run(),
         ("fuzz", rest) => fuzz::run(rest),
         // Not for people: the test host runs it.

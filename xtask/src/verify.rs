@@ -2,26 +2,27 @@
 //! fault is cheapest to find. It stops at the first step that fails.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{build, packages, test_host};
+use crate::{build, packages, stock};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What `cargo test` is told to test.
-const TESTS: [&[&str]; 1] = [&["--workspace"]];
-/// The same where no guest can run: all but the tests that start one.
-const TESTS_WITHOUT_KVM: [&[&str]; 3] = [
+/// What `cargo test` is told to test once; what starts guests is played on each engine.
+const UNIT_TESTS: [&[&str]; 3] = [
     &["--workspace", "--exclude", "tabard", "--exclude", "tabard-vmm"],
-    &["--package", "tabard-vmm", "--lib", "--bins"],
-    &["--package", "tabard", "--lib", "--bins", "--test", "architecture", "--test", "line_budget"],
+    &["--package", "tabard-vmm", "--lib", "--bins", "--examples"],
+    &["--package", "tabard", "--lib", "--bins"],
 ];
 
-/// Random actions on the seat; `cargo test-host --seat --actions 200` plays more.
-const SEAT_ACTIONS: u32 = 10;
+/// The tests through real processes.
+const END_TO_END: [&str; 6] = ["--package", "tabard", "--package", "tabard-vmm", "--test", "*"];
+/// Their names begin so where only KVM has what they look at.
+const KVM_ONLY: &str = "on_kvm_";
 
 /// Runs all steps.
 ///
@@ -31,17 +32,11 @@ pub fn run() -> Result<(), String> {
     let started = Instant::now();
     let target = build::target_dir()?;
     let kvm = File::options().read(true).write(true).open("/dev/kvm");
-    let mut steps = Steps { total: 9, done: 0, advice: Vec::new() };
+    let engines: &[&str] = if kvm.is_ok() { &["kvm", "qemu"] } else { &["qemu"] };
+    let total = 9 + u32::try_from(engines.len()).unwrap_or(0);
+    let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
-    if let Err(error) = &kvm {
-        steps.total += 1;
-        println!(
-            "/dev/kvm does not open ({error}; `cargo run -- doctor` says what mends it): the end-to-end \
-             tests run in the test host, an emulated machine, and tests of windows, jails and hostile \
-             guests not at all"
-        );
-    }
     steps.run(
         "format",
         &mut [
@@ -61,20 +56,32 @@ pub fn run() -> Result<(), String> {
                 .args(["--", "-D", "warnings"]),
         ],
     )?;
-    // The tests of `tabard` start the `tabard-vmm` beside it, which `cargo test` does not build.
-    steps.run("build", &mut [build::cargo().args(["build", "--workspace", "--bins"])])?;
+    // The tests start the programs beside each other, which `cargo test` does not build.
+    steps.run(
+        "build",
+        &mut [
+            build::cargo().args(["build", "--workspace", "--bins"]),
+            build::cargo().args(["build", "--package", "tabard-vmm", "--examples"]),
+        ],
+    )?;
+    let programs = target.join("debug");
+    steps.run(
+        "QEMU, the engine without KVM",
+        &mut [Command::new(programs.join("tabard")).args(["engine", "fetch"])],
+    )?;
     let mut unit = bare(&target);
     unit.args(["test", "--locked", "--lib", "--no-default-features"]);
-    let words: &[&[&str]] = if kvm.is_ok() { &TESTS } else { &TESTS_WITHOUT_KVM };
-    let mut tests: Vec<Command> = words.iter().map(|words| test(words)).collect();
+    let mut tests: Vec<Command> = UNIT_TESTS.iter().map(|words| test(words)).collect();
     let mut commands: Vec<&mut Command> = [&mut unit].into_iter().chain(&mut tests).collect();
-    steps.run("test", &mut commands)?;
-    if kvm.is_err() {
-        let name = "the end-to-end tests, in the test host";
-        let begun = steps.begin(name);
-        test_host::run_end_to_end().map_err(|why| steps.failed(&why))?;
-        steps.end(name, begun);
+    steps.run("unit tests", &mut commands)?;
+    let mut passed = Vec::new();
+    for engine in engines {
+        passed.push(format!("{engine}: {}", steps.end_to_end(engine)?));
     }
+    let name = "stock Debian guests";
+    let begun = steps.begin(name);
+    stock::run(&programs).map_err(|why| steps.failed(&why))?;
+    steps.end(name, begun);
     // The same inputs each time; `cargo fuzz-long` looks for new ones.
     steps.run(
         "fuzz",
@@ -93,17 +100,10 @@ pub fn run() -> Result<(), String> {
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
 
-    // Last, because it takes longest: a seat of emulated hardware, and stock Debian guests on a KVM
-    // that can run them, in one boot.
-    let name = "the seat, then stock Debian guests, in the test host";
-    let begun = steps.begin(name);
-    let programs = target.join("debug");
-    // The scripts after it have the Debian guests.
-    let plan =
-        test_host::Plan { actions: SEAT_ACTIONS, stock: false, ..test_host::Plan::default() };
-    test_host::run_scenarios(Some(programs), None, Some(plan)).map_err(|why| steps.failed(&why))?;
-    steps.end(name, begun);
-
+    println!("end-to-end tests passed on {}", passed.join(", "));
+    if let Err(error) = &kvm {
+        println!("not exercised, for want of KVM ({error}): the engine kvm and what it shows");
+    }
     println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
     Ok(())
 }
@@ -150,6 +150,20 @@ impl Steps {
         Ok(())
     }
 
+    /// Plays the end-to-end tests on an engine; how many passed.
+    fn end_to_end(&mut self, engine: &str) -> Result<u64, String> {
+        let name = format!("end-to-end tests on {engine}");
+        let started = self.begin(&name);
+        let mut command = test(&END_TO_END);
+        command.env("TABARD_TEST_ENGINE", engine);
+        if engine != "kvm" {
+            command.args(["--", "--skip", KVM_ONLY]);
+        }
+        let passed = count(&mut command).map_err(|why| self.failed(&format!("{name}: {why}")))?;
+        self.end(&name, started);
+        Ok(passed)
+    }
+
     fn run(&mut self, name: &str, commands: &mut [&mut Command]) -> Result<(), String> {
         let started = self.begin(name);
         for command in commands {
@@ -162,6 +176,40 @@ impl Steps {
     fn failed(&self, why: &str) -> String {
         let advice: String = self.advice.iter().map(|line| format!("\n{line}")).collect();
         format!("verify: FAILED at [{}/{}] {why}{advice}", self.done, self.total)
+    }
+}
+
+/// Runs tests to their end, what they print on the terminal; how many passed.
+fn count(command: &mut Command) -> Result<u64, String> {
+    let words = build::words(command);
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("Cannot start {words}: {error}"))?;
+    let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
+    let mut passed = 0;
+    for line in lines.map_while(Result::ok) {
+        println!("{line}");
+        passed += passed_in(&line);
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    if status.success() { Ok(passed) } else { Err(format!("{words} failed: {status}")) }
+}
+
+/// How many tests a runner's closing line says to have passed.
+fn passed_in(line: &str) -> u64 {
+    let words = line.strip_prefix("test result: ok. ").unwrap_or_default();
+    let number = words.split(' ').next().and_then(|word| word.parse().ok());
+    number.filter(|_| words.contains(" passed")).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_counted_and_no_others() {
+        assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 0 ignored"), 12);
+        assert_eq!(passed_in("test result: FAILED. 12 passed; 1 failed"), 0);
+        assert_eq!(passed_in("test a ... ok"), 0);
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const NICE: i32 = 10;
 /// Most descriptors: 64 processors, a dozen devices with their events, the wire, and as many
 /// again while one machine takes the place of another.
-const MAX_DESCRIPTORS: u64 = 512;
+const MAX_DESCRIPTORS: u64 = 1024;
 /// Most threads: 64 processors, the session, a worker for each volume, and the keeper.
 const MAX_THREADS: u64 = 96;
 /// Private memory besides the guest's own, in bytes: heap, stacks, the display's resources.

@@ -21,9 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::{build, packages};
 pub use arguments::{Arguments, Extra};
-pub use end_to_end::run as run_end_to_end;
-pub use scenarios::{debian_guest, run as run_scenarios};
-pub use seat::Plan;
+pub use scenarios::debian_guest;
 pub use show::run as show_seat;
 
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a

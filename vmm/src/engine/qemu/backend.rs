@@ -23,6 +23,9 @@ const FEATURE_VERSION_1: u64 = 1 << 32;
 /// Offset of the index in a used ring (virtio 1.2, 2.7.8).
 const USED_INDEX: u64 = 2;
 
+/// Most sockets that are held for QEMU: it gives one with each start of its display device.
+const MAX_KEPT: usize = 512;
+
 /// One ring.
 #[derive(Default)]
 struct Ring {
@@ -55,7 +58,7 @@ pub struct Backend<D> {
     /// before.
     held: Option<bool>,
     /// Sockets that QEMU gave and that it wants to be held open.
-    kept: [Option<OwnedFd>; 2],
+    kept: Vec<OwnedFd>,
 }
 
 impl<D: Device> Backend<D> {
@@ -73,7 +76,7 @@ impl<D: Device> Backend<D> {
             broken: false,
             unfit: false,
             held: None,
-            kept: [None, None],
+            kept: Vec::new(),
         }
     }
 
@@ -315,8 +318,14 @@ impl<D: Device> Answer for Backend<D> {
                     self.start(index)?;
                 }
             }
-            Request::SetBackendSocket => self.kept = [fds.pop(), self.kept[1].take()],
-            Request::SetGpuSocket => self.kept = [self.kept[0].take(), fds.pop()],
+            // None is let go while QEMU lives: with the end of an old one it reads the new one, without
+            // end (`vhost_user_gpu_chr_read` in QEMU's `hw/display/vhost-user-gpu.c`).
+            Request::SetBackendSocket | Request::SetGpuSocket => {
+                self.kept.extend(fds.pop());
+                if self.kept.len() > MAX_KEPT {
+                    return Err(Broken::Range("Number of sockets"));
+                }
+            }
             Request::GetConfig { offset, bytes, flags } => {
                 let mut body = Vec::new();
                 for word in [offset, bytes, flags] {
