@@ -20,3 +20,4 @@ pub mod run;
 pub mod script;
 pub mod seat;
 pub mod session;
+pub mod signals;
