@@ -118,17 +118,10 @@ fn read(path: &Path) -> Result<String, VerifyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::audit::hex;
     use ed25519_dalek::{Signer, SigningKey};
-    use std::fmt::Write;
 
     const SIGNED: &str = "tabard confirmation 1\nguest: notes\nanswer: yes\ntext: Sure?\n";
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        })
-    }
 
     /// Verifies a text under the key of these secret bytes.
     fn check(text: &str, secret: u8) -> Result<String, VerifyError> {

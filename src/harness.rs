@@ -17,6 +17,7 @@ pub use tabard_display::headless::Snapshot;
 use crate::run::PRESENTER_QUEUE;
 use crate::session::desk::Desk;
 use crate::session::{Control, Options, Outcome, StartError, Status, file_name, prepare};
+use crate::signals::Signals;
 
 /// Orders that may wait for the loop; more make the one who gives them wait.
 const CONTROL_QUEUE: usize = 256;
@@ -138,6 +139,14 @@ impl Harness {
             engine_ids: Vec::new(),
             jails: Vec::new(),
         })
+    }
+
+    /// From now on these signals end the desk, in order.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn obey(&self, signals: Signals) -> std::io::Result<()> {
+        signals.serve(self.control.clone())
     }
 
     /// Asks the session to lock, as before the host sleeps. What is returned says whether it did,
@@ -268,7 +277,7 @@ impl Harness {
     }
 
     fn end(&mut self) -> Outcome {
-        let _ = self.control.send(Control::Quit);
+        let _ = self.control.send(Control::Quit("closed by the user"));
         let broke = |who: &str| Outcome::Failed(format!("{who} broke; its message is above"));
         let outcome = match self.session.take().map(JoinHandle::join) {
             Some(Ok(outcome)) => outcome,

@@ -20,4 +20,5 @@ pub mod run;
 pub mod script;
 pub mod seat;
 pub mod session;
+pub mod signals;
 pub mod window;

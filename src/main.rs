@@ -1,6 +1,6 @@
 //! The command: reads the command line, calls the module that does the work, turns its error
 //! into one clear message and a status. 0: done; 1: a test failed or a session broke; 2: bad
-//! input or a host that cannot; 3: the verifier refused a frame.
+//! input or a host that cannot; 3: the verifier refused a frame; 4: the audit log cannot be written.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,17 +1,15 @@
 //! `tabard passwd`: makes and changes the passwords of a desk's users, never shown and never on a
 //! command line.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use crate::session::{Account, AccountsError, read_accounts};
+use crate::session::{Account, AccountsError, keys, read_accounts};
 
 /// Arguments of `tabard passwd`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +40,7 @@ pub fn command(args: &PasswdArgs) -> ExitCode {
 
 fn change(args: &PasswdArgs) -> Result<(), String> {
     let mut accounts = match read_accounts(&args.file) {
-        Err(AccountsError::File(_, error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(AccountsError::None(_)) => Vec::new(),
         other => other.map_err(|error| error.to_string())?,
     };
     let place = accounts.iter().position(|account| account.name == args.user);
@@ -63,19 +61,9 @@ fn change(args: &PasswdArgs) -> Result<(), String> {
         }
     }
     let text: String = accounts.iter().map(|account| account.line() + "\n").collect();
-    write(&args.file, &text).map_err(|error| {
+    keys::write(&args.file, text.as_bytes()).map_err(|error| {
         format!("Cannot write {}: {error}. Look at the folder's permissions", args.file.display())
     })
-}
-
-/// The whole file or the old one, whatever happens meanwhile.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let fresh = file.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut out: File = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(&fresh, file)
 }
 
 /// Asks twice at a terminal, without showing what is typed; reads one line of anything else.

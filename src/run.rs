@@ -1,8 +1,10 @@
 //! `tabard run`: a desk that owns the machine, in a window, or without a screen.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crossbeam_channel::Receiver;
 use tabard_display::FrameSender;
 use tabard_view::{Scale, Size};
 
@@ -10,9 +12,10 @@ use crate::image::intact::{self, Depth};
 use crate::seat::Seat;
 use crate::session::desk::{Desk, GuestSpec};
 use crate::session::{
-    BUILTIN_PREFIX, Engine, Options, Outcome, Qemu, Session, StartError, prepare,
+    BUILTIN_PREFIX, Control, Engine, Options, Outcome, Qemu, Session, prepare,
     stock_kernel_obstacle, vmm_program,
 };
+use crate::signals::Signals;
 use crate::window;
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
@@ -20,6 +23,8 @@ pub(crate) const PRESENTER_QUEUE: usize = 256;
 
 /// The status when the verifier refused a frame.
 pub const REFUSED_STATUS: u8 = 3;
+/// The status when the audit log could not be written.
+pub const UNWRITTEN_STATUS: u8 = 4;
 
 /// Arguments of `tabard run`.
 #[derive(Debug, clap::Args)]
@@ -113,28 +118,36 @@ pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode
         return ExitCode::from(2);
     }
     let notice = if headless { "" } else { window::NOTICE };
-    let session = match start(&mut desk, args, notice) {
-        Ok(session) => session,
-        Err(error) => {
-            eprintln!("{error}");
+    let (session, signals) = match ready(&mut desk, args, notice) {
+        Ok(ready) => ready,
+        Err(why) => {
+            eprintln!("{why}");
             return ExitCode::from(2);
         }
     };
+    let (control, orders) = session.bell().channel(1);
+    if let Err(error) = signals.serve(control) {
+        return status(&Outcome::Failed(format!("Cannot start a thread: {error}")));
+    }
     let outcome = if headless {
-        run_headless(session, &desk, args.size)
+        run_headless(session, &desk, args.size, &orders)
     } else {
-        window::run(session, &desk, args.size)
+        window::run(session, &desk, args.size, orders)
     };
     status(&outcome)
 }
 
-/// Makes a session, and says where its logs are.
-fn start(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<Session, StartError> {
-    let logs = args.logs.clone().unwrap_or_else(|| default_logs(&desk.name));
+/// A session that is ready to run, and the signals that end it. Says what its guests run on, and
+/// where its logs are.
+fn ready(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<(Session, Signals), String> {
+    let logs = args.logs.clone().map_or_else(|| default_logs(&desk.name), Ok)?;
     let engine = args.engine.over(desk);
+    // Before the log begins: from its first record on, a session ends in order.
+    let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
     let notice = notice.to_owned();
-    let options = Options { vmm: vmm_program()?, logs, notice, engine, qemu };
-    let session = prepare(desk, &options)?;
+    let options = |vmm| Options { vmm, logs: logs.clone(), notice, engine, qemu };
+    let session = vmm_program().and_then(|vmm| prepare(desk, &options(vmm)));
+    let session = session.map_err(|error| error.to_string())?;
     let tried = |(guest, engine): (&GuestSpec, Option<Engine>)| {
         engine == Some(Engine::Kvm) && !guest.kernel.starts_with(BUILTIN_PREFIX)
     };
@@ -145,8 +158,11 @@ fn start(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<Session, St
     }
     let guests: Vec<String> = desk.guests.iter().map(|guest| guest.name.clone()).collect();
     eprintln!("tabard: {}", engines(&guests, &session.engines()));
-    eprintln!("tabard: serial logs are in {}", options.logs.display());
-    Ok(session)
+    eprintln!("tabard: serial logs are in {}", logs.display());
+    if std::fs::metadata(&logs).is_ok_and(|is| is.mode() & 0o077 != 0) {
+        eprintln!("tabard: others may look into that folder; `chmod 700` it");
+    }
+    Ok((session, signals))
 }
 
 /// What each guest runs on, in one line.
@@ -164,11 +180,11 @@ fn run_seat(mut desk: Desk, args: &CommonArgs, tty: Option<&Path>) -> ExitCode {
         eprintln!("tabard: {why}");
         ExitCode::from(2)
     };
-    let session = match start(&mut desk, args, "") {
-        Ok(session) => session,
-        Err(error) => return refused(&error),
+    let (session, signals) = match ready(&mut desk, args, "") {
+        Ok(ready) => ready,
+        Err(why) => return refused(&why),
     };
-    match Seat::open(&desk, tty).and_then(|seat| seat.run(session)) {
+    match Seat::open(&desk, tty).and_then(|seat| seat.run(session, signals)) {
         Ok(outcome) => status(&outcome),
         Err(error) => refused(&error),
     }
@@ -190,10 +206,14 @@ pub fn status(outcome: &Outcome) -> ExitCode {
             );
             ExitCode::from(REFUSED_STATUS)
         }
+        Outcome::Unwritten(why) => {
+            eprintln!("tabard: the session ended: {why}. Make room before you start it again");
+            ExitCode::from(UNWRITTEN_STATUS)
+        }
     }
 }
 
-fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
+fn run_headless(session: Session, desk: &Desk, size: Size, orders: &Receiver<Control>) -> Outcome {
     let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let (frames, requests) = FrameSender::channel(None);
     let outputs = [(size, desk.scale.unwrap_or(Scale::ONE))];
@@ -204,7 +224,7 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
         Err(error) => return Outcome::Failed(error.to_string()),
     };
     eprintln!("tabard: running without a screen; Ctrl+C ends it");
-    let outcome = session.run(frames, &presenter, &crossbeam_channel::never());
+    let outcome = session.run(frames, &presenter, orders);
     drop(handle);
     match thread.join() {
         Ok(()) => outcome,
@@ -212,12 +232,16 @@ fn run_headless(session: Session, desk: &Desk, size: Size) -> Outcome {
     }
 }
 
-/// Where logs of a desk go: `$XDG_STATE_HOME/tabard/NAME` or `~/.local/state/tabard/NAME`.
-fn default_logs(desk: &str) -> PathBuf {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
-    state.unwrap_or_else(std::env::temp_dir).join("tabard").join(crate::session::file_name(desk))
+/// Where logs of a desk go: `$XDG_STATE_HOME/tabard/NAME` or `~/.local/state/tabard/NAME`. Never
+/// where others could put a folder of that name first, such as below `/tmp`.
+fn default_logs(desk: &str) -> Result<PathBuf, String> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    let state = state.ok_or(
+        "There is no place for logs and keys: neither XDG_STATE_HOME nor HOME is set. Name a \
+         folder with --logs",
+    )?;
+    Ok(state.join("tabard").join(crate::session::file_name(desk)))
 }
 
 fn parse_tty(text: &str) -> Result<PathBuf, std::convert::Infallible> {
@@ -240,6 +264,26 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_must_look_at_first_is_not_started_again() {
+        let unit = include_str!("../packaging/tabard@.service");
+        let prevented =
+            unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+        let numbers = [2, REFUSED_STATUS, UNWRITTEN_STATUS].map(|status| status.to_string());
+        assert_eq!(prevented.unwrap().split(' ').collect::<Vec<_>>(), numbers);
+        let why = || "why".to_owned();
+        let refused = ExitCode::from(REFUSED_STATUS);
+        assert_eq!(status(&Outcome::Refused(why())), refused);
+        assert_eq!(status(&Outcome::Unwritten(why())), ExitCode::from(UNWRITTEN_STATUS));
+        assert_eq!(status(&Outcome::Failed(why())), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn the_unit_makes_its_folder_for_root_alone() {
+        let unit = include_str!("../packaging/tabard@.service");
+        assert!(unit.contains("LogsDirectoryMode=0700\n"));
+    }
 
     #[test]
     fn what_guests_run_on_is_one_line_and_says_what_is_slower() {

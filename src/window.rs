@@ -1,9 +1,11 @@
 //! A desk in a window of another desktop. Built without the feature `window`, as `cargo demo` does
 //! where there is no display, there is none to open.
 
-use crate::session::desk::Desk;
-use crate::session::{Outcome, Session};
+use crossbeam_channel::Receiver;
 use tabard_view::Size;
+
+use crate::session::desk::Desk;
+use crate::session::{Control, Outcome, Session};
 
 /// Said on the glass at all times: the desktop around a window sees and draws what it likes.
 pub const NOTICE: &str = "A window is not a trusted path";
@@ -29,13 +31,13 @@ pub fn display() -> Result<(), String> {
 
 /// Runs a session in a window until its user quits.
 #[cfg(not(feature = "window"))]
-pub(crate) fn run(_: Session, _: &Desk, _: Size) -> Outcome {
+pub(crate) fn run(_: Session, _: &Desk, _: Size, _: Receiver<Control>) -> Outcome {
     Outcome::Failed("This tabard was built without windows".to_owned())
 }
 
 /// Runs a session in a window until its user quits.
 #[cfg(feature = "window")]
-pub(crate) fn run(session: Session, desk: &Desk, size: Size) -> Outcome {
+pub(crate) fn run(session: Session, desk: &Desk, size: Size, orders: Receiver<Control>) -> Outcome {
     use tabard_display::window::{WindowOptions, WindowPresenter};
 
     let (events, presenter) = session.bell().channel(crate::run::PRESENTER_QUEUE);
@@ -52,7 +54,7 @@ pub(crate) fn run(session: Session, desk: &Desk, size: Size) -> Outcome {
     // The window's loop must have the first thread; the session has its own, and ends first.
     let loop_thread = std::thread::Builder::new()
         .name("session".to_owned())
-        .spawn(move || session.run(frames, &presenter, &crossbeam_channel::never()));
+        .spawn(move || session.run(frames, &presenter, &orders));
     let loop_thread = match loop_thread {
         Ok(loop_thread) => loop_thread,
         Err(error) => return Outcome::Failed(format!("Cannot start a thread: {error}")),

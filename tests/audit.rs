@@ -30,15 +30,19 @@ fn log(folder: &Path) -> (PathBuf, Vec<String>) {
 
 /// Opens a log that was just closed. Another test may start a process at this very moment, which
 /// has a copy of the lock until it runs its own program.
-fn reopened(path: &Path) -> Log {
+fn open(path: &Path) -> Result<Log, LogError> {
     let begin = Instant::now();
     loop {
         match Log::open(path) {
-            Ok(log) => return log,
-            Err(error) => assert!(begin.elapsed() < Duration::from_secs(20), "{error}"),
+            Err(LogError::InUse(_)) if begin.elapsed() < Duration::from_secs(20) => {}
+            other => return other,
         }
         std::thread::yield_now();
     }
+}
+
+fn reopened(path: &Path) -> Log {
+    open(path).unwrap()
 }
 
 fn found(path: &Path) -> Report {
@@ -212,7 +216,7 @@ fn an_unfinished_record_is_a_torn_tail_and_is_gone_on_from_wherever_it_was_cut()
         let report = found(&path_now);
         assert_eq!((report.fault, report.torn_bytes), (None, cut - whole.len()));
 
-        drop(Log::open(&path_now).unwrap());
+        drop(reopened(&path_now));
 
         let report = found(&path_now);
         assert_eq!((report.fault, report.torn_bytes), (None, 0), "cut at {cut}");
@@ -227,10 +231,131 @@ fn a_session_does_not_go_on_with_a_log_that_was_tampered_with() {
     let (path, mut lines) = log(folder.path());
     lines.truncate(150);
     damage(&path, &lines);
-    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+    assert!(matches!(open(&path), Err(LogError::Damaged(..))));
     lines.push("{}".to_owned());
     damage(&path, &lines);
-    assert!(matches!(Log::open(&path), Err(LogError::Damaged(..))));
+    assert!(matches!(open(&path), Err(LogError::Damaged(..))));
+}
+
+/// A log of one session that was killed after so many records beyond its last checkpoint.
+fn killed(folder: &Path, beyond: usize) -> (PathBuf, Vec<String>) {
+    let (path, _) = log(folder);
+    let mut log = reopened(&path);
+    let switch = || Entry::new("switch").text("guest", "mail");
+    log.append(&[Entry::new("start")]).unwrap();
+    for _ in 0..beyond {
+        log.append(&[switch()]).unwrap();
+    }
+    drop(log);
+    let lines = std::fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    (path, lines)
+}
+
+/// The records of this kind in a log.
+fn of_kind(path: &Path, kind: &str) -> Vec<String> {
+    let kind = format!("\"kind\":\"{kind}\"");
+    let log = std::fs::read_to_string(path).unwrap();
+    log.lines().filter(|line| line.contains(&kind)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_log_that_is_opened_is_held_against_its_head_by_hash_and_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, good) = log(folder.path());
+    let refused = |lines: &[String]| {
+        damage(&path, lines);
+        let refused = open(&path).err();
+        assert!(matches!(refused, Some(LogError::Damaged(..))), "{refused:?}");
+    };
+    // Another history of the same length, whole but for the signatures.
+    let mut other = good.clone();
+    other[30] = other[30].replace("mail", "mall");
+    rechain(&mut other, 30);
+    refused(&other);
+    // The same, gone on with.
+    other.push(good[0].clone());
+    rechain(&mut other, 30);
+    refused(&other);
+    // A head file that somebody made up for it.
+    let head = beside(&path, ".head");
+    let before = std::fs::read(&head).unwrap();
+    std::fs::write(
+        &head,
+        format!("{} {} {}\n", other.len(), tail(other.last().unwrap()), "00".repeat(64)),
+    )
+    .unwrap();
+    refused(&other);
+    std::fs::write(&head, before).unwrap();
+    assert_eq!(damage(&path, &good), None);
+    drop(reopened(&path));
+}
+
+#[test]
+fn what_was_written_after_the_head_must_follow_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // More than the head can be looked for in at once.
+    let (path, good) = killed(folder.path(), 60);
+    for at in [good.len() - 30, good.len() - 2] {
+        let mut lines = good.clone();
+        lines[at] = lines[at].replace("mail", "mall");
+        rechain(&mut lines[..at + 1], at);
+        damage(&path, &lines);
+        assert!(matches!(open(&path), Err(LogError::Damaged(..))), "record {at}");
+    }
+    let long = Entry::new("note").text("text", "\u{1}".repeat(512));
+    damage(&path, &good);
+    let mut log = reopened(&path);
+    log.append(&vec![long; 60]).unwrap();
+    drop(log);
+    let length = std::fs::metadata(&path).unwrap().len();
+    drop(reopened(&path));
+    assert!(std::fs::metadata(&path).unwrap().len() > length);
+    assert_eq!(found(&path).fault, None);
+}
+
+#[test]
+fn a_log_whose_last_session_ended_without_a_word_says_so() {
+    // What no signature covers can be cut off; that something is missing cannot be hidden.
+    for left in [0, 39, 41] {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lines) = killed(folder.path(), 40);
+        let report = found(&path);
+        assert_eq!((report.fault, report.records - report.signed), (None, 41));
+        assert!(!report.in_order);
+        let before = of_kind(&path, "no-stop").len();
+        damage(&path, &lines[..lines.len() - 41 + left]);
+
+        drop(reopened(&path));
+
+        let found = of_kind(&path, "no-stop");
+        assert_eq!(found.len(), before + 1);
+        assert!(found.last().unwrap().contains(&format!("\"unsigned\":{left},")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_log_whose_last_session_said_that_it_ends_is_gone_on_with_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    for _ in 0..2 {
+        let mut log = reopened(&path);
+        log.append(&[Entry::new("start")]).unwrap();
+        // The last of them is a checkpoint's turn.
+        log.append(&vec![Entry::new("switch"); 62]).unwrap();
+        log.append(&[Entry::new("stop")]).unwrap();
+        log.finish().unwrap();
+        let report = found(&path);
+        assert!(report.in_order && report.unended == 0, "{report:?}");
+    }
+    assert_eq!(of_kind(&path, "no-stop"), [""; 0]);
+    // A stop that no signature covers is anybody's.
+    let mut log = reopened(&path);
+    log.append(&[Entry::new("start")]).unwrap();
+    log.append(&[Entry::new("stop")]).unwrap();
+    drop(log);
+    assert!(!found(&path).in_order);
+    drop(reopened(&path));
+    assert_eq!(of_kind(&path, "no-stop").len(), 1);
 }
 
 #[test]
@@ -240,12 +365,54 @@ fn one_session_has_the_log_at_a_time_and_its_key_is_its_own() {
     let (path, _) = log(folder.path());
     let mode = |ending| std::fs::metadata(beside(&path, ending)).unwrap().permissions().mode();
     assert_eq!(mode(".key") & 0o777, 0o600);
-    let held = Log::open(&path).unwrap();
+    let held = reopened(&path);
     assert!(matches!(Log::open(&path), Err(LogError::InUse(_))));
     drop(held);
     std::fs::set_permissions(beside(&path, ".key"), std::fs::Permissions::from_mode(0o644))
         .unwrap();
-    assert!(matches!(Log::open(&path), Err(LogError::Beside(..))));
+    assert!(matches!(open(&path), Err(LogError::Beside(..))));
+}
+
+#[test]
+fn a_key_that_is_missing_beside_its_log_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = log(folder.path());
+    std::fs::remove_file(beside(&path, ".key")).unwrap();
+    for gone in ["", ".pub", ".head"] {
+        if !gone.is_empty() {
+            std::fs::remove_file(beside(&path, gone)).unwrap();
+        }
+        let refused = open(&path).err();
+        let Some(LogError::Beside(_, why)) = &refused else { panic!("{refused:?}") };
+        assert!(why.to_string().contains("missing"), "{why}");
+    }
+    assert!(!beside(&path, ".key").exists());
+}
+
+#[test]
+fn what_a_session_writes_is_its_owners_alone() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let above = tempfile::tempdir().unwrap();
+    let desk = tabard::session::desk::Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
+    let logs = above.path().join("state/logs");
+    let options = common::options(common::vmm(), &logs);
+    let sizes = [(common::SIZE, tabard_view::Scale::ONE)];
+    let start = || tabard::harness::Harness::start(&desk, &sizes, options.clone()).unwrap();
+    start().stop();
+    let old = logs.join("alpha.serial");
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let harness = start();
+    common::until("a guest runs", || harness.status().guests.iter().all(|guest| guest.1.is_some()));
+    harness.stop();
+
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(&logs), mode(logs.parent().unwrap())), (0o700, 0o700));
+    let files: Vec<_> =
+        std::fs::read_dir(&logs).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 9, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 /// Not a test of its own: what the next one starts, and kills.
@@ -299,6 +466,59 @@ fn killed_at_a_hundred_random_points_the_log_holds_all_that_was_flushed() {
         before = report.records;
     }
     assert!(before > 100, "only {before} records were written in all");
+}
+
+/// Signals that this program was told to ignore, as `nohup` does; who starts it tells it so.
+fn is_ignored(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal - 1) & 1 == 1
+}
+
+#[test]
+fn invariant_10_a_signal_ends_a_session_in_order() {
+    use std::os::unix::process::CommandExt;
+    common::vmm();
+    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        if is_ignored(number) {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let desk = folder.path().join("desk.toml");
+        std::fs::write(&desk, common::DESK).unwrap();
+        let mut session = common::tabard_on_engine("run")
+            .args(["--headless", "--logs"])
+            .args([folder.path(), &desk])
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let runs = || path.exists() && of_kind(&path, "guest-running").len() == 2;
+        common::until("both guests run", runs);
+
+        // To all of them, as a terminal does it.
+        let group = format!("-{}", session.id());
+        let sent = Command::new("kill").args(["-s", name, "--", &group]).status().unwrap();
+
+        assert!(sent.success());
+        assert_eq!(session.wait().unwrap().code(), Some(0), "{name}");
+        let stop = of_kind(&path, "stop");
+        assert!(matches!(&stop[..], [stop] if stop.contains(&format!("SIG{name}"))), "{stop:?}");
+        assert_eq!(of_kind(&path, "process-failed"), [""; 0], "{name}");
+        let report = found(&path);
+        assert_eq!((report.fault, report.signed), (None, report.records));
+        assert!(report.in_order);
+    }
+}
+
+#[test]
+fn invariant_10_a_session_that_was_made_and_never_ran_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = tabard::session::desk::Desk::parse(common::DESK, Path::new("test.toml")).unwrap();
+    let options = common::options(common::vmm(), folder.path());
+    drop(tabard::session::prepare(&desk, &options).unwrap());
+    assert!(found(&folder.path().join("audit.jsonl")).in_order);
 }
 
 #[test]

@@ -253,3 +253,20 @@ fn a_user_without_permission_is_told_what_to_do() {
     assert!(text.contains("Cannot open /dev/kvm: permission denied"), "{text}");
     assert!(text.contains("usermod -aG kvm"), "{text}");
 }
+
+#[test]
+fn without_a_home_logs_and_keys_go_nowhere_that_others_could_have_made_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = folder.path().join("desk.toml");
+    std::fs::write(&desk, common::DESK).unwrap();
+    let output = Command::new(common::tabard())
+        .args(["run", "--headless"])
+        .arg(&desk)
+        .env_remove("HOME")
+        .env_remove("XDG_STATE_HOME")
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("HOME") && words.contains("--logs"), "{words}");
+}

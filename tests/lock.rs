@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use common::{LIMIT, Stage, key, tabard, tabard_on_engine, vmm};
 use tabard_input::KeyCode;
-use tabard_view::{GuestId, Recipient};
+use tabard_view::{Content, GuestId, Recipient, TrustedBody, TrustedScreen};
 
 const DESK: &str = include_str!("scripts/lock.toml");
 const SCRIPT: &str = include_str!("scripts/lock.tabard");
@@ -103,6 +103,46 @@ fn who_asks_for_the_lock_is_answered_when_no_screen_shows_a_guest() {
     assert_eq!((shown.recipient, shown.outputs[0].windows().len()), (Recipient::Trusted, 0));
     let unlockable = Stage::ready(common::DESK);
     assert!(!unlockable.lock().recv_timeout(LIMIT).unwrap());
+}
+
+#[test]
+fn a_restart_resets_no_wait_after_wrong_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(passwd(folder.path(), "ann", "", "correct horse").status.code(), Some(0));
+    assert_eq!(passwd(folder.path(), "bob", "", "battery staple").status.code(), Some(0));
+    let file = format!("{:?}", folder.path().join("passwords"));
+    let desk = DESK.replace("\"passwords\"", &file);
+    let form = |stage: &Stage| {
+        let view = stage.shown().view?;
+        match &view.outputs.first()?.content {
+            Content::Trusted(TrustedScreen { body: TrustedBody::Login(form), .. }) => {
+                Some(form.clone())
+            }
+            _ => None,
+        }
+    };
+    let first = Stage::ready(&desk);
+    first.tap(key::A);
+    first.tap(key::ENTER);
+    let counts = first.logs.path().join("failed-logins");
+    first.until("it is counted", |_| counts.exists());
+    let Stage { harness, logs, .. } = first;
+    harness.stop();
+    let counted = std::fs::read_to_string(&counts).unwrap();
+    assert!(counted.starts_with("1 ") && counted.ends_with(" ann\n"), "{counted}");
+    // As if there had been five more.
+    std::fs::write(&counts, counted.replacen('1', "6", 1)).unwrap();
+
+    let second = Stage::in_logs(&desk, logs);
+
+    second.until("the wait", |stage| {
+        form(stage).is_some_and(|form| !form.open && form.message.contains("32"))
+    });
+    second.tap(key::A);
+    second.tap(key::ENTER);
+    let status = second.status();
+    assert!(status.locked && form(&second).is_some_and(|form| form.typed == 0));
+    assert!(std::fs::read_to_string(&counts).unwrap().starts_with("6 "));
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn monitor() -> Monitor {
 }
 
 fn random_event(random: &mut Random) -> Event {
-    let source = SourceId(random.below(3) as u16);
+    let source = SourceId(random.below(3) as u32);
     let output = OutputId(0);
     let pressed = random.below(2) == 0;
     match random.below(20) {

@@ -15,13 +15,19 @@ use tabard_view::{
 };
 
 use crate::Fault;
-use crate::figure::{Figure, percentile_ms};
+use crate::figure::{Limit, Promise, percentile_ms};
 
 const SIZE: Size = Size { width: 3840, height: 2160 };
 const GUEST: GuestId = GuestId(0);
 const ROUNDS: usize = 100;
 
-/// Measures `compose_4k_full` and `compose_4k_damage_64px`.
+/// What is measured here.
+pub const FIGURES: [Promise; 2] = [
+    Promise::new("compose_4k_full", "ms", Limit::Most(1.3)).beside("memcpy"),
+    Promise::new("compose_4k_damage_64px", "ms", Limit::Most(0.02)).beside("compose_4k_full"),
+];
+
+/// Measures [`FIGURES`].
 pub fn measure() -> Result<(), Fault> {
     let scale = Scale::from_percent(200).ok_or("No such scale")?;
     let mut labels = LabelSet::new();
@@ -50,25 +56,8 @@ pub fn measure() -> Result<(), Fault> {
         }));
     }
     let [copy, full, small] = [copies, fulls, smalls].map(|times| percentile_ms(&times, 0.5));
-    let unit = "ms";
-    Figure {
-        name: "compose_4k_full",
-        value: full,
-        unit,
-        limit: Some(1.3),
-        peer: Some("memcpy"),
-        peer_value: Some(copy),
-    }
-    .print();
-    Figure {
-        name: "compose_4k_damage_64px",
-        value: small,
-        unit,
-        limit: Some(0.02),
-        peer: Some("compose_4k_full"),
-        peer_value: Some(full),
-    }
-    .print();
+    FIGURES[0].print(full, Some(copy));
+    FIGURES[1].print(small, Some(full));
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tabard::harness::{Harness, Snapshot};
-use tabard::session::Options;
 use tabard::session::desk::Desk;
+use tabard::session::{Engine, Options};
 use tabard_display::RawInput;
 use tabard_display::headless::{Inspected, Inspector};
 use tabard_view::{OutputId, Scale, Size};
@@ -32,15 +32,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a desk of these built-in guests.
-    pub fn start(builtins: &[&str]) -> Result<Self, Fault> {
+    /// Starts a desk of these built-in guests; every guest has drawn, and input is open.
+    pub fn ready(builtins: &[&str], engine: Engine) -> Result<Self, Fault> {
         let logs = tempfile::tempdir()?;
-        Ok(Self { harness: harness(builtins, logs.path(), None)?, _logs: logs })
-    }
-
-    /// As [`Stage::start`]; every guest has drawn, and input is open.
-    pub fn ready(builtins: &[&str]) -> Result<Self, Fault> {
-        let stage = Self::start(builtins)?;
+        let stage = Self { harness: harness(builtins, engine, logs.path(), None)?, _logs: logs };
         let ready = stage.harness.wait(LIMIT, |harness| {
             harness.status().input_open
                 && (0..builtins.len()).all(|guest| harness.serial(guest).contains("\"ready\""))
@@ -61,7 +56,8 @@ impl Stage {
         }
         let payload = tabard().with_file_name("examples").join("payload");
         let logs = tempfile::tempdir()?;
-        let stage = Self { harness: run(&desk, logs.path(), payload, None)?, _logs: logs };
+        let harness = run(&desk, Engine::Kvm, logs.path(), payload, None)?;
+        let stage = Self { harness, _logs: logs };
         let ready = stage.harness.wait(LIMIT, |harness| {
             harness.status().input_open && harness.serial(0).contains("\"ready\"")
         });
@@ -90,20 +86,22 @@ pub fn key(harness: &Harness, code: u16, pressed: bool) {
     harness.input(RawInput::Key { code, pressed });
 }
 
-/// Starts a desk of these built-in guests. Its logs are in this folder, and the keys that its
+/// Starts a desk of these built-in guests on this engine. Its logs are in this folder, and the keys that its
 /// first start there has made. The inspector sees every frame before it is confirmed, which costs
 /// the presenter no copy of it.
 pub fn harness(
     builtins: &[&str],
+    engine: Engine,
     logs: &Path,
     inspector: Option<Inspector>,
 ) -> Result<Harness, Fault> {
-    run(&text(builtins), logs, tabard().with_file_name("tabard-vmm"), inspector)
+    run(&text(builtins), engine, logs, tabard().with_file_name("tabard-vmm"), inspector)
 }
 
 /// Starts the desk of this text, whose guests this program runs.
 fn run(
     desk: &str,
+    engine: Engine,
     logs: &Path,
     vmm: PathBuf,
     inspector: Option<Inspector>,
@@ -113,7 +111,7 @@ fn run(
         vmm,
         logs: logs.to_path_buf(),
         notice: String::new(),
-        engine: None,
+        engine: Some(engine),
         qemu: tabard::run::qemu,
     };
     Ok(Harness::start_inspected(&desk, &[(SIZE, Scale::ONE)], options, inspector)?)

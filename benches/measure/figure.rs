@@ -4,46 +4,69 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// One measured figure. Where it has a peer, the limit is one of the ratio.
+/// A figure of `docs/specification.md` and what is promised of it. Where it has a peer, the promise
+/// is about the ratio.
 #[derive(Debug, Clone, Copy)]
-pub struct Figure<'a> {
-    /// Its name in `docs/specification.md`.
-    pub name: &'a str,
-    /// What was measured.
-    pub value: f64,
+pub struct Promise {
+    /// Its name.
+    pub name: &'static str,
     /// The unit of the value and of the peer's.
-    pub unit: &'a str,
-    /// What is promised at most, or at least by [`Figure::print_at_least`].
-    pub limit: Option<f64>,
+    pub unit: &'static str,
+    /// What is promised.
+    pub limit: Limit,
     /// What it is compared to.
-    pub peer: Option<&'a str>,
-    /// The peer's value; none if it could not be measured.
-    pub peer_value: Option<f64>,
+    pub peer: Option<&'static str>,
 }
 
-impl Figure<'_> {
-    /// Prints it.
-    pub fn print(&self) {
-        self.print_as(false);
+/// What is promised of a figure, or of its ratio.
+#[derive(Debug, Clone, Copy)]
+pub enum Limit {
+    /// Nothing.
+    None,
+    /// No more than this.
+    Most(f64),
+    /// No less than this: a throughput.
+    Least(f64),
+}
+
+impl Promise {
+    /// A figure without a peer.
+    pub const fn new(name: &'static str, unit: &'static str, limit: Limit) -> Self {
+        Self { name, unit, limit, peer: None }
     }
 
-    /// Prints it as one whose ratio must be no less than the limit: a throughput.
-    pub fn print_at_least(&self) {
-        self.print_as(true);
+    /// The same beside this peer.
+    pub const fn beside(self, peer: &'static str) -> Self {
+        Self { peer: Some(peer), ..self }
     }
 
-    fn print_as(&self, at_least: bool) {
-        let ratio = self.peer_value.map(|peer| self.value / peer);
+    /// Prints what was measured; of the peer nothing if it could not be had.
+    pub fn print(&self, value: f64, peer_value: Option<f64>) {
+        self.line(Some(value), peer_value);
+    }
+
+    /// Prints that this machine cannot measure it.
+    pub fn not_measured(&self) {
+        self.line(None, None);
+    }
+
+    fn line(&self, value: Option<f64>, peer_value: Option<f64>) {
+        let ratio = value.zip(peer_value).map(|(value, peer)| value / peer);
+        let (limit, at_least) = match self.limit {
+            Limit::None => (None, false),
+            Limit::Most(limit) => (Some(limit), false),
+            Limit::Least(limit) => (Some(limit), true),
+        };
         println!(
             "{}",
             json!({
                 "figure": self.name,
-                "value": rounded(self.value),
+                "value": value.map(rounded),
                 "unit": self.unit,
-                "limit": self.limit,
+                "limit": limit,
                 "at_least": at_least,
                 "peer": self.peer,
-                "peer_value": self.peer_value.map(rounded),
+                "peer_value": peer_value.map(rounded),
                 "ratio": ratio.map(rounded),
             })
         );
@@ -59,9 +82,13 @@ fn rounded(value: f64) -> Value {
 
 /// The sample below which this share of them lies, in milliseconds.
 pub fn percentile_ms(samples: &[Duration], share: f64) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort();
+    percentile(samples.iter().map(Duration::as_secs_f64), share) * 1e3
+}
+
+/// The sample below which this share of them lies.
+pub fn percentile(samples: impl IntoIterator<Item = f64>, share: f64) -> f64 {
+    let mut sorted: Vec<f64> = samples.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
     let rank = (share * sorted.len() as f64).ceil() as usize;
-    let sample = sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default();
-    sample.as_secs_f64() * 1e3
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use tabard::session::Engine;
 use tabard_display::headless::Inspected;
 use tabard_view::Recipient;
 
 use crate::Fault;
 use crate::desk::{LIMIT, SCREEN, Stage, content, harness, is_notepad, shows_notepad};
-use crate::figure::{Figure, percentile_ms};
-use crate::qemu::{self, Qemu};
+use crate::figure::{Limit, Promise, percentile_ms};
+use crate::qemu::{self, Peer};
 
 const ESC: u16 = 1;
 const BACKSPACE: u16 = 14;
@@ -26,36 +27,60 @@ const ATTENTIONS: usize = 300;
 
 const MS: &str = "ms";
 
+/// What [`start`] measures.
+pub const START: [Promise; 1] =
+    [Promise::new("start_to_first_pixel", MS, Limit::Most(0.25)).beside(qemu::NAME)];
+/// What [`start_on_qemu`] measures.
+pub const START_ON_QEMU: [Promise; 1] =
+    [Promise::new("qemu_start_to_first_pixel", MS, Limit::Most(1.0)).beside(qemu::EMULATED)];
+/// What [`keys`] measures.
+pub const KEYS: [Promise; 2] = [
+    Promise::new("key_to_pixel_p50", MS, Limit::Most(0.5)).beside(qemu::NAME),
+    Promise::new("key_to_pixel_p99", MS, Limit::None).beside(qemu::NAME),
+];
+/// What [`keys_on_qemu`] measures.
+pub const KEYS_ON_QEMU: [Promise; 2] = [
+    Promise::new("qemu_key_to_pixel_p50", MS, Limit::Most(0.25)).beside(qemu::EMULATED),
+    Promise::new("qemu_key_to_pixel_p99", MS, Limit::None).beside(qemu::EMULATED),
+];
+/// What [`attention`] measures.
+pub const ATTENTION: [Promise; 3] = [
+    Promise::new("sak_to_glass_p99_idle", MS, Limit::Most(16.7)),
+    Promise::new("sak_to_glass_p99_flooded", MS, Limit::Most(16.7)),
+    Promise::new("sak_to_glass_p99_overrun", MS, Limit::Most(16.7)),
+];
+
 /// Measures `start_to_first_pixel`.
 pub fn start() -> Result<(), Fault> {
+    starts(Engine::Kvm, &START[0])
+}
+
+/// The same of the engine `qemu`, its peer the same QEMU with devices of its own.
+pub fn start_on_qemu() -> Result<(), Fault> {
+    starts(Engine::Qemu, &START_ON_QEMU[0])
+}
+
+fn starts(engine: Engine, promise: &Promise) -> Result<(), Fault> {
     let with_peer = qemu::is_there();
     let (mut own, mut peer) = (Vec::new(), Vec::new());
     let logs = tempfile::tempdir()?;
     // The first start of all makes the keys of the desk, as no other does.
-    start_once(logs.path())?;
+    start_once(engine, logs.path())?;
     for _ in 0..STARTS {
-        own.push(start_once(logs.path())?);
+        own.push(start_once(engine, logs.path())?);
         if with_peer {
-            let (mut machine, began) = Qemu::start()?;
+            let (mut machine, began) = Peer::start(engine)?;
             machine.until(is_notepad)?;
             peer.push(began.elapsed());
         }
     }
-    Figure {
-        name: "start_to_first_pixel",
-        value: percentile_ms(&own, 0.5),
-        unit: MS,
-        limit: Some(0.25),
-        peer: Some(qemu::NAME),
-        peer_value: with_peer.then(|| percentile_ms(&peer, 0.5)),
-    }
-    .print();
+    promise.print(percentile_ms(&own, 0.5), with_peer.then(|| percentile_ms(&peer, 0.5)));
     Ok(())
 }
 
 /// Until the frame that shows the guest's first picture is complete. It is looked at where it is
 /// made: a copy for each early frame would cost as much as the start.
-fn start_once(logs: &Path) -> Result<Duration, Fault> {
+fn start_once(engine: Engine, logs: &Path) -> Result<Duration, Fault> {
     let (tell, shown) = crossbeam_channel::bounded(1);
     let inspector = Box::new(move |frame: &Inspected<'_>| {
         if shows_notepad(frame) {
@@ -64,15 +89,24 @@ fn start_once(logs: &Path) -> Result<Duration, Fault> {
         }
     });
     let began = Instant::now();
-    let _harness = harness(&["notepad"], logs, Some(inspector))?;
+    let _harness = harness(&["notepad"], engine, logs, Some(inspector))?;
     let shown = shown.recv_timeout(LIMIT).map_err(|_| "The guest never drew")?;
     Ok(shown.duration_since(began))
 }
 
 /// Measures `key_to_pixel_p50` and `key_to_pixel_p99`.
 pub fn keys() -> Result<(), Fault> {
-    let stage = Stage::ready(&["notepad"])?;
-    let mut peer = if qemu::is_there() { Some(Qemu::start()?.0) } else { None };
+    type_on(Engine::Kvm, &KEYS)
+}
+
+/// The same of the engine `qemu`, its peer the same QEMU with devices of its own.
+pub fn keys_on_qemu() -> Result<(), Fault> {
+    type_on(Engine::Qemu, &KEYS_ON_QEMU)
+}
+
+fn type_on(engine: Engine, promises: &[Promise; 2]) -> Result<(), Fault> {
+    let stage = Stage::ready(&["notepad"], engine)?;
+    let mut peer = if qemu::is_there() { Some(Peer::start(engine)?.0) } else { None };
     if let Some(peer) = &mut peer {
         peer.until(is_notepad)?;
     }
@@ -91,18 +125,9 @@ pub fn keys() -> Result<(), Fault> {
             }
         }
     }
-    for (name, share, limit) in
-        [("key_to_pixel_p50", 0.5, Some(0.5)), ("key_to_pixel_p99", 0.99, None)]
-    {
-        Figure {
-            name,
-            value: percentile_ms(&own, share),
-            unit: MS,
-            limit,
-            peer: Some(qemu::NAME),
-            peer_value: peer.is_some().then(|| percentile_ms(&peers, share)),
-        }
-        .print();
+    for (promise, share) in promises.iter().zip([0.5, 0.99]) {
+        let peers = peer.is_some().then(|| percentile_ms(&peers, share));
+        promise.print(percentile_ms(&own, share), peers);
     }
     Ok(())
 }
@@ -129,26 +154,17 @@ fn key_once(stage: &Stage, code: u16, before: &mut Vec<u32>) -> Result<Duration,
     Ok(shown.ok_or("The frame got lost")?)
 }
 
-/// Measures `sak_to_glass_p99`, idle, flooded and overrun.
+/// Measures [`ATTENTION`].
 pub fn attention() -> Result<(), Fault> {
-    let names = ["sak_to_glass_p99_idle", "sak_to_glass_p99_flooded", "sak_to_glass_p99_overrun"];
-    for (index, name) in names.into_iter().enumerate() {
+    for (index, promise) in ATTENTION.iter().enumerate() {
         let stage = match index {
-            0 => Stage::ready(&["notepad", "notepad", "notepad"])?,
-            1 => Stage::ready(&["flood", "flood", "flood", "flood"])?,
+            0 => Stage::ready(&["notepad", "notepad", "notepad"], Engine::Kvm)?,
+            1 => Stage::ready(&["flood", "flood", "flood", "flood"], Engine::Kvm)?,
             _ => Stage::overrun()?,
         };
         let samples: Result<Vec<_>, Fault> =
             (0..ATTENTIONS).map(|index| attention_once(&stage, index)).collect();
-        Figure {
-            name,
-            value: percentile_ms(&samples?, 0.99),
-            unit: MS,
-            limit: Some(16.7),
-            peer: None,
-            peer_value: None,
-        }
-        .print();
+        promise.print(percentile_ms(&samples?, 0.99), None);
     }
     Ok(())
 }

@@ -7,66 +7,110 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use tabard::session::Engine;
+
 use crate::Fault;
-use crate::desk::{LIMIT, MEMORY_MIB, tabard, text};
-use crate::figure::Figure;
+use crate::desk::{LIMIT, MEMORY_MIB, is_notepad, tabard, text};
+use crate::figure::{Limit, Promise, percentile};
+use crate::qemu::{self, Peer};
 
 /// Ticks a second of `/proc/PID/stat` (`USER_HZ`, 100 on x86).
 const TICKS_PER_SECOND: f64 = 100.0;
 const IDLE: Duration = Duration::from_secs(20);
+/// What starting leaves behind, such as the last frames, is not idling.
+const SETTLED: Duration = Duration::from_secs(2);
 const GUESTS: [&str; 3] = ["notepad", "sketch", "notepad"];
+/// How often each guest's memory is read, in turns with the peer's, each in a start of its own.
+const MEMORIES: usize = 5;
 
-/// Measures `vmm_overhead` and `idle_cpu`.
+/// What [`measure`] measures.
+pub const FIGURES: [Promise; 2] = [
+    Promise::new("vmm_overhead", "MiB", Limit::Most(5.0)),
+    Promise::new("idle_cpu", "%", Limit::Most(0.5)),
+];
+/// What [`idle_on_qemu`] measures.
+pub const IDLE_ON_QEMU: [Promise; 1] = [Promise::new("qemu_idle_desk", "%", Limit::Most(3.0))];
+/// What [`memory_on_qemu`] measures.
+pub const MEMORY_ON_QEMU: [Promise; 1] =
+    [Promise::new("qemu_private_memory", "MiB", Limit::Most(1.15)).beside(qemu::EMULATED)];
+
+/// Measures [`FIGURES`].
 pub fn measure() -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
-    let desk = Running::start(folder.path())?;
-    let children = desk.ready(folder.path())?;
-    // What starting left behind, such as the last frames, is not idling.
-    sleep(Duration::from_secs(2));
-
+    let desk = Running::start(folder.path(), &GUESTS, Engine::Kvm)?;
+    let children = desk.ready(folder.path(), GUESTS.len())?;
+    sleep(SETTLED);
     let (keepers, machines) = children.split_at(GUESTS.len());
-    let overheads: Result<Vec<f64>, Fault> =
-        keepers.iter().zip(machines).map(|(one, other)| overhead_mib(*one, *other)).collect();
-    Figure {
-        name: "vmm_overhead",
-        value: overheads?.into_iter().fold(0.0, f64::max),
-        unit: "MiB",
-        limit: Some(5.0),
-        peer: None,
-        peer_value: None,
+    if machines.len() != keepers.len() {
+        return Err(format!("There are {} processes of {GUESTS:?}", children.len()).into());
     }
-    .print();
+    let overheads = keepers.iter().zip(machines).map(|(one, other)| overhead_mib(&[*one, *other]));
+    let overheads: Result<Vec<f64>, Fault> = overheads.collect();
+    FIGURES[0].print(overheads?.into_iter().fold(0.0, f64::max), None);
+    FIGURES[1].print(idle_share(&desk, &children)?, None);
+    Ok(())
+}
 
-    let all: Vec<u32> = std::iter::once(desk.0.id()).chain(children).collect();
+/// Measures [`IDLE_ON_QEMU`].
+pub fn idle_on_qemu() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let desk = Running::start(folder.path(), &GUESTS, Engine::Qemu)?;
+    let children = desk.ready(folder.path(), GUESTS.len())?;
+    sleep(SETTLED);
+    IDLE_ON_QEMU[0].print(idle_share(&desk, &children)?, None);
+    Ok(())
+}
+
+/// Measures [`MEMORY_ON_QEMU`].
+pub fn memory_on_qemu() -> Result<(), Fault> {
+    let with_peer = qemu::is_there();
+    let (mut own, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..MEMORIES {
+        let folder = tempfile::tempdir()?;
+        let desk = Running::start(folder.path(), &["notepad"], Engine::Qemu)?;
+        let children = desk.ready(folder.path(), 1)?;
+        sleep(SETTLED);
+        own.push(overhead_mib(&children)?);
+        for child in children {
+            eprintln!("measure: {} {:.2} MiB", name(child)?, private_mib(child, MEMORY_MIB)?.0);
+        }
+        drop(desk);
+        if with_peer {
+            let (mut peer, _) = Peer::start(Engine::Qemu)?;
+            peer.until(is_notepad)?;
+            sleep(SETTLED);
+            peers.push(overhead_mib(&[peer.id()])?);
+        }
+    }
+    let peer = with_peer.then(|| percentile(peers, 0.5));
+    MEMORY_ON_QEMU[0].print(percentile(own, 0.5), peer);
+    Ok(())
+}
+
+/// Processor time of a desk while nothing happens, in percent of one processor.
+fn idle_share(desk: &Running, children: &[u32]) -> Result<f64, Fault> {
+    let all: Vec<u32> = std::iter::once(desk.0.id()).chain(children.iter().copied()).collect();
     let (began, before) = (Instant::now(), ticks(&all)?);
     sleep(IDLE);
     let (elapsed, after) = (began.elapsed(), ticks(&all)?);
-    Figure {
-        name: "idle_cpu",
-        value: (after - before) / TICKS_PER_SECOND / elapsed.as_secs_f64() * 100.0,
-        unit: "%",
-        limit: Some(0.5),
-        peer: None,
-        peer_value: None,
-    }
-    .print();
-    Ok(())
+    Ok((after - before) / TICKS_PER_SECOND / elapsed.as_secs_f64() * 100.0)
 }
 
 /// A `tabard run` without a screen. Dropping it ends it, and its guests with it.
 struct Running(Child);
 
 impl Running {
-    fn start(folder: &Path) -> Result<Self, Fault> {
+    fn start(folder: &Path, builtins: &[&str], engine: Engine) -> Result<Self, Fault> {
         let desk = folder.join("desk.toml");
-        fs::write(&desk, text(&GUESTS))?;
+        fs::write(&desk, text(builtins))?;
         let mut command = Command::new(tabard());
         command.arg("run").arg(&desk).arg("--headless").arg("--logs").arg(folder.join("logs"));
+        command.args(["--engine", engine.name()]);
         Ok(Self(command.stdin(Stdio::null()).spawn()?))
     }
 
     /// Waits until every guest has drawn; their processes.
-    fn ready(&self, folder: &Path) -> Result<Vec<u32>, Fault> {
+    fn ready(&self, folder: &Path, guests: usize) -> Result<Vec<u32>, Fault> {
         let began = Instant::now();
         while began.elapsed() < LIMIT {
             let logs = fs::read_dir(folder.join("logs")).into_iter().flatten().flatten();
@@ -74,8 +118,8 @@ impl Running {
                 .filter_map(|log| fs::read_to_string(log.path()).ok())
                 .filter(|log| log.contains("\"ready\""))
                 .count();
-            if ready == GUESTS.len() {
-                return processes(self.0.id());
+            if ready == guests {
+                return descendants(self.0.id());
             }
             sleep(Duration::from_millis(20));
         }
@@ -91,21 +135,20 @@ impl Drop for Running {
     }
 }
 
-/// The processes of a `tabard` for its guests: first each keeper, then each machine's own.
-fn processes(parent: u32) -> Result<Vec<u32>, Fault> {
+/// The processes below this one, generation after generation: of a `tabard` first each keeper, then
+/// each machine's own.
+pub fn descendants(parent: u32) -> Result<Vec<u32>, Fault> {
     let mut found = children(parent)?;
-    for keeper in found.clone() {
-        found.extend(children(keeper)?);
+    let mut next = 0;
+    while let Some(one) = found.get(next) {
+        found.extend(children(*one)?);
+        next += 1;
     }
-    if found.len() == 2 * GUESTS.len() {
-        Ok(found)
-    } else {
-        Err(format!("There are {} processes of {} guests", found.len(), GUESTS.len()).into())
-    }
+    Ok(found)
 }
 
 /// The processes whose parent is this one.
-pub fn children(parent: u32) -> Result<Vec<u32>, Fault> {
+fn children(parent: u32) -> Result<Vec<u32>, Fault> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
@@ -121,24 +164,41 @@ pub fn children(parent: u32) -> Result<Vec<u32>, Fault> {
     Ok(found)
 }
 
-/// Private memory of a guest's two processes in MiB, without the guest's memory and the surface.
-fn overhead_mib(keeper: u32, machine: u32) -> Result<f64, Fault> {
-    let (kept, guest_seen) = private_mib(machine, MEMORY_MIB)?;
-    if !guest_seen {
-        return Err(format!("{machine} has no mapping of {MEMORY_MIB} MiB for the guest").into());
+/// Private memory of a guest's processes in MiB, without the guest's memory and the surface.
+fn overhead_mib(processes: &[u32]) -> Result<f64, Fault> {
+    private_of(processes, MEMORY_MIB)
+}
+
+/// Private memory of the processes of a guest that has `memory_mib`, in MiB, without the guest's
+/// memory and the surface.
+pub fn private_of(processes: &[u32], memory_mib: u32) -> Result<f64, Fault> {
+    let (mut sum, mut guest_seen) = (0.0, false);
+    for process in processes {
+        let (mib, seen) = private_mib(*process, memory_mib)?;
+        sum += mib;
+        guest_seen |= seen;
     }
-    Ok(kept + private_mib(keeper, MEMORY_MIB)?.0)
+    if guest_seen {
+        Ok(sum)
+    } else {
+        Err(format!("None of {processes:?} has {memory_mib} MiB for the guest").into())
+    }
+}
+
+/// What a process is called.
+fn name(pid: u32) -> Result<String, Fault> {
+    Ok(fs::read_to_string(format!("/proc/{pid}/comm"))?.trim().to_owned())
 }
 
 /// Private memory of a process in MiB without surfaces and the memory of a guest that has
 /// `memory_mib` of it; whether there is any of the latter.
-pub fn private_mib(pid: u32, memory_mib: u32) -> Result<(f64, bool), Fault> {
+fn private_mib(pid: u32, memory_mib: u32) -> Result<(f64, bool), Fault> {
     let path = format!("/proc/{pid}/smaps");
     // The process is not dumpable, so only root may look.
     let smaps = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let guest_kib = u64::from(memory_mib) * 1024;
     let (mut private_kib, mut guest_seen) = (0, false);
-    let (mut surface, mut guest) = (false, false);
+    let (mut shared, mut guest) = (false, false);
     for line in smaps.lines() {
         let mut words = line.split_whitespace();
         let Some(first) = words.next() else { continue };
@@ -148,10 +208,14 @@ pub fn private_mib(pid: u32, memory_mib: u32) -> Result<(f64, bool), Fault> {
                 guest = size == guest_kib;
                 guest_seen |= guest;
             }
-            ("Private_Clean:" | "Private_Dirty:", Some(kib)) if !surface && !guest => {
+            ("Private_Clean:" | "Private_Dirty:", Some(kib)) if !shared && !guest => {
                 private_kib += kib;
             }
-            _ if !first.ends_with(':') => surface = line.contains("memfd:tabard-surface"),
+            _ if !first.ends_with(':') => {
+                let memory = line.contains("memfd:tabard-memory");
+                guest_seen |= memory;
+                shared = memory || line.contains("memfd:tabard-surface");
+            }
             _ => {}
         }
     }

@@ -1,69 +1,103 @@
-//! The peer: Debian's QEMU with the same guest on the machine of its own that is most like
-//! Tabard's, seen through VNC and typed into through QMP, both on local sockets.
+//! The peer: the QEMU that Tabard uses as an engine, with the same guest on the machine of its own
+//! that is most like Tabard's and with devices of its own, seen through VNC and typed into through
+//! QMP, both on local sockets.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tabard::session::{Engine, Qemu};
 use tempfile::TempDir;
 
 use crate::Fault;
 use crate::desk::{LIMIT, MEMORY_MIB, SIZE};
 use crate::rfb::Client;
 
-/// What the peer is called in the figures.
+/// What the peer under KVM is called in the figures.
 pub const NAME: &str = "qemu microvm";
+/// What the peer on an emulated processor is called.
+pub const EMULATED: &str = "qemu microvm, tcg";
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// Whether QEMU is installed; says what to do if it is not.
+/// The QEMU of this host that can be an engine, or at least the one in `PATH`; says, once, what to do if there is none.
+fn found() -> Option<&'static Qemu> {
+    static FOUND: OnceLock<Option<Qemu>> = OnceLock::new();
+    let look = || match tabard::engine::find() {
+        Ok(qemu) => Some(qemu),
+        Err(error) => {
+            // Too old for an engine, it still is a peer under KVM.
+            let old = Qemu { program: PROGRAM.into(), folder: None };
+            let version = tabard::engine::run(&old).arg("--version").stdout(Stdio::null()).status();
+            let runs = version.is_ok_and(|status| status.success());
+            if !runs {
+                eprintln!("measure: without the peer: {error}");
+            }
+            runs.then_some(old)
+        }
+    };
+    FOUND.get_or_init(look).as_ref()
+}
+
+/// Whether there is a QEMU.
 pub fn is_there() -> bool {
-    let version = Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status();
-    let there = version.is_ok_and(|status| status.success());
-    if !there {
-        eprintln!(
-            "measure: without its peer; to measure it too, run: \
-             apt-get install -y --no-install-recommends qemu-system-x86"
-        );
+    found().is_some()
+}
+
+/// QEMU's `microvm` on this engine's processor, with no device but those that are added, all of
+/// virtio 1.
+///
+/// # Errors
+/// If there is no QEMU.
+pub fn command(machine: &str, engine: Engine, memory_mib: u32) -> Result<Command, Fault> {
+    let qemu = found().ok_or("There is no QEMU")?;
+    let mut command = tabard::engine::run(qemu);
+    if let Some(folder) = &qemu.folder {
+        command.arg("-L").arg(folder.join("usr/share/qemu"));
     }
-    there
+    command.args(["-M", machine, "-m", &memory_mib.to_string()]);
+    match engine {
+        Engine::Kvm => command.args(["-accel", "kvm", "-cpu", "qemu64,-pni"]),
+        Engine::Qemu => command.args(["-accel", "tcg"]),
+    };
+    command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+    command.args(["-global", "virtio-mmio.force-legacy=false"]);
+    Ok(command)
+}
+
+/// QEMU's graphics card with the screen of Tabard's desk.
+pub fn gpu() -> String {
+    format!("virtio-gpu-device,xres={},yres={}", SIZE.width, SIZE.height)
 }
 
 /// A running machine. Dropping it ends it.
-pub struct Qemu {
+pub struct Peer {
     child: Child,
     screen: Client,
     control: BufReader<UnixStream>,
     _folder: TempDir,
 }
 
-impl Qemu {
+impl Peer {
     /// Starts one with a notepad, and says when its process was started.
-    pub fn start() -> Result<(Self, Instant), Fault> {
+    pub fn start(engine: Engine) -> Result<(Self, Instant), Fault> {
         let folder = tempfile::tempdir()?;
         let [kernel, vnc, qmp] = ["notepad", "vnc", "qmp"].map(|name| folder.path().join(name));
         let notepad = tabard_guests::builtin("notepad").ok_or("There is no notepad")?;
         std::fs::write(&kernel, notepad.elf)?;
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["-M", "microvm,acpi=off", "-accel", "kvm", "-cpu", "qemu64,-pni"])
-            .args(["-nodefaults", "-no-user-config", "-display", "none"])
-            .args(["-m", &MEMORY_MIB.to_string()])
-            .arg("-kernel")
-            .arg(&kernel)
-            .args(["-global", "virtio-mmio.force-legacy=false"])
-            .args([
-                "-device",
-                &format!("virtio-gpu-device,xres={},yres={}", SIZE.width, SIZE.height),
-            ])
-            .args(["-device", "virtio-keyboard-device"])
-            .args(["-vnc", &format!("unix:{}", vnc.display())])
-            .args(["-qmp", &format!("unix:{},server=on,wait=off", qmp.display())])
-            .stdin(Stdio::null());
+        let mut command = command("microvm,acpi=off", engine, MEMORY_MIB)?;
+        command.arg("-kernel").arg(&kernel).args(["-device", &gpu()]);
+        command.args(["-device", "virtio-keyboard-device"]);
+        if engine == Engine::Qemu {
+            command.args(["-device", "virtio-tablet-device", "-device", "virtio-rng-device"]);
+        }
+        command.args(["-vnc", &format!("unix:{}", vnc.display())]);
+        command.args(["-qmp", &format!("unix:{},server=on,wait=off", qmp.display())]);
         let began = Instant::now();
         let mut child = command.spawn()?;
         match connect_both(&mut child, &vnc, &qmp) {
@@ -73,6 +107,11 @@ impl Qemu {
                 Err(error)
             }
         }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until its screen shows this.
@@ -100,7 +139,7 @@ impl Qemu {
     }
 }
 
-impl Drop for Qemu {
+impl Drop for Peer {
     fn drop(&mut self) {
         end(&mut self.child);
     }
@@ -120,7 +159,7 @@ fn connect_both(
 }
 
 /// Connects as soon as the socket is there.
-fn connect(child: &mut Child, socket: &Path) -> Result<UnixStream, Fault> {
+pub fn connect(child: &mut Child, socket: &Path) -> Result<UnixStream, Fault> {
     let began = Instant::now();
     loop {
         if let Ok(stream) = UnixStream::connect(socket) {

@@ -6,12 +6,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tabard::harness::Harness;
+use tabard::session::Engine;
 use tabard_display::headless::Inspected;
 use tabard_view::{GuestId, Recipient};
 
 use crate::Fault;
 use crate::desk::{LIMIT, harness, key};
-use crate::figure::{Figure, percentile_ms};
+use crate::figure::{Limit, Promise, percentile_ms};
 
 const KEYS: usize = 400;
 const LEFT_CTRL: u16 = 29;
@@ -31,21 +32,23 @@ struct Sample {
     since_frame: Duration,
 }
 
-/// Measures `input_delay_idle_p50`, `input_delay_flooded_p50` and `input_frame_correlation`.
+/// What is measured here.
+pub const FIGURES: [Promise; 3] = [
+    Promise::new("input_delay_idle_p50", "ms", Limit::None),
+    Promise::new("input_delay_flooded_p50", "ms", Limit::Most(16.7)),
+    Promise::new("input_frame_correlation", "", Limit::Most(0.3)),
+];
+
+/// Measures [`FIGURES`].
 pub fn measure() -> Result<(), Fault> {
     let idle = samples("probe")?;
     let flooded = samples("flood")?;
     let delays = |samples: &[Sample]| -> Vec<Duration> {
         samples.iter().map(|sample| sample.delay).collect()
     };
-    let correlation = correlation(&flooded).abs();
-    for (name, value, unit, limit) in [
-        ("input_delay_idle_p50", percentile_ms(&delays(&idle), 0.5), "ms", None),
-        ("input_delay_flooded_p50", percentile_ms(&delays(&flooded), 0.5), "ms", Some(16.7)),
-        ("input_frame_correlation", correlation, "", Some(0.3)),
-    ] {
-        Figure { name, value, unit, limit, peer: None, peer_value: None }.print();
-    }
+    FIGURES[0].print(percentile_ms(&delays(&idle), 0.5), None);
+    FIGURES[1].print(percentile_ms(&delays(&flooded), 0.5), None);
+    FIGURES[2].print(correlation(&flooded).abs(), None);
     Ok(())
 }
 
@@ -57,7 +60,7 @@ fn samples(other: &str) -> Result<Vec<Sample>, Fault> {
     let inspector = Box::new(move |_: &Inspected<'_>| {
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     });
-    let harness = harness(&[other, "probe"], logs.path(), Some(inspector))?;
+    let harness = harness(&[other, "probe"], Engine::Kvm, logs.path(), Some(inspector))?;
     until(&harness, |harness| harness.serial(TYPED).contains("\"ready\""))?;
     for (code, pressed) in [(LEFT_CTRL, true), (LEFT_ALT, true), (ESC, true)] {
         key(&harness, code, pressed);

@@ -1,6 +1,6 @@
 //! The secure-attention chord: which keys it is made of, and whether a press completes it.
 
-use crate::{HeldKeys, KeyCode};
+use crate::KeyCode;
 use std::fmt;
 use thiserror::Error;
 
@@ -102,14 +102,15 @@ impl Chord {
         self.key == code || self.modifiers.iter().any(|modifier| modifier.codes.contains(&code))
     }
 
-    /// Whether pressing `code` completes the chord while `held` is down.
+    /// Whether pressing `code` completes the chord while what `is_down` says is down.
     #[must_use]
-    pub fn completes(&self, code: KeyCode, held: &HeldKeys) -> bool {
+    pub fn completes(&self, code: KeyCode, is_down: impl Fn(KeyCode) -> bool) -> bool {
         // A repeated press counts too: after lost events the ledger may think the key still down.
         code == self.key
-            && self.modifiers.iter().all(|modifier| {
-                modifier.codes.iter().any(|&side| side != code && held.is_down(side))
-            })
+            && self
+                .modifiers
+                .iter()
+                .all(|modifier| modifier.codes.iter().any(|&side| side != code && is_down(side)))
     }
 }
 
@@ -191,15 +192,15 @@ impl fmt::Display for Chord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capacity, Fate, SourceId};
+    use crate::{Capacity, Fate, HeldKeys, SourceId};
     use proptest::prelude::*;
 
-    fn held(codes: &[(u16, KeyCode)]) -> HeldKeys {
+    fn held(codes: &[(u32, KeyCode)]) -> impl Fn(KeyCode) -> bool {
         let mut held = HeldKeys::default();
         for (source, code) in codes {
             held.press(SourceId(*source), *code, Fate::Swallowed, Capacity::Limited);
         }
-        held
+        move |code| held.is_down(code, |_| true)
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_missing_modifier_or_another_key_does_not_complete() {
-        assert!(!Chord::default().completes(KeyCode::ESC, &held(&[(0, KeyCode::LEFT_CTRL)])));
+        assert!(!Chord::default().completes(KeyCode::ESC, held(&[(0, KeyCode::LEFT_CTRL)])));
         let both = held(&[(0, KeyCode::LEFT_CTRL), (0, KeyCode::LEFT_ALT)]);
         assert!(!Chord::default().completes(KeyCode::TAB, &both));
     }
@@ -261,8 +262,8 @@ mod tests {
     #[test]
     fn the_last_key_does_not_stand_for_its_own_modifier() {
         let chord = Chord::parse("LeftCtrl+RightCtrl").unwrap();
-        assert!(!chord.completes(KeyCode::RIGHT_CTRL, &held(&[(0, KeyCode::RIGHT_CTRL)])));
-        assert!(chord.completes(KeyCode::RIGHT_CTRL, &held(&[(0, KeyCode::LEFT_CTRL)])));
+        assert!(!chord.completes(KeyCode::RIGHT_CTRL, held(&[(0, KeyCode::RIGHT_CTRL)])));
+        assert!(chord.completes(KeyCode::RIGHT_CTRL, held(&[(0, KeyCode::LEFT_CTRL)])));
     }
 
     proptest! {

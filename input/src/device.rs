@@ -226,17 +226,11 @@ impl DeviceRules {
     /// put in again: bus, maker, product and port.
     pub fn judge(&mut self, identity: &str, capabilities: &Capabilities) -> Option<DeviceClass> {
         let class = capabilities.class()?;
-        match self.seen.get(identity) {
-            Some(before) if *before != class => Some(DeviceClass::Refused(Refusal::Changed)),
-            Some(_) => Some(class),
-            None => {
-                if self.seen.len() >= MAX_IDENTITIES {
-                    self.seen.pop_first();
-                }
-                self.seen.insert(identity.to_owned(), class);
-                Some(class)
-            }
+        if self.seen.len() >= MAX_IDENTITIES && !self.seen.contains_key(identity) {
+            self.seen.pop_first();
         }
+        let first = *self.seen.entry(identity.to_owned()).or_insert(class);
+        Some(if first == class { class } else { DeviceClass::Refused(Refusal::Changed) })
     }
 }
 

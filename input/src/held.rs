@@ -25,6 +25,9 @@ pub enum Fate {
 pub enum Capacity {
     /// An ordinary key: the limits apply.
     Limited,
+    /// A key of a keyboard that nobody accepted: those of all such together take half of the room
+    /// at most, so that none of them keeps an accepted one from typing.
+    Foreign,
     /// A key of the chord: always remembered, or a flood of keys could hide the chord. There are
     /// only a few of these keys, so memory stays bounded.
     Always,
@@ -50,8 +53,9 @@ impl HeldKeys {
         if self.down.contains_key(&(source, code)) {
             return false;
         }
-        let is_full = self.down.len() >= MAX_KEYS || self.of(source).count() >= MAX_KEYS_PER_SOURCE;
-        if capacity == Capacity::Limited && is_full {
+        let most = if capacity == Capacity::Foreign { MAX_KEYS / 2 } else { MAX_KEYS };
+        let is_full = self.down.len() >= most || self.of(source).count() >= MAX_KEYS_PER_SOURCE;
+        if capacity != Capacity::Always && is_full {
             return false;
         }
         let tell = fate == Fate::Delivered && !self.is_delivered(code);
@@ -92,10 +96,9 @@ impl HeldKeys {
         self.down.contains_key(&(source, code))
     }
 
-    /// Whether any source has this key down.
-    #[must_use]
-    pub fn is_down(&self, code: KeyCode) -> bool {
-        self.down.keys().any(|&(_, down)| down == code)
+    /// Whether a source that is to be heard has this key down.
+    pub fn is_down(&self, code: KeyCode, heard: impl Fn(SourceId) -> bool) -> bool {
+        self.down.keys().any(|&(source, down)| down == code && heard(source))
     }
 
     /// Whether the present recipient has been told that this key is down.
@@ -151,7 +154,7 @@ mod tests {
         press(&mut held, A, KeyCode::Q);
         press(&mut held, B, KeyCode::Q);
         assert_eq!(held.swallow_all(), [KeyCode::Q]);
-        assert!(held.is_down(KeyCode::Q));
+        assert!(held.is_down(KeyCode::Q, |_| true));
         assert!(!held.release(A, KeyCode::Q));
     }
 
@@ -165,13 +168,28 @@ mod tests {
         }
         assert_eq!(held.down.len(), MAX_KEYS);
         held.press(A, KeyCode(2000), Fate::Swallowed, Capacity::Always);
-        assert!(held.is_down(KeyCode(2000)));
+        assert!(held.is_down(KeyCode(2000), |_| true));
+    }
+
+    #[test]
+    fn keyboards_that_nobody_accepted_leave_half_of_the_room() {
+        let mut held = HeldKeys::default();
+        for source in 2..100 {
+            for code in 0..1000 {
+                let (source, code) = (SourceId(source), KeyCode(code));
+                held.press(source, code, Fate::Swallowed, Capacity::Foreign);
+            }
+        }
+        assert_eq!(held.down.len(), MAX_KEYS / 2);
+        assert!(press(&mut held, A, KeyCode::Q));
+        assert!(held.is_down(KeyCode::Q, |source| source == A));
+        assert!(!held.is_down(KeyCode::Q, |source| source == B));
     }
 
     proptest! {
         #[test]
         fn told_presses_and_releases_alternate(
-            moves in proptest::collection::vec((0..5u8, 0..3u16, 0..4u16), 0..200)
+            moves in proptest::collection::vec((0..5u8, 0..3u32, 0..4u16), 0..200)
         ) {
             let mut held = HeldKeys::default();
             let mut told = BTreeSet::new();

@@ -31,10 +31,10 @@ pub use key::KeyCode;
 
 /// One physical device or window that input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub u16);
+pub struct SourceId(pub u32);
 
 impl SourceId {
     /// Numbers from here on are devices of the host, which are heard only once they have been
     /// announced and accepted; below are windows and scripts, which the session itself vouches for.
-    pub const FIRST_DEVICE: u16 = 16;
+    pub const FIRST_DEVICE: u32 = 16;
 }

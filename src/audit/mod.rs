@@ -96,6 +96,15 @@ fn print_report(file: &Path, report: &Report) {
     println!("{file}: {} records, whole and in order", report.records);
     let unsigned = report.records.saturating_sub(report.signed);
     println!("  {} signed by this key, {unsigned} after the last checkpoint", report.signed);
+    if report.unended > 0 {
+        println!(
+            "  {} sessions in it ended without a stop: they were killed, or cut",
+            report.unended
+        );
+    }
+    if !report.in_order {
+        println!("  its last session still runs, was killed, or its end was cut off");
+    }
     if report.torn_bytes > 0 {
         let bytes = report.torn_bytes;
         println!("  {bytes} bytes of an unfinished record at the end: the session was cut off");

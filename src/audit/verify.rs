@@ -97,6 +97,10 @@ pub struct Report {
     pub torn_bytes: usize,
     /// Whether there was a head file.
     pub has_head: bool,
+    /// Sessions that ended without a `stop` before another one began.
+    pub unended: u64,
+    /// Whether the last session ended with a `stop` that is signed.
+    pub in_order: bool,
     /// The first damage.
     pub fault: Option<Fault>,
 }
@@ -182,8 +186,11 @@ pub fn verify(log: &[u8], verifier: &Verifier) -> Report {
         hash: [0; 32],
         torn_bytes: torn.len(),
         has_head: verifier.has_head,
+        unended: 0,
+        in_order: false,
         fault: None,
     };
+    let mut running = false;
     for text in whole.split_inclusive(|byte| *byte == b'\n') {
         let line =
             std::str::from_utf8(text).ok().and_then(|text| Line::parse(text.strip_suffix('\n')?));
@@ -193,11 +200,16 @@ pub fn verify(log: &[u8], verifier: &Verifier) -> Report {
         }
         if let Some(line) = line {
             (report.records, report.hash) = (line.n, line.hash);
-            if line.kind == "checkpoint" {
-                report.signed = line.n;
+            match line.kind {
+                "checkpoint" => report.signed = line.n,
+                // Said of the session before by the one that found it so.
+                "recovered" | "no-stop" => {}
+                "start" if running => report.unended += 1,
+                kind => running = kind != "stop",
             }
         }
     }
+    report.in_order = !running && report.signed == report.records;
     let last = verifier.known.iter().map(|(n, _)| *n).max().unwrap_or(0);
     let damage = if last > report.records {
         Some(Damage::RolledBack(last))

@@ -80,7 +80,7 @@ pub fn load(target: &Path, say: &mut dyn FnMut(&str)) -> Result<Found, EngineErr
         return Ok(found);
     }
     clear(&beside.loading)?;
-    let cache = cache_folder().join("engine");
+    let cache = cache_folder()?.join("engine");
     let (release, packages) = bring(&cache, say)?;
 
     let whole = beside.loading.join("whole");

@@ -49,7 +49,7 @@ pub fn build(
     let begin = Instant::now();
     let mut progress = Progress::new(4);
     let workshop = Workshop::new(out)?;
-    let cache = cache_folder();
+    let cache = cache_folder()?;
     let (mut apt, kernel, busybox, desktop) = progress.step("packages", || {
         let mut apt = match release {
             Some(release) => Apt::release(&cache, release)?,
@@ -179,7 +179,7 @@ fn depmod(workshop: &Workshop, apt: &mut Apt) -> Result<Command, BuildError> {
         return Ok(Command::new(own));
     }
     // A program of another release may need a newer C library than the host has.
-    let mut host = Apt::host(&cache_folder())?;
+    let mut host = Apt::host(&cache_folder()?)?;
     let apt = if apt.name() == host.name() { apt } else { &mut host };
     let folder = workshop.folder("kmod");
     for name in ["kmod", "libkmod2"] {

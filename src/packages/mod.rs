@@ -112,11 +112,13 @@ pub fn unpack(package: &Package, to: &Path) -> Result<(), PackageError> {
 }
 
 /// Where downloaded packages stay: `$XDG_CACHE_HOME/tabard/packages`, or `~/.cache` for it.
-#[must_use]
-pub fn cache_folder() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("tabard/packages")
+///
+/// # Errors
+/// If neither is set: below `/tmp` others could put a folder of that name first.
+pub fn cache_folder() -> Result<PathBuf, PackageError> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let missing = || io::Error::other("Neither XDG_CACHE_HOME nor HOME is set");
+    let cache = cache.ok_or_else(|| PackageError::file(Path::new("~/.cache"), missing()))?;
+    Ok(cache.join("tabard/packages"))
 }

@@ -45,6 +45,7 @@ use crate::oracle::{Findings, Oracle};
 use crate::run::{EngineArgs, engines, qemu, status};
 use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
+use crate::signals::Signals;
 use fault::{Fault, Faults};
 use step::Script;
 
@@ -212,7 +213,10 @@ fn run_checked(
     }
     let oracle = Oracle::default();
     let inspector = Some(oracle.inspector(desk)?);
+    let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
+    let signals = Signals::catch().map_err(refused)?;
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    harness.obey(signals).map_err(refused)?;
     eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
@@ -221,7 +225,7 @@ fn run_checked(
     let (_, failed, _) = report::counts(&results);
     let passed = match outcome {
         Outcome::Closed => failed == 0 && findings.violations == 0,
-        Outcome::Failed(why) => {
+        Outcome::Failed(why) | Outcome::Unwritten(why) => {
             eprintln!("tabard: the session ended: {why}");
             false
         }

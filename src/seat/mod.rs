@@ -28,6 +28,7 @@ use thiserror::Error;
 
 use crate::session::desk::Desk;
 use crate::session::{Control, Outcome, Session};
+use crate::signals::Signals;
 use guardian::Console;
 pub use guardian::{ConsoleError, SUBCOMMAND, command as guard, terminal};
 pub use lock::SOCKET;
@@ -77,15 +78,15 @@ impl Seat {
         Ok(Self { screens, frames, inputs, lock, tty: tty.map(Path::to_path_buf) })
     }
 
-    /// Runs a session on it until the user ends the desk.
+    /// Runs a session on it until the user or a signal ends the desk.
     ///
     /// # Errors
     /// [`SeatError::Console`], with the console untouched.
-    pub fn run(self, session: Session) -> Result<Outcome, SeatError> {
+    pub fn run(self, session: Session, signals: Signals) -> Result<Outcome, SeatError> {
         let (console, mut guardian) = Console::take(self.tty.as_deref())?;
         let bell = session.bell();
         let (control, controls) = bell.channel(1);
-        let (orders, lock) = (control.clone(), self.lock);
+        let (orders, lock, signalled) = (control.clone(), self.lock, control.clone());
         let (device_events, devices) = bell.channel(INPUT_QUEUE);
         let (events, presenter) = bell.channel(crate::run::PRESENTER_QUEUE);
         let (screens, inputs) = (self.screens, self.inputs);
@@ -98,10 +99,11 @@ impl Seat {
                 // It ends only when the guardian does; without one the console would not come back.
                 let _ = guardian.read_to_end(&mut Vec::new());
                 // A session that has ended already needs no word.
-                let _ = control.send(Control::Quit);
+                let _ = control.send(Control::Quit("the guardian of the console ended"));
             }),
         )
-        .and_then(|_| spawn("lock", Box::new(move || lock::serve(&lock, &orders))))
+        .and_then(|_| signals.serve(signalled))
+        .and_then(|()| spawn("lock", Box::new(move || lock::serve(&lock, &orders))))
         .and_then(|_| {
             spawn(
                 "devices",

@@ -5,35 +5,32 @@
 //! next start on.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::audit::{hex, random, unhex};
+use super::audit::{hex, unhex};
+use super::keys::{self, random};
 
 /// Memory of one hash in KiB, passes and lanes: RFC 9106, section 4, second recommendation.
 const SETTINGS: (u32, u32, u32) = (65_536, 3, 4);
 /// The most memory in KiB that a file may ask for: a damaged one must not exhaust the host.
 const MAX_MEMORY_KIB: u32 = 1_048_576;
-/// A password file longer than this is refused, in bytes.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Shortest password, in characters.
 const MIN_PASSWORD_CHARS: usize = 8;
 
 /// What is wrong with a password file.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
-    /// It cannot be read.
-    #[error("Cannot read the password file {0:?}: {1}. `tabard passwd FILE USER` makes one")]
+    /// It cannot be read, or others can: they would read phrases, or write passwords of their own.
+    #[error("Cannot use the password file {0:?}: {1}")]
     File(PathBuf, #[source] io::Error),
-    /// Others could read phrases, or write passwords of their own.
-    #[error("Others may read or write the password file {0:?}. Give it mode 0600")]
-    Open(PathBuf),
+    /// It is not there.
+    #[error("There is no password file {0:?}. `tabard passwd FILE USER` makes one")]
+    None(PathBuf),
     /// A line that is none.
     #[error(
         "Line {1} of the password file {0:?} cannot be read. Make it anew with `tabard passwd`"
@@ -157,12 +154,8 @@ impl Account {
 /// [`AccountsError`].
 pub fn read_accounts(path: &Path) -> Result<Vec<Account>, AccountsError> {
     let failed = |error| AccountsError::File(path.to_path_buf(), error);
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
-        return Err(AccountsError::Open(path.to_path_buf()));
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    let text = keys::read(path).map_err(failed)?;
+    let text = text.ok_or_else(|| AccountsError::None(path.to_path_buf()))?;
     let line = |(index, line): (usize, &str)| {
         let number = index.saturating_add(1);
         Account::parse(line).ok_or_else(|| AccountsError::Line(path.to_path_buf(), number))

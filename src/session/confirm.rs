@@ -10,10 +10,12 @@ use std::time::Duration;
 use ed25519_dalek::{Signer as _, SigningKey};
 
 use super::agent::Asked;
-use super::audit::{hex, open_key};
+use super::audit::hex;
+use super::keys::signing_key;
 
-/// The file of the key that verifies, in the desk's folder beside that of the key that signs,
-/// `confirm.key`: 64 hexadecimal digits and a newline.
+/// The file of the key that signs, in the desk's folder; readable by its user only.
+pub(super) const KEY_FILE: &str = "confirm.key";
+/// The file of the key that verifies, beside it: 64 hexadecimal digits and a newline.
 pub const PUBLIC_KEY_FILE: &str = "confirm.pub";
 /// The first line of a statement.
 pub const STATEMENT_HEAD: &str = "tabard confirmation 1";
@@ -38,7 +40,9 @@ impl Confirmer {
         desk: &str,
         guests: Vec<(String, String)>,
     ) -> io::Result<Self> {
-        Ok(Self { key: open_key(&folder.join("confirm"))?, desk: desk.to_owned(), guests })
+        // Whether it has signed anything is known by its public half only.
+        let key = signing_key(&folder.join(KEY_FILE), &folder.join(PUBLIC_KEY_FILE), false)?;
+        Ok(Self { key, desk: desk.to_owned(), guests })
     }
 
     /// The signed statement: what was asked by whom, and what the user said when.
@@ -87,7 +91,10 @@ pub fn timestamp(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::session::StartError;
 
     #[test]
     fn times_are_those_of_the_calendar() {
@@ -99,25 +106,29 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_made_once_and_only_its_user_reads_it() {
-        use std::os::unix::fs::PermissionsExt;
+    fn a_key_that_is_missing_beside_its_public_half_is_not_made_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).unwrap().key;
-        assert_eq!(open().to_bytes(), open().to_bytes());
-        let file = folder.path().join("confirm.key");
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        // One that was made as bytes is the same key still.
-        let key = open().to_bytes();
-        std::fs::write(&file, key).unwrap();
-        assert_eq!(open().to_bytes(), key);
+        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).map(|it| it.key);
+        let key = open().unwrap();
+        assert_eq!(open().unwrap().to_bytes(), key.to_bytes());
+        let secret = folder.path().join(KEY_FILE);
+        assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&secret).unwrap();
+        let error = StartError::ConfirmKey { path: secret, source: open().unwrap_err() };
+        let error = error.to_string();
+        assert!(error.contains(KEY_FILE) && error.contains("missing"), "{error}");
     }
 
     #[test]
-    fn a_key_of_another_length_is_refused() {
+    fn a_key_of_another_length_or_of_bytes_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        Confirmer::open(folder.path(), "Desk", Vec::new()).unwrap();
-        std::fs::write(folder.path().join("confirm.key"), [0; 33]).unwrap();
-        let error = Confirmer::open(folder.path(), "Desk", Vec::new()).err().unwrap();
-        assert!(error.to_string().contains("holds no key"), "{error}");
+        let open = || Confirmer::open(folder.path(), "Desk", Vec::new()).map(|it| it.key);
+        let key = open().unwrap().to_bytes();
+        // What an earlier version wrote were the bytes themselves, which may be no text at all.
+        for bytes in [key.as_slice(), &[0xFF; 32], &[0; 33]] {
+            std::fs::write(folder.path().join(KEY_FILE), bytes).unwrap();
+            let error = open().unwrap_err().to_string();
+            assert!(error.contains("the key is none"), "{error}");
+        }
     }
 }

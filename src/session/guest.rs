@@ -70,6 +70,8 @@ pub(crate) struct Guest {
     awaited: Option<GuestReport>,
     picture_px: Size,
     cursor: Option<CursorImage>,
+    /// Images of its cursor: one that was hidden is never taken for the next one.
+    cursors: u32,
     /// Its agent.
     pub(crate) agent: Agent,
 }
@@ -91,6 +93,7 @@ impl Guest {
             awaited: None,
             picture_px: Size::default(),
             cursor: None,
+            cursors: 0,
             agent: Agent::default(),
         }
     }
@@ -319,11 +322,11 @@ impl Guest {
                 if generation != self.generation {
                     return Changed::default();
                 }
-                let serial = self.cursor.map_or(0, |cursor| cursor.serial.wrapping_add(1));
+                self.cursors = self.cursors.wrapping_add(1);
                 self.cursor = visible.then_some(CursorImage {
                     hot_x: u32::from(hot_x),
                     hot_y: u32::from(hot_y),
-                    serial,
+                    serial: self.cursors,
                 });
                 // An empty rectangle: nothing of the surface changed, but a frame is due.
                 Changed { damage: Some(Rect::default()), ..Changed::default() }
@@ -445,5 +448,37 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
         FailReason::Jail => {
             format!("its jail could not be entered (error {detail}); run `tabard doctor`")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::image::Images;
+
+    #[test]
+    fn a_cursor_that_was_hidden_does_not_come_back_as_the_one_before() {
+        let spec = MachineSpec {
+            name: "a".to_owned(),
+            ground: Err("none".to_owned()),
+            jail: Layers::default(),
+            memory_mib: 64,
+            vcpus: 1,
+            images: Images::open("builtin:probe", None, "", Path::new("/")).unwrap(),
+            basic_display: false,
+            volumes: Vec::new(),
+            serial_log: "/dev/null".into(),
+            messages: None,
+            serial_limit_bytes: 0,
+        };
+        let mut guest = Guest::new(spec, &Bell::default());
+        let mut serial = |visible| {
+            let message = FromVmm::Cursor { generation: 0, visible, hot_x: 0, hot_y: 0 };
+            guest.take(Incoming::Message(message), 0);
+            guest.cursor.map(|cursor| cursor.serial)
+        };
+        let shown = [true, false, true, true].map(&mut serial);
+        assert_eq!(shown[1], None);
+        assert!(shown[0] < shown[2] && shown[2] < shown[3], "{shown:?}");
     }
 }

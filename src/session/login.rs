@@ -9,6 +9,7 @@ use tabard_display::Bell;
 use tabard_trusted_path::{Secret, UserId};
 
 use super::accounts::Account;
+use super::failures::Failures;
 
 /// A password to check.
 struct Check {
@@ -27,11 +28,15 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// Starts the thread for these accounts, in the order of the desk's users; none is started
-    /// for a desk without users. Its answers ring this bell.
+    /// for a desk without users. Its answers ring this bell, and are counted before.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(crate) fn start(accounts: Vec<Account>, bell: &Bell) -> io::Result<Self> {
+    pub(crate) fn start(
+        accounts: Vec<Account>,
+        mut failures: Failures,
+        bell: &Bell,
+    ) -> io::Result<Self> {
         // The monitor asks for one check at a time.
         let (checks, work) = bounded::<Check>(1);
         let (answer, answers) = bell.channel(1);
@@ -45,6 +50,11 @@ impl Checker {
                 let right = account.is_some_and(|account| account.is_right(secret.as_bytes()));
                 // It is overwritten before the answer is out.
                 drop(secret);
+                if let Some(account) = account
+                    && let Err(error) = failures.note(&account.name, right)
+                {
+                    eprintln!("tabard: cannot count wrong passwords: {error}");
+                }
                 if answer.send((ticket, right)).is_err() {
                     return;
                 }

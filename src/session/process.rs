@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -156,6 +158,8 @@ impl Program {
             .args(qemu.into_iter().flat_map(|qemu| iter::once(&qemu.program).chain(&qemu.folder)))
             .env_clear()
             .current_dir("/")
+            // A terminal's Ctrl+C is for the session, which ends its guests itself.
+            .process_group(0)
             // The socket is descriptor 0: the one place that needs no unsafe code to fill.
             .stdin(theirs)
             .stdout(door.map_or_else(Stdio::null, Stdio::from))
@@ -210,9 +214,11 @@ impl GuestProcess {
         bell: &Bell,
     ) -> Result<Self, ProcessError> {
         let ground = spec.ground.as_ref().map_err(|why| ProcessError::NoEngine(why.clone()))?;
-        let serial = File::options().create(true).append(true).open(&spec.serial_log)?;
+        // As private as they were begun, should somebody have moved them away meanwhile.
+        let open = |log| File::options().create(true).append(true).mode(0o600).open(log);
+        let serial = open(&spec.serial_log)?;
         let messages = || match &spec.messages {
-            Some(path) => File::options().create(true).append(true).open(path).map(Stdio::from),
+            Some(path) => open(path).map(Stdio::from),
             None => Ok(Stdio::null()),
         };
         let group = spec.group(ground.engine());

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use tabard_display::{Bell, FrameSender, Pictures, PresenterEvent, RawInput};
 use tabard_input::{HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{
-    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question,
+    Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question, Timer,
 };
 use tabard_view::{GuestId, Recipient, Size};
 use tabard_wire::{Layers, ToVmm};
@@ -46,8 +46,8 @@ pub enum Control {
     /// Lock the screen, and say so once no screen shows a guest any more; `false` if the desk has
     /// no users and so no lock.
     Lock(Sender<bool>),
-    /// End the session.
-    Quit,
+    /// End the session; why, in words.
+    Quit(&'static str),
 }
 
 /// The state of a session at one moment.
@@ -72,12 +72,14 @@ pub struct Status {
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The user closed it.
+    /// The user closed it, or a signal or whoever else may.
     Closed,
     /// The presenter failed; why, in words.
     Failed(String),
     /// The verifier refused a frame: all screens are blank. Why, in words.
     Refused(String),
+    /// The audit log could not be written, and nothing takes effect without it. Why, in words.
+    Unwritten(String),
 }
 
 /// A session that is ready to run.
@@ -100,6 +102,8 @@ pub struct Session {
     records_wait: bool,
     /// Why the session must end at once: nothing takes effect any more.
     broken: Option<Outcome>,
+    /// Who closes it, if it is closed.
+    closer: &'static str,
 }
 
 impl Session {
@@ -126,7 +130,13 @@ impl Session {
             audit,
             records_wait: false,
             broken: None,
+            closer: "closed by the user",
         }
+    }
+
+    /// The wait that an earlier session left ends after so many seconds.
+    pub(crate) fn wait(&mut self, seconds: u32) {
+        self.exchange.start(Timer::LoginDelay(0), seconds.saturating_mul(1000));
     }
 
     /// For each guest what runs its instructions.
@@ -158,14 +168,12 @@ impl Session {
     ) -> Outcome {
         let outcome = self.turns(frames, presenter, control);
         let why = match &outcome {
-            Outcome::Closed => "closed by the user",
-            Outcome::Failed(why) | Outcome::Refused(why) => why,
+            Outcome::Closed => self.closer,
+            Outcome::Failed(why) | Outcome::Refused(why) | Outcome::Unwritten(why) => why,
         };
         let refused = matches!(outcome, Outcome::Refused(_))
             .then(|| Entry::new("frame-refused").text("why", why));
-        let stop = Entry::new("stop").text("why", why);
-        // It is ending: the thread of the log says what is not in it.
-        let _ = self.audit.write(refused.into_iter().chain([stop]).collect());
+        self.audit.end(refused, why);
         outcome
     }
 
@@ -304,7 +312,10 @@ impl Session {
                 self.locking.push(answer);
                 self.step(Event::Lock(LockCause::Suspend), frames)
             }
-            Control::Quit => Some(Outcome::Closed),
+            Control::Quit(why) => {
+                self.closer = why;
+                Some(Outcome::Closed)
+            }
         }
     }
 
@@ -422,7 +433,7 @@ impl Session {
     /// Writes down what is about to take effect. If that fails, nothing may.
     fn record(&mut self, entries: Vec<Entry>) {
         if let Err(error) = self.audit.write(entries) {
-            self.broken = Some(Outcome::Failed(error.to_string()));
+            self.broken = Some(Outcome::Unwritten(error.to_string()));
         }
     }
 

@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use tabard_display::Bell;
 use tabard_labels::AccessClass;
 use tabard_trusted_path::{
-    ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig,
+    ConfigError, GuestConfig, LoginConfig, Monitor, MonitorConfig, UserConfig, delay_seconds,
 };
 
 use tabard_view::GuestId;
 
 use super::accounts::{Account, AccountsError, accounts_of};
 use super::audit::{Audit, Entry, LogError, Names, Unwritten};
-use super::confirm::Confirmer;
+use super::confirm::{Confirmer, KEY_FILE};
 use super::desk::{Access, Desk, GuestSpec};
 use super::engine::{Engine, Ground, Qemu, grounds};
+use super::failures::Failures;
 use super::guest::{Guest, lacking};
 use super::image::Images;
+use super::keys;
 use super::login::Checker;
 use super::preflight;
 use super::process::{MachineSpec, probe_jail};
@@ -69,11 +71,19 @@ pub enum StartError {
     #[error(transparent)]
     Config(ConfigError),
     /// The key that answers to guests are signed with.
-    #[error("Cannot use the key for answers in {0:?}: {1}. Or name another folder with --logs")]
-    ConfirmKey(PathBuf, #[source] io::Error),
+    #[error("Cannot use the key for answers {}: {source}. Or name another folder with --logs", .path.display())]
+    ConfirmKey {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The password file.
     #[error(transparent)]
     Accounts(AccountsError),
+    /// The counts of wrong passwords.
+    #[error("Cannot use the counts of wrong passwords beside the logs: {0}")]
+    Failures(io::Error),
     /// The thread that checks passwords.
     #[error("Cannot start a thread: {0}. Look at `ulimit -a`")]
     Login(io::Error),
@@ -143,6 +153,8 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let accounts = accounts(desk)?;
+    let (login, failures) = login_config(desk, &accounts, &options.logs)?;
+    let wait_seconds = login.wait_seconds;
     let monitor = Monitor::new(MonitorConfig {
         guests: desk
             .guests
@@ -166,21 +178,24 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         // Without the number of guests, which not every user may know.
         footer: desk.name.clone(),
         policy: desk.policy,
-        login: login_config(desk, &accounts),
+        login,
     })
     .map_err(StartError::Config)?;
     let bell = Bell::default();
-    let checker = Checker::start(accounts, &bell).map_err(StartError::Login)?;
-    let audit = begin_audit(desk, options, &specs, &bell)?;
-    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
+    let checker = Checker::start(accounts, failures, &bell).map_err(StartError::Login)?;
     let marking = |guest: &GuestSpec| {
         let text = desk.labels.get(guest.label).map(|label| label.text.clone());
         (guest.name.clone(), text.unwrap_or_default())
     };
     let names = desk.guests.iter().map(marking).collect();
     let confirmer = Confirmer::open(&options.logs, &desk.name, names)
-        .map_err(|error| StartError::ConfirmKey(options.logs.clone(), error))?;
-    Ok(Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker))
+        .map_err(|source| StartError::ConfirmKey { path: options.logs.join(KEY_FILE), source })?;
+    // Last: a session whose log has begun can run.
+    let audit = begin_audit(desk, options, &specs, &bell)?;
+    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
+    let mut session = Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker);
+    session.wait(wait_seconds);
+    Ok(session)
 }
 
 /// The accounts of the desk's users, in their order; none on a desk without users.
@@ -193,14 +208,28 @@ fn accounts(desk: &Desk) -> Result<Vec<Account>, StartError> {
     accounts_of(&file, names).map_err(StartError::Accounts)
 }
 
-fn login_config(desk: &Desk, accounts: &[Account]) -> LoginConfig {
-    let users = desk.users.users.iter().zip(accounts).map(|(user, account)| UserConfig {
-        name: user.name.clone(),
-        authority: user.authority,
-        phrase: account.phrase.clone(),
-    });
-    let lock_after_minutes = desk.users.lock_after_minutes;
-    LoginConfig { users: users.collect(), lock_after_minutes }
+/// What the monitor knows of the users, and the counts of their wrong passwords. What an earlier
+/// session made them wait is still to be waited for.
+fn login_config(
+    desk: &Desk,
+    accounts: &[Account],
+    logs: &Path,
+) -> Result<(LoginConfig, Failures), StartError> {
+    let failures = Failures::open(logs).map_err(StartError::Failures)?;
+    let mut login =
+        LoginConfig { lock_after_minutes: desk.users.lock_after_minutes, ..LoginConfig::default() };
+    for (user, account) in desk.users.users.iter().zip(accounts) {
+        let (wrong, ago) = failures.of(&user.name);
+        let left = u64::from(delay_seconds(wrong)).saturating_sub(ago);
+        login.wait_seconds = login.wait_seconds.max(u32::try_from(left).unwrap_or(0));
+        login.users.push(UserConfig {
+            name: user.name.clone(),
+            authority: user.authority,
+            phrase: account.phrase.clone(),
+            failures: wrong,
+        });
+    }
+    Ok((login, failures))
 }
 
 /// Opens the audit log, and writes down what is about to run.
@@ -256,9 +285,9 @@ fn begin_audit(
 
 /// Guests append to their logs; what an earlier session left would grow for ever.
 fn empty_logs(folder: &Path, specs: &[MachineSpec]) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    keys::make_folder(folder)?;
     let logs = specs.iter().flat_map(|spec| [Some(&spec.serial_log), spec.messages.as_ref()]);
-    logs.flatten().try_for_each(|log| std::fs::File::create(log).map(drop))
+    logs.flatten().try_for_each(|log| keys::begin(log))
 }
 
 /// Opens what every guest boots from, and lets it be loaded once. To `start` them their volumes are
@@ -330,9 +359,42 @@ fn load(
     Ok(spec)
 }
 
-/// The guest's name as a file name: what could leave the folder becomes `_`.
+/// A guest's or desk's name as a file name, and no other name has the same: what is no letter or digit
+/// of ASCII, no `-` and no `_` is escaped as in a URL (RFC 3986, 2.1).
 #[must_use]
 pub fn file_name(name: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    name.chars().map(|c| if safe(c) { c } else { '_' }).collect()
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let one = |byte| if safe(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };
+    name.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_plain_name_stays_and_no_name_leaves_its_folder() {
+        assert_eq!(file_name("mail-2_b"), "mail-2_b");
+        assert_eq!(file_name("dev+ops"), "dev%2Bops");
+        assert_eq!(file_name("../a b%"), "%2E%2E%2Fa%20b%25");
+        // The longest name of a guest, with an ending, is a name that file systems take.
+        assert!(file_name(&"+".repeat(64)).len() + ".messages".len() <= 255);
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_names_share_a_file(a in "[ -~]{1,8}", b in "[ -~]{1,8}") {
+            let names = [file_name(&a), file_name(&b)];
+            prop_assert_eq!(a == b, names[0] == names[1]);
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
+            prop_assert!(names[0].bytes().all(plain));
+        }
+
+        #[test]
+        fn names_that_differ_in_one_sign_share_no_file(start in "[a-z]{0,3}", a in "[!-/]", b in "[!-/_]") {
+            let [one, other] = [&a, &b].map(|sign| file_name(&format!("{start}{sign}ops")));
+            prop_assert_eq!(a == b, one == other);
+        }
+    }
 }

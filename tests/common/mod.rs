@@ -138,7 +138,21 @@ impl Stage {
         vmm: PathBuf,
         oracle: Option<&Oracle>,
     ) -> Self {
-        let logs = tempfile::tempdir().unwrap();
+        Self::played(desk, outputs, vmm, oracle, tempfile::tempdir().unwrap())
+    }
+
+    /// A desk whose logs and keys are where an earlier session left them.
+    pub fn in_logs(desk: &str, logs: TempDir) -> Self {
+        Self::played(desk, &[(SIZE, Scale::ONE)], vmm(), None, logs)
+    }
+
+    fn played(
+        desk: &str,
+        outputs: &[(Size, Scale)],
+        vmm: PathBuf,
+        oracle: Option<&Oracle>,
+        logs: TempDir,
+    ) -> Self {
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
         let options = options(beside_engine(&vmm, logs.path()), logs.path());
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());

@@ -338,8 +338,8 @@ proptest! {
         let layout = if solo { LayoutMode::Solo } else { LayoutMode::Desk };
         let (chord, policy) = (Chord::default(), Policy { downgrade: true, ..Policy::default() });
         let authority = Authority { clearance: Compartment::TOP, downgrade: true };
-        let users = users.into_iter().map(|(name, phrase)| UserConfig { name, authority, phrase });
-        let login = LoginConfig { users: users.collect(), lock_after_minutes: None };
+        let users = users.into_iter().map(|(name, phrase)| UserConfig { name, authority, phrase, failures: 0 });
+        let login = LoginConfig { users: users.collect(), ..LoginConfig::default() };
         let has_users = !login.users.is_empty();
         let config = MonitorConfig {
             guests,

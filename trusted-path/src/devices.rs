@@ -1,6 +1,6 @@
 //! The keyboards and pointers of the host: which are there, and which keyboards the user accepted.
 //! A new keyboard types nothing until somebody says on the trusted screen that it is theirs; what
-//! it sends meanwhile reaches nobody, but the chord works on it, because it works everywhere.
+//! it sends meanwhile reaches nobody and changes nothing, but that the chord opens the trusted screen.
 
 use crate::guests::Guest;
 use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen, words};
@@ -248,12 +248,11 @@ mod tests {
         effects
     }
 
-    fn chord(rig: &mut Rig, source: SourceId) {
-        key(rig, source, KeyCode::LEFT_CTRL, true);
-        key(rig, source, KeyCode::LEFT_ALT, true);
-        press(rig, source, KeyCode::ESC);
-        key(rig, source, KeyCode::LEFT_CTRL, false);
-        key(rig, source, KeyCode::LEFT_ALT, false);
+    /// Presses and releases the chord; everything that came of it.
+    fn chord(rig: &mut Rig, source: SourceId) -> Vec<Effect> {
+        let keys = [KeyCode::LEFT_CTRL, KeyCode::LEFT_ALT, KeyCode::ESC];
+        let moves = [true, false].into_iter().flat_map(|down| keys.map(|code| (code, down)));
+        moves.flat_map(|(code, down)| key(rig, source, code, down)).collect()
     }
 
     fn delivered(effects: &[Effect]) -> usize {
@@ -312,6 +311,49 @@ mod tests {
         }
         press(&mut rig, SECOND, KeyCode::DIGIT_1);
         assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+    }
+
+    #[test]
+    fn the_chord_on_an_unaccepted_keyboard_opens_the_trusted_screen_and_does_nothing_else() {
+        let attention = Effect::Audit(crate::Record::Attention);
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        let opened = chord(&mut rig, SECOND);
+        assert!(opened.contains(&attention));
+        rig.confirm();
+        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
+        // A question of the owner's stays open, and no record is written without end.
+        press(&mut rig, FIRST, KeyCode::Q);
+        rig.confirm();
+        let asked = rig.monitor.view();
+        for _ in 0..100 {
+            assert_eq!(chord(&mut rig, SECOND), []);
+        }
+        assert_eq!(rig.monitor.view(), asked);
+        assert!(chord(&mut rig, FIRST).contains(&attention));
+    }
+
+    #[test]
+    fn an_unaccepted_keyboard_changes_no_key_of_an_accepted_one() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        for code in [KeyCode::LEFT_CTRL, KeyCode::LEFT_ALT] {
+            key(&mut rig, SECOND, code, true);
+        }
+        // Half of a chord on one, half on the other.
+        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::ESC)), 2);
+        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
+        // More keys than the ledger has room for.
+        for source in 17..40 {
+            plug(&mut rig, SourceId(source), DeviceClass::Keyboard);
+            for code in 1..=255 {
+                key(&mut rig, SourceId(source), KeyCode(code), true);
+            }
+        }
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::ESC);
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::A)), 2);
     }
 
     #[test]

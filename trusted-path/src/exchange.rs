@@ -196,36 +196,23 @@ impl Monitor {
             let words = words::not_listening(&destination.config.name);
             return self.say(words);
         }
-        let (decision, words) = self.decide_text(source, destination);
-        match decision {
+        let classes = (source.config.class, destination.config.class);
+        let flow = Flow { kind: FlowKind::Clipboard, source: classes.0, destination: classes.1 };
+        // Without a person before the screen nobody pressed the key.
+        match self.config.policy.decide(&flow, self.authority().as_ref()) {
             Decision::Allowed => self.hand_over(held, to, Verdict::Given),
             Decision::NeedsReview(_) => {
                 let about = About::Review { to, clip: held.clip, typed: 0 };
                 let open = self.open_sheet(Sheet { about, page: 0, pages: held.clip.pages });
                 open.then(|| held.record(to, Verdict::Reviewed)).into_iter().collect()
             }
-            Decision::Refused(_) => {
+            Decision::Refused(reason) => {
+                let (from, name) = (self.guest_name(held.from), self.guest_name(to));
+                let words = words::refused(from, name, reason);
                 self.say(words);
                 vec![held.record(to, Verdict::Refused)]
             }
         }
-    }
-
-    fn decide_text(&self, source: &Guest, destination: &Guest) -> (Decision, String) {
-        let flow = Flow {
-            kind: FlowKind::Clipboard,
-            source: source.config.class,
-            destination: destination.config.class,
-        };
-        // Without a person before the screen nobody pressed the key.
-        let decision = self.config.policy.decide(&flow, self.authority().as_ref());
-        let words = match decision {
-            Decision::Refused(reason) => {
-                words::refused(&source.config.name, &destination.config.name, reason)
-            }
-            Decision::Allowed | Decision::NeedsReview(_) => String::new(),
-        };
-        (decision, words)
     }
 
     /// Opens the question that waits longest.

@@ -56,27 +56,21 @@ impl Monitor {
         if !pressed {
             return self.release(source, code);
         }
-        // Before anything else, in every state (invariant 2); the key itself goes to nobody.
-        if self.config.chord.completes(code, &self.held) {
+        // Before anything else, in every state (invariant 2); the key itself goes to nobody. A
+        // keyboard that nobody accepted is heard alone: it changes no key of another.
+        let heeded = self.devices.heeds(source);
+        let heard = |other| other == source || (heeded && self.devices.heeds(other));
+        if self.config.chord.completes(code, |code| self.held.is_down(code, heard)) {
             self.held.press(source, code, Fate::Swallowed, Capacity::Always);
-            let record = Effect::Audit(Record::Attention);
-            let previous = match &self.focus {
-                Focus::Guest(guest) => Some(*guest),
-                Focus::Trusted(screen) => screen.previous,
-                Focus::Locked(_) => {
-                    self.attention_while_locked(source);
-                    return vec![record];
-                }
-            };
-            let left = self.leave_sheet();
-            self.exchange.news.clear();
-            self.focus = Focus::Trusted(TrustedScreen::new(previous, &self.guests));
-            self.chord_on(source);
-            return [record].into_iter().chain(left).collect();
+            return self.attention(source);
         }
-        if !self.devices.heeds(source) {
+        if !heeded {
             // Remembered, because it may be a key of the chord.
-            self.held.press(source, code, Fate::Swallowed, self.capacity(code));
+            let capacity = match self.capacity(code) {
+                Capacity::Limited => Capacity::Foreign,
+                capacity => capacity,
+            };
+            self.held.press(source, code, Fate::Swallowed, capacity);
             return Vec::new();
         }
         if let Some(guest) = self.target() {
@@ -89,6 +83,27 @@ impl Monitor {
             return Vec::new();
         }
         if self.is_locked() { self.lock_key(code) } else { self.trusted_key(code) }
+    }
+
+    /// The secure-attention key, on this keyboard. On one that nobody accepted it opens the trusted
+    /// screen and does nothing else: it interrupts nobody there or at the lock, and is recorded once
+    /// for each time that the user went back to a guest.
+    fn attention(&mut self, source: SourceId) -> Vec<Effect> {
+        self.chord_on(source);
+        let record = Effect::Audit(Record::Attention);
+        let previous = match &self.focus {
+            Focus::Guest(guest) => Some(*guest),
+            _ if !self.devices.heeds(source) => return Vec::new(),
+            Focus::Trusted(screen) => screen.previous,
+            Focus::Locked(_) => {
+                self.attention_while_locked();
+                return vec![record];
+            }
+        };
+        let left = self.leave_sheet();
+        self.exchange.news.clear();
+        self.focus = Focus::Trusted(TrustedScreen::new(previous, &self.guests));
+        [record].into_iter().chain(left).collect()
     }
 
     /// A source went away with all it held.

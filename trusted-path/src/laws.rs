@@ -417,7 +417,7 @@ fn arrangement(view: &View) -> (Recipient, Vec<Place>) {
 }
 
 fn source() -> impl Strategy<Value = SourceId> {
-    (0..3u16).prop_map(SourceId)
+    (0..3u32).prop_map(SourceId)
 }
 
 fn output() -> impl Strategy<Value = OutputId> {

@@ -52,6 +52,7 @@ pub use exchange::ShownText;
 pub use guests::GuestState;
 pub use lock::{
     LockCause, LoginConfig, MAX_DELAY_SECONDS, MAX_PASSWORD_CHARS, Secret, UserConfig, UserId,
+    delay_seconds,
 };
 pub use monitor::Monitor;
 pub use policy::{Authority, Decision, Flow, FlowKind, Policy, Reason};

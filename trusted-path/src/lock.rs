@@ -5,7 +5,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use tabard_input::{KeyCode, SourceId};
+use tabard_input::KeyCode;
 use tabard_labels::Compartment;
 use tabard_view::{Hint, LoginForm};
 use zeroize::Zeroizing;
@@ -32,6 +32,8 @@ pub struct UserConfig {
     pub authority: Authority,
     /// Shown on the lock screen and nowhere else, so that the user knows it by it; may be empty.
     pub phrase: String,
+    /// Wrong passwords since the last right one, in earlier sessions.
+    pub failures: u32,
 }
 
 /// Who may use the desk. Without users there is no login and no lock.
@@ -41,6 +43,9 @@ pub struct LoginConfig {
     pub users: Vec<UserConfig>,
     /// Lock at the latest after so many minutes without input; `None`: never.
     pub lock_after_minutes: Option<u16>,
+    /// No password is taken for so many seconds, because of wrong ones in an earlier session; the
+    /// session says that [`Timer::LoginDelay`] of 0 is over.
+    pub wait_seconds: u32,
 }
 
 /// Why the screen was locked.
@@ -92,6 +97,8 @@ enum Phase {
     Typing,
     /// It is being checked.
     Checking,
+    /// It is being checked, and will open nothing: the screen was to be locked meanwhile.
+    Cancelled,
     /// It was wrong, and nothing is taken for so many seconds.
     Waiting(u32),
 }
@@ -105,8 +112,8 @@ pub(crate) struct Login {
     chosen: UserId,
     secret: Secret,
     phase: Phase,
-    /// Wrong passwords since the last right one.
-    failures: u32,
+    /// Wrong passwords since the last right one, of each user.
+    failures: Vec<u32>,
     /// Numbers the checks and the waits, so that a late answer to another one means nothing.
     ticket: u32,
     /// Minutes that ended since the last input.
@@ -114,13 +121,17 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(config: &LoginConfig) -> Self {
+        let phase = match config.wait_seconds {
+            0 => Phase::Typing,
+            seconds => Phase::Waiting(seconds),
+        };
         Self {
             present: None,
             chosen: UserId(0),
             secret: Secret::new(),
-            phase: Phase::Typing,
-            failures: 0,
+            phase,
+            failures: config.users.iter().map(|user| user.failures).collect(),
             ticket: 0,
             idle_minutes: 0,
         }
@@ -165,12 +176,19 @@ impl Monitor {
         self.login.present.is_some()
     }
 
-    /// Locks the screen, if the desk has users.
+    /// Locks the screen, if the desk has users. On one that is locked already, what was typed is
+    /// forgotten, and a password that is being checked opens nothing any more.
     pub(crate) fn lock(&mut self, cause: LockCause) -> Vec<Effect> {
         let previous = match &self.focus {
             Focus::Guest(guest) => Some(*guest),
             Focus::Trusted(screen) => screen.previous,
-            Focus::Locked(_) => return Vec::new(),
+            Focus::Locked(_) => {
+                self.login.secret = Secret::new();
+                if self.login.phase == Phase::Checking {
+                    self.login.phase = Phase::Cancelled;
+                }
+                return Vec::new();
+            }
         };
         if self.config.login.users.is_empty() {
             return Vec::new();
@@ -187,14 +205,13 @@ impl Monitor {
     }
 
     /// The secure-attention key while locked: what was typed is forgotten.
-    pub(crate) fn attention_while_locked(&mut self, source: SourceId) {
-        self.chord_on(source);
+    pub(crate) fn attention_while_locked(&mut self) {
         if self.login.phase == Phase::Typing {
             self.login.secret = Secret::new();
         }
     }
 
-    /// Input came; the user is there.
+    /// Input came of what may type or point; the user is there.
     pub(crate) fn not_idle(&mut self) {
         self.login.idle_minutes = 0;
     }
@@ -211,8 +228,9 @@ impl Monitor {
         if self.login.phase != Phase::Typing {
             return Vec::new();
         }
-        let shift =
-            self.held.is_down(KeyCode::LEFT_SHIFT) || self.held.is_down(KeyCode::RIGHT_SHIFT);
+        let heard = |source| self.devices.heeds(source);
+        let shift = [KeyCode::LEFT_SHIFT, KeyCode::RIGHT_SHIFT];
+        let shift = shift.into_iter().any(|code| self.held.is_down(code, heard));
         match code {
             KeyCode::ESC => self.login.secret = Secret::new(),
             KeyCode::BACKSPACE => drop(self.login.secret.0.pop()),
@@ -247,23 +265,27 @@ impl Monitor {
     /// The answer to [`Effect::CheckPassword`].
     pub(crate) fn password_checked(&mut self, ticket: u32, right: bool) -> Vec<Effect> {
         let Focus::Locked(previous) = self.focus else { return Vec::new() };
-        if self.login.phase != Phase::Checking || ticket != self.login.ticket {
+        let checking = matches!(self.login.phase, Phase::Checking | Phase::Cancelled);
+        if !checking || ticket != self.login.ticket {
             return Vec::new();
         }
         self.login.secret = Secret::new();
         let user = self.login.chosen;
+        let mut unknown = 0;
+        let count = self.login.failures.get_mut(usize::from(user.0)).unwrap_or(&mut unknown);
+        *count = if right { 0 } else { count.saturating_add(1) };
+        let failures = *count;
         if !right {
-            self.login.failures = self.login.failures.saturating_add(1);
-            let failures = self.login.failures;
             let seconds = delay_seconds(failures);
             self.login.phase = Phase::Waiting(seconds);
             let record = Effect::Audit(Record::LoginFailed(user, failures));
             let (timer, after_ms) = (Timer::LoginDelay(ticket), seconds.saturating_mul(1000));
             return vec![record, Effect::Timer { timer, after_ms }];
         }
+        if std::mem::replace(&mut self.login.phase, Phase::Typing) == Phase::Cancelled {
+            return Vec::new();
+        }
         self.login.present = Some(user);
-        self.login.phase = Phase::Typing;
-        self.login.failures = 0;
         self.login.idle_minutes = 0;
         let authority = self.user(user).map(|user| user.authority);
         self.guests
@@ -295,7 +317,7 @@ impl Monitor {
             open: self.login.phase == Phase::Typing,
             message: match self.login.phase {
                 Phase::Typing => String::new(),
-                Phase::Checking => words::CHECKING.to_owned(),
+                Phase::Checking | Phase::Cancelled => words::CHECKING.to_owned(),
                 Phase::Waiting(seconds) => words::wrong_password(seconds),
             },
         }
@@ -309,12 +331,12 @@ impl Monitor {
     }
 }
 
-/// Doubles with every failure: 1, 2, 4, ... seconds.
-fn delay_seconds(failures: u32) -> u32 {
+/// How long no password is taken after so many wrong ones: 1, 2, 4, ... seconds.
+#[must_use]
+pub fn delay_seconds(failures: u32) -> u32 {
     let doublings = failures.saturating_sub(1).min(16);
-    1u32.checked_shl(doublings).unwrap_or(MAX_DELAY_SECONDS).min(MAX_DELAY_SECONDS)
+    (1 << doublings).min(MAX_DELAY_SECONDS).min(failures.saturating_mul(MAX_DELAY_SECONDS))
 }
 
 #[cfg(test)]
-#[path = "lock_tests.rs"]
 mod tests;

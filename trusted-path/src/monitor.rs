@@ -61,6 +61,7 @@ impl Monitor {
         let serial = FrameSerial(1);
         let mut monitor = Self {
             layout: config.layout,
+            login: Login::new(&config.login),
             config,
             guests,
             outputs: Outputs::default(),
@@ -72,7 +73,6 @@ impl Monitor {
             records_wait: false,
             recipient_serial: serial,
             exchange: Exchange::default(),
-            login: Login::new(),
             started: false,
             view: View { serial, recipient: Recipient::Nobody, outputs: Vec::new() },
         };
@@ -84,22 +84,23 @@ impl Monitor {
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         let target = self.target();
         let before = self.watched(&event);
-        if matches!(
-            event,
-            Event::Key { .. } | Event::Pointer { .. } | Event::Button { .. } | Event::Wheel { .. }
-        ) {
+        let heeded = match event {
+            Event::Key { source, .. }
+            | Event::Pointer { source, .. }
+            | Event::PointerMoved { source, .. }
+            | Event::PointerAt { source, .. }
+            | Event::Button { source, .. }
+            | Event::Wheel { source, .. } => Some(self.devices.heeds(source)),
+            _ => None,
+        };
+        if heeded == Some(true) {
             self.not_idle();
         }
         let mut done = Vec::new();
         match event {
+            // Sorted out in `focus.rs`, where the chord is known: it works on any keyboard.
             Event::Key { source, code, pressed } => done = self.key(source, code, pressed),
-            // Keys are sorted out in `focus.rs`, where the chord is known: it works on any keyboard.
-            Event::Pointer { source, .. }
-            | Event::PointerMoved { source, .. }
-            | Event::PointerAt { source, .. }
-            | Event::Button { source, .. }
-            | Event::Wheel { source, .. }
-                if !self.devices.heeds(source) => {}
+            _ if heeded == Some(false) => {}
             Event::Pointer { output, x, y, source: _ } => done = self.pointer(output, x, y),
             Event::PointerMoved { dx, dy, source: _ } => done = self.pointer_moved(dx, dy),
             Event::PointerAt { x, y, source: _ } => done = self.pointer_at(x, y),

@@ -246,7 +246,7 @@ fn host_agrees(vmm: &Vmm, started_by: u32) {
     let keeper = fs::read_to_string(format!("/proc/{}/status", vmm.child.id())).unwrap();
     assert!(keeper.contains("Seccomp:\t2"), "the keeper is not confined");
     let limits = read("limits").unwrap();
-    for (limit, value) in [("Max open files", "512"), ("Max locked memory", "0")] {
+    for (limit, value) in [("Max open files", "1024"), ("Max locked memory", "0")] {
         let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
         assert_eq!(line[limit.len()..].split_whitespace().next(), Some(value), "{line}");
     }

@@ -14,6 +14,8 @@ const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 const WITHOUT_GUESTS: [&str; 2] = ["architecture", "line_budget"];
 /// The packages whose tests start guests.
 const WITH_GUESTS: [&str; 2] = ["tabard", "tabard-vmm"];
+/// The names of tests begin so where only KVM has what they look at.
+const KVM_ONLY: &str = "on_kvm_";
 /// What names the engine to the tests that start guests.
 const ENGINE: &str = "TABARD_TEST_ENGINE";
 /// Random actions on the seat; `cargo test-host --seat --actions 200` plays more.
@@ -53,15 +55,21 @@ pub fn run() -> Result<(), String> {
                 .args(["--", "-D", "warnings"]),
         ],
     )?;
-    // The tests of `tabard` start the programs beside it, which `cargo test` does not build.
-    steps.run("build", &mut [build::cargo().args(["build", "--workspace", "--bins"])])?;
+    // The tests start the programs beside each other, which `cargo test` does not build.
+    steps.run(
+        "build",
+        &mut [
+            build::cargo().args(["build", "--workspace", "--bins"]),
+            build::cargo().args(["build", "--package", "tabard-vmm", "--examples"]),
+        ],
+    )?;
     steps.task("a QEMU to run guests on", || engines::ensure_qemu(&tabard))?;
     steps.run("unit tests", &mut unit_tests(&target).iter_mut().collect::<Vec<_>>())?;
 
     let mut counts = Vec::new();
     for engine in kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
         let counted = steps.task(&format!("end-to-end tests on the engine {engine}"), || {
-            counted::run(end_to_end()?.env(ENGINE, engine))
+            counted::run(&mut end_to_end(engine)?)
         })?;
         counts.push((engine, counted));
     }
@@ -109,17 +117,20 @@ fn unit_tests(target: &Path) -> Vec<Command> {
     others.args(["test", "--workspace"]);
     others.args(WITH_GUESTS.map(|name| ["--exclude", name]).concat());
     let mut these = build::cargo();
-    these.arg("test").args(&packages).args(["--lib", "--bins"]);
+    these.arg("test").args(&packages).args(["--lib", "--bins", "--examples"]);
     these.args(WITHOUT_GUESTS.map(|name| ["--test", name]).concat());
     let mut docs = build::cargo();
     docs.arg("test").args(&packages).arg("--doc");
     vec![guests, others, these, docs]
 }
 
-/// All tests that start guests.
-fn end_to_end() -> Result<Command, String> {
+/// All tests that start guests, on this engine.
+fn end_to_end(engine: &str) -> Result<Command, String> {
     let mut cargo = build::cargo();
-    cargo.arg("test").args(WITH_GUESTS.map(|name| ["--package", name]).concat());
+    cargo
+        .env(ENGINE, engine)
+        .arg("test")
+        .args(WITH_GUESTS.map(|name| ["--package", name]).concat());
     let metadata = build::metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let ours = packages
@@ -134,6 +145,9 @@ fn end_to_end() -> Result<Command, String> {
     names.dedup();
     for name in names {
         cargo.args(["--test", name]);
+    }
+    if engine != "kvm" {
+        cargo.args(["--", "--skip", KVM_ONLY]);
     }
     Ok(cargo)
 }

@@ -97,22 +97,13 @@ impl AsFd for Opened {
 }
 
 fn capabilities(device: &RawDevice) -> Capabilities {
+    let keys = device.supported_keys().into_iter();
+    let relative = device.supported_relative_axes().into_iter();
+    let absolute = device.supported_absolute_axes().into_iter();
     Capabilities {
-        keys: device
-            .supported_keys()
-            .into_iter()
-            .flat_map(|all| all.iter().map(|key| key.0))
-            .collect(),
-        relative: device
-            .supported_relative_axes()
-            .into_iter()
-            .flat_map(|all| all.iter().map(|axis| axis.0))
-            .collect(),
-        absolute: device
-            .supported_absolute_axes()
-            .into_iter()
-            .flat_map(|all| all.iter().map(|axis| axis.0))
-            .collect(),
+        keys: keys.flat_map(|all| all.iter().map(|key| key.0)).collect(),
+        relative: relative.flat_map(|all| all.iter().map(|axis| axis.0)).collect(),
+        absolute: absolute.flat_map(|all| all.iter().map(|axis| axis.0)).collect(),
         direct: device.properties().contains(PropType::DIRECT),
     }
 }

@@ -69,7 +69,9 @@ pub struct Inputs {
     rules: DeviceRules,
     /// By the name of the node.
     open: BTreeMap<String, Held>,
-    next: u16,
+    next: u32,
+    /// Nodes that another program holds, and that were told of.
+    told: BTreeSet<String>,
     /// What was found before anyone listened.
     events: Vec<HostEvent>,
 }
@@ -102,6 +104,7 @@ impl Inputs {
             rules: DeviceRules::default(),
             open: BTreeMap::new(),
             next: SourceId::FIRST_DEVICE,
+            told: BTreeSet::new(),
             events: Vec::new(),
         };
         let nodes = inputs
@@ -187,11 +190,14 @@ impl Inputs {
     /// Adds a device that was plugged in: it may be gone again already, or not yet be readable.
     fn add_later(&mut self, name: &str) {
         // Any other fault: it is gone, or its rights follow, which tells us again.
-        if let Err(InputError::Held { name: called, .. }) = self.add(name)
-            && let Some(source) = self.number()
-        {
+        let Err(InputError::Held { name: called, .. }) = self.add(name) else {
+            self.told.remove(name);
+            return;
+        };
+        if self.told.insert(name.to_owned()) {
             let class = DeviceClass::Refused(Refusal::NotAlone);
             let device = Device { class, name: crate::DeviceName::new(&called) };
+            let source = self.number();
             self.events.push(HostEvent::Appeared { source, device });
             self.events.push(HostEvent::Gone(source));
         }
@@ -205,11 +211,11 @@ impl Inputs {
         if self.open.len() >= MAX_DEVICES {
             return Ok(());
         }
-        let Some(source) = self.number() else { return Ok(()) };
         let mut rules = self.rules.clone();
-        match Opened::new(&path, source, &mut rules) {
+        match Opened::new(&path, SourceId(self.next), &mut rules) {
             Ok(Some((device, opened))) => {
                 self.rules = rules;
+                let source = self.number();
                 let heard = !matches!(device.class, DeviceClass::Refused(_));
                 self.events.push(HostEvent::Appeared { source, device });
                 self.open.insert(name.to_owned(), Held { source, device: opened, heard });
@@ -228,11 +234,12 @@ impl Inputs {
         }
     }
 
-    /// A number for a device; none is used twice, and after 65,519 there are no more.
-    fn number(&mut self) -> Option<SourceId> {
+    /// The next number for a device. It is spent only on one that is told of: whoever plugs a device in
+    /// and out ten times a second has used them up after thirteen years.
+    fn number(&mut self) -> SourceId {
         let source = SourceId(self.next);
-        self.next = self.next.checked_add(1)?;
-        Some(source)
+        self.next = self.next.saturating_add(1);
+        source
     }
 
     fn nodes(&self) -> io::Result<Vec<String>> {
@@ -241,5 +248,31 @@ impl Inputs {
         let mut nodes: Vec<String> = names.collect();
         nodes.sort_unstable();
         Ok(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_spent_on_a_node_that_is_ignored() {
+        let folder = std::env::temp_dir().join(format!("tabard-nodes-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("event0"), "").unwrap();
+        let mut inputs = Inputs {
+            folder: folder.clone(),
+            watch: inotify::init(CreateFlags::CLOEXEC).unwrap(),
+            rules: DeviceRules::default(),
+            open: BTreeMap::new(),
+            next: SourceId::FIRST_DEVICE,
+            told: BTreeSet::new(),
+            events: Vec::new(),
+        };
+        for name in ["event0", "event1", "mouse0"].repeat(100) {
+            inputs.add_later(name);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((inputs.next, inputs.events), (SourceId::FIRST_DEVICE, vec![]));
     }
 }

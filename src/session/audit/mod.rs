@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tabard_display::{Bell, Ringing};
 
+pub use super::keys::beside;
 pub use chain::{Entry, Hash, Line, Value, hex, sha256_hex, unhex};
-pub(in crate::session) use key::open_key;
-pub use key::{Head, beside, random, signed};
+pub use key::{Head, signed};
 pub use log::{CHECKPOINT_EVERY, Log, LogError};
 pub(crate) use words::Names;
 
@@ -56,6 +56,8 @@ pub(crate) struct Audit {
     on_full: OnFull,
     quit: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether the end of the session is in it.
+    ended: bool,
     pub(crate) names: Names,
 }
 
@@ -86,7 +88,7 @@ impl Audit {
             .spawn(move || serve(log, (&work, &working), &answer, &quitting, on_full))
             .map_err(|error| LogError::File(path.to_path_buf(), error))?;
         let (batches, quit, thread) = (Some(batches), Some(quit), Some(thread));
-        Ok(Self { batches, answers, bell, waiting: 0, on_full, quit, thread, names })
+        Ok(Self { batches, answers, bell, waiting: 0, on_full, quit, thread, ended: false, names })
     }
 
     /// Whether records still wait to be written, after a write that came back.
@@ -124,11 +126,21 @@ impl Audit {
         self.bell.ring();
         Ok(())
     }
+
+    /// Writes that the session ends, and why, after `last`.
+    pub(crate) fn end(&mut self, last: Option<Entry>, why: &str) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let stop = Entry::new("stop").text("why", why);
+            // It is ending: the thread of the log says what is not in it.
+            let _ = self.write(last.into_iter().chain([stop]).collect());
+        }
+    }
 }
 
 impl Drop for Audit {
     /// Ends the thread, which signs what there is first.
     fn drop(&mut self) {
+        self.end(None, "it did not run, or broke");
         self.quit = None;
         self.batches = None;
         if let Some(thread) = self.thread.take() {

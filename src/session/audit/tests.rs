@@ -95,6 +95,7 @@ fn a_disk_that_is_busy_for_a_while_is_waited_for() {
         on_full: OnFull::Stop,
         quit: None,
         thread: Some(disk),
+        ended: true,
         names: Names::default(),
     };
     assert_eq!(audit.write(vec![Entry::new("switch")]), Ok(()));

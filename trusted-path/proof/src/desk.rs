@@ -45,9 +45,9 @@ pub(crate) fn users() -> LoginConfig {
     let user = |name: &str, categories| {
         let clearance = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
         let authority = Authority { clearance, downgrade: false };
-        UserConfig { name: name.to_owned(), authority, phrase: String::new() }
+        UserConfig { name: name.to_owned(), authority, phrase: String::new(), failures: 0 }
     };
-    LoginConfig { users: vec![user("u", 1), user("v", 2)], lock_after_minutes: None }
+    LoginConfig { users: vec![user("u", 1), user("v", 2)], ..LoginConfig::default() }
 }
 
 pub(crate) fn monitor(policy: Policy, login: LoginConfig) -> Option<Monitor> {

@@ -32,6 +32,8 @@ pub enum Fault {
     AnyPasswordOpens,
     /// Invariant 8: does not lock when the host is about to sleep.
     LockIsForgotten,
+    /// Invariant 8: a password that was being checked when the screen was to be locked opens it.
+    CheckOutlivesLock,
     /// Invariant 9: hands over what the policy refuses.
     RefusalIsIgnored,
     /// Invariant 9: takes a text that is to be reviewed for one that was.
@@ -42,7 +44,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the number of the invariant that each breaks.
-    pub const ALL: [(u8, Self); 14] = [
+    pub const ALL: [(u8, Self); 15] = [
         (1, Self::KeysBeforeGlass),
         (2, Self::DeafToSak),
         (3, Self::GuestTakesFocus),
@@ -54,6 +56,7 @@ impl Fault {
         (3, Self::LateMeansYes),
         (8, Self::AnyPasswordOpens),
         (8, Self::LockIsForgotten),
+        (8, Self::CheckOutlivesLock),
         (9, Self::RefusalIsIgnored),
         (9, Self::ReviewIsSkipped),
         (9, Self::TextIsSwapped),
@@ -68,7 +71,9 @@ impl Fault {
             | Self::NoDeadTime
             | Self::GuestAnswersItself
             | Self::LateMeansYes => Start::Asked,
-            Self::AnyPasswordOpens | Self::LockIsForgotten => Start::Locked,
+            Self::AnyPasswordOpens | Self::LockIsForgotten | Self::CheckOutlivesLock => {
+                Start::Locked
+            }
             _ => Start::AtWork,
         }
     }
@@ -117,6 +122,7 @@ impl Fault {
                 monitor.step(Event::PasswordChecked { ticket, right: true })
             }
             (Self::LockIsForgotten, Event::Lock(_)) => Vec::new(),
+            (Self::CheckOutlivesLock, Event::Lock(_)) if monitor.is_locked() => Vec::new(),
             (Self::RefusalIsIgnored, event) => {
                 let mut effects = monitor.step(event);
                 for effect in &mut effects {

@@ -36,7 +36,8 @@ impl Locks {
                     self.logins += 1;
                 }
             }
-            Event::Lock(_) => self.present = None,
+            // It ends what is being checked as well.
+            Event::Lock(_) => (self.present, self.check) = (None, None),
             _ => {}
         }
         for effect in effects {

@@ -11,6 +11,8 @@ const SHARED: u32 = libc::MAP_SHARED as u32;
 const ANONYMOUS: u32 = libc::MAP_ANONYMOUS as u32;
 const UNIX: u32 = libc::AF_UNIX as u32;
 
+const SOCKET: Only = Only::Is(1, libc::SOL_SOCKET as u32);
+
 /// Answered with "no such call" rather than death: QEMU and its libraries ask, and have another way.
 pub(super) const QEMU_ABSENT: &[Call] = &[
     any(libc::SYS_clone3, "its flags are in memory, where no filter sees them"),
@@ -42,7 +44,11 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_lseek, "the size of a file"),
     any(libc::SYS_ftruncate, "the guest's memory, whose size is sealed"),
     any(libc::SYS_fallocate, "the guest's memory: holes in it are the guest's own"),
-    any(libc::SYS_ioctl, "whether its messages go to a terminal; it has no device"),
+    bound(
+        libc::SYS_ioctl,
+        &[Only::Is(1, libc::TCGETS as u32)],
+        "whether messages go to a terminal",
+    ),
     any(libc::SYS_arch_prctl, "a thread begins"),
     any(libc::SYS_set_tid_address, "a thread begins"),
     any(libc::SYS_uname, "which kernel this is"),
@@ -61,11 +67,18 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_recvfrom, "as recvmsg, without descriptors"),
     bound(libc::SYS_socketpair, &[Only::Is(0, UNIX)], "the way back of a device's backend"),
     any(libc::SYS_getsockopt, "what kind of socket it was given"),
-    any(libc::SYS_setsockopt, "as getsockopt"),
+    bound(libc::SYS_setsockopt, &[SOCKET, Only::Is(2, libc::SO_ZEROCOPY as u32)], "tried, refused"),
+    bound(libc::SYS_setsockopt, &[SOCKET, Only::Is(2, libc::SO_PASSCRED as u32)], "the display's"),
     any(libc::SYS_getpeername, "as getsockopt"),
     any(libc::SYS_getsockname, "as getsockopt"),
     any(libc::SYS_shutdown, "a socket is done with"),
-    any(libc::SYS_fcntl, "whether a descriptor may block"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFL as u32)], "whether a descriptor may block"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_SETFL as u32)], "as F_GETFL"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GETFD as u32)], "what QEMU inherits"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_SETFD as u32)], "as F_GETFD"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_DUPFD_CLOEXEC as u32)], "a second handle"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_ADD_SEALS as u32)], "the display's memory"),
+    bound(libc::SYS_fcntl, &[Only::Is(1, libc::F_GET_SEALS as u32)], "as F_ADD_SEALS"),
     any(libc::SYS_close, "descriptors that are done with"),
     any(libc::SYS_dup, "a second handle"),
     any(libc::SYS_dup2, "standard streams, before QEMU begins"),
@@ -108,7 +121,6 @@ pub(super) const QEMU: &[Call] = &[
     any(libc::SYS_rt_sigprocmask, "signals"),
     any(libc::SYS_rt_sigreturn, "signals"),
     any(libc::SYS_rt_sigtimedwait, "signals"),
-    any(libc::SYS_tgkill, "wakes a thread; abort"),
     any(libc::SYS_gettid, "names a thread"),
     any(libc::SYS_getpid, "names a thread"),
     any(libc::SYS_getppid, "whether its parent lives"),
@@ -147,5 +159,10 @@ pub(super) const ENGINE: &[Call] = &[
     any(libc::SYS_pidfd_open, "whether QEMU has ended"),
     any(libc::SYS_kill, "ends QEMU; there is nobody else"),
     any(libc::SYS_chdir, "QEMU begins in its root"),
+    bound(
+        libc::SYS_prlimit64,
+        &[Only::Is(0, 0), Only::Is(1, libc::RLIMIT_AS)],
+        "what QEMU may map, once the machine is known; only downwards",
+    ),
     bound(libc::SYS_prctl, &[Only::Is(0, libc::PR_SET_PDEATHSIG as u32)], "QEMU dies with it"),
 ];

@@ -185,6 +185,7 @@ mod tests {
             libc::SYS_io_uring_setup,
             libc::SYS_perf_event_open,
             libc::SYS_kill,
+            libc::SYS_tgkill,
         ];
         for call in QEMU {
             assert!(!never.contains(&call.number), "{}", call.number);

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const NICE: i32 = 10;
 /// Most descriptors: 64 processors, a dozen devices with their events, the wire, and as many
 /// again while one machine takes the place of another.
-const MAX_DESCRIPTORS: u64 = 512;
+const MAX_DESCRIPTORS: u64 = 1024;
 /// Most threads: 64 processors, the session, a worker for each volume, and the keeper.
 const MAX_THREADS: u64 = 96;
 /// Private memory besides the guest's own, in bytes: heap, stacks, the display's resources.
@@ -15,6 +15,8 @@ const HEAP_BYTES: u64 = 256 << 20;
 
 /// Private memory of QEMU in bytes.
 const ENGINE_BYTES: u64 = 2 << 30;
+/// What QEMU may map besides the guest's memory, in bytes: most of it is never touched.
+const ENGINE_MAPPED_BYTES: u64 = 4 << 30;
 /// Its messages, the only file that it can make longer, in bytes.
 const ENGINE_FILE_BYTES: u64 = 16 << 20;
 
@@ -54,6 +56,15 @@ pub fn limit_memory(guest_bytes: u64) -> rustix::io::Result<()> {
 pub(super) fn engine_memory() -> rustix::io::Result<()> {
     set(Resource::Data, ENGINE_BYTES)?;
     set(Resource::Fsize, ENGINE_FILE_BYTES)
+}
+
+/// Bounds all that QEMU has mapped to a guest of this many bytes and what it needs besides, so that
+/// files in memory, which [`engine_memory`] does not count, have an end too.
+///
+/// # Errors
+/// The errno, when the limit is refused.
+pub fn limit_engine(guest_bytes: u64) -> rustix::io::Result<()> {
+    set(Resource::As, guest_bytes.saturating_add(ENGINE_MAPPED_BYTES))
 }
 
 /// Bounds the length of every file that is written from now on, in bytes. It can only be lowered

@@ -29,7 +29,7 @@ use tabard_wire::{Layer, Layers};
 use crate::engine::qemu::Installation;
 
 pub use filter::{Role, apply, confine, program_of};
-pub use limits::{limit_files, limit_memory};
+pub use limits::{limit_engine, limit_files, limit_memory};
 
 /// A wall that must stand on every host and did not go up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -161,8 +161,10 @@ const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 impl Installation {
     /// What of the host its process can see at all.
     fn folders(&self) -> Vec<PathBuf> {
-        let host = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache"].map(PathBuf::from);
-        host.into_iter().chain(self.folder.clone()).collect()
+        let host =
+            ["/usr/lib", "/usr/lib64", "/usr/share/qemu", "/lib", "/lib64", "/etc/ld.so.cache"];
+        let own = self.folder.clone().unwrap_or_else(|| self.program.clone());
+        host.map(PathBuf::from).into_iter().chain([own]).collect()
     }
 
     /// What it may read or run.
@@ -170,10 +172,9 @@ impl Installation {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let run = AccessFs::ReadFile | AccessFs::Execute;
         let file: BitFlags<AccessFs> = AccessFs::ReadFile.into();
-        // `/dev/fd` leads to `/proc`, where there is nothing but this process and QEMU; memory is
-        // opened for writing there.
+        // `/dev/fd` leads by `/proc` to files in memory, of which Landlock says nothing: of `/proc`
+        // itself nothing needs to be open.
         let mut rules = vec![
-            (PathBuf::from("/proc"), read | AccessFs::WriteFile),
             (PathBuf::from("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile),
             (PathBuf::from(LOADER), run),
             (self.program.clone(), run),

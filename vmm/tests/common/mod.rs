@@ -33,7 +33,12 @@ pub struct Vmm {
     /// Sent by [`Vmm::set_up`] unless it is empty.
     pub command_line: String,
     /// `tabard-engine`, on the engine `qemu`.
-    engine: Option<Child>,
+    pub engine: Option<Child>,
+    /// What `tabard-engine` starts in place of the tests' QEMU, and by whom it is started.
+    pub instead_of_qemu: Option<Vec<String>>,
+    pub engine_program: std::path::PathBuf,
+    pub engine_user: Option<u32>,
+    pub engine_messages: Option<Stdio>,
 }
 
 /// What runs the guests of these tests: `kvm`, or the QEMU that `TABARD_TEST_ENGINE=qemu` asks for.
@@ -42,7 +47,7 @@ pub fn on_qemu() -> bool {
 }
 
 /// The QEMU of the tests: program, and its folder if it is not the host's own.
-fn qemu() -> Vec<String> {
+pub fn qemu() -> Vec<String> {
     let own = "/var/lib/tabard/qemu";
     let folder = std::env::var("TABARD_QEMU_FOLDER").unwrap_or_else(|_| own.to_owned());
     let program = format!("{folder}/usr/bin/qemu-system-x86_64");
@@ -100,6 +105,10 @@ impl Vmm {
             seen: Vec::new(),
             command_line: String::new(),
             engine: None,
+            instead_of_qemu: None,
+            engine_program: env!("CARGO_BIN_EXE_tabard-engine").into(),
+            engine_user: user,
+            engine_messages: None,
         }
     }
 
@@ -142,15 +151,22 @@ impl Vmm {
 
     /// What runs the machine: `/dev/kvm`, or a `tabard-engine` and the memory for it.
     pub fn send_engine(&mut self, memory_mib: u32) {
-        if !on_qemu() {
+        if !on_qemu() && self.instead_of_qemu.is_none() {
             let kvm = File::options().read(true).write(true).open("/dev/kvm").unwrap();
             return self.send_with(ToVmm::Kvm, kvm);
         }
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tabard-engine"));
-        command.args(qemu()).env_clear().stdin(theirs).stdout(Stdio::null());
+        let mut command = Command::new(&self.engine_program);
+        command.args(self.instead_of_qemu.clone().unwrap_or_else(qemu));
+        command.env_clear().stdin(theirs).stdout(Stdio::null());
+        if let Some(messages) = self.engine_messages.take() {
+            command.stderr(messages);
+        }
+        if let Some(user) = self.engine_user {
+            command.uid(user).gid(user);
+        }
         self.engine = Some(command.spawn().unwrap());
         self.send_with(ToVmm::Engine, ours);
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;

@@ -17,7 +17,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, sendmsg, socketpair,
 };
-use tabard_vmm::engine::qemu::exposed::{FIXED_SOCKETS, FromEngine, ToEngine, receive, send};
+use tabard_vmm::engine::qemu::exposed::{
+    FIXED_SOCKETS, FromEngine, OTHERS, ToEngine, receive, send,
+};
 use tabard_wire::{AGENT_BUFFER_BYTES, FailReason, FromVmm, StopReason, ToVmm};
 
 use crate::common::{PATIENCE, Vmm, cpu_ticks, memfd};
@@ -209,7 +211,7 @@ impl Bench {
     /// Answers a start as a good `tabard-engine` does.
     pub fn start(&mut self) {
         assert!(matches!(self.asked(), ToEngine::Start(_)));
-        self.started(FIXED_SOCKETS + 1);
+        self.started(FIXED_SOCKETS + OTHERS);
     }
 
     /// Says `Started`, with so many descriptors.
@@ -422,8 +424,11 @@ pub fn flood(mut socket: &UnixStream, chunk: &[u8], times: usize) -> usize {
     times
 }
 
+/// Its name, what must become of the guest, and what is done.
+pub type Scenario = (String, Fate, Box<dyn Fn(&mut Bench) + Send + Sync>);
+
 /// Plays scenarios, some at a time; each has a guest of its own.
-pub fn play(scenarios: Vec<(String, Fate, Box<dyn Fn(&mut Bench) + Send + Sync>)>) {
+pub fn play(scenarios: Vec<Scenario>) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(Vec::new());
     let work = || {

@@ -26,31 +26,6 @@ impl Writer {
         self.at = end;
     }
 
-    pub(crate) fn u8(mut self, value: u8) -> Self {
-        self.put(&[value]);
-        self
-    }
-
-    pub(crate) fn u16(mut self, value: u16) -> Self {
-        self.put(&value.to_le_bytes());
-        self
-    }
-
-    pub(crate) fn i16(mut self, value: i16) -> Self {
-        self.put(&value.to_le_bytes());
-        self
-    }
-
-    pub(crate) fn u32(mut self, value: u32) -> Self {
-        self.put(&value.to_le_bytes());
-        self
-    }
-
-    pub(crate) fn u64(mut self, value: u64) -> Self {
-        self.put(&value.to_le_bytes());
-        self
-    }
-
     pub(crate) fn done(self) -> [u8; MESSAGE_BYTES] {
         self.bytes
     }
@@ -79,10 +54,6 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
-        Ok(u8::from_le_bytes(self.take()?))
-    }
-
     pub(crate) fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
@@ -91,24 +62,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
-        Ok(u16::from_le_bytes(self.take()?))
-    }
-
-    pub(crate) fn i16(&mut self) -> Result<i16, DecodeError> {
-        Ok(i16::from_le_bytes(self.take()?))
-    }
-
-    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
-        Ok(u32::from_le_bytes(self.take()?))
-    }
-
-    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
-        Ok(u64::from_le_bytes(self.take()?))
-    }
-
     /// Every byte that was not read must be zero.
     pub(crate) fn end(self) -> Result<(), DecodeError> {
         if self.rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(DecodeError::Reserved) }
     }
 }
+
+/// A number of each of these kinds as a field.
+macro_rules! numbers {
+    ($($kind:ident)*) => {
+        impl Writer {
+            $(pub(crate) fn $kind(mut self, value: $kind) -> Self {
+                self.put(&value.to_le_bytes());
+                self
+            })*
+        }
+
+        impl Reader<'_> {
+            $(pub(crate) fn $kind(&mut self) -> Result<$kind, DecodeError> {
+                Ok($kind::from_le_bytes(self.take()?))
+            })*
+        }
+    };
+}
+
+numbers!(u8 u16 i16 u32 u64);

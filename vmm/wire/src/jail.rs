@@ -52,20 +52,9 @@ impl Layer {
     /// Its name in desk files, scripts and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Privileges => "privileges",
-            Self::User => "user",
-            Self::Mount => "mount",
-            Self::Pid => "pid",
-            Self::Net => "net",
-            Self::Ipc => "ipc",
-            Self::Uts => "uts",
-            Self::Landlock => "landlock",
-            Self::Seccomp => "seccomp",
-            Self::Limits => "limits",
-            Self::Cores => "cores",
-            Self::Cgroup => "cgroup",
-        }
+        const NAMES: &str =
+            "privileges user mount pid net ipc uts landlock seccomp limits cores cgroup";
+        NAMES.split(' ').nth(usize::from(self as u8)).unwrap_or_default()
     }
 }
 
@@ -159,6 +148,19 @@ mod tests {
         for layer in Layer::ALL {
             let more = matches!(layer, Layer::Cores | Layer::Cgroup);
             assert_eq!(Layers::STRICT.has(layer), !more);
+        }
+    }
+
+    #[test]
+    fn each_layer_has_the_name_that_desk_files_know() {
+        let named =
+            [(Layer::Privileges, "privileges"), (Layer::Ipc, "ipc"), (Layer::Cgroup, "cgroup")];
+        for (layer, name) in named {
+            assert_eq!(layer.name(), name);
+        }
+        for layer in Layer::ALL {
+            assert_eq!(layer.name(), format!("{layer:?}").to_lowercase());
+            assert_eq!(Layers::named(layer.name()), Some(Layers::default().with(layer)));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The geometry of a shared surface: pixels first, then the guest's cursor image.
 
+use std::ops::RangeInclusive;
+
 use crate::DecodeError;
 
 /// Smallest width or height of a surface, in pixels.
@@ -16,11 +18,16 @@ pub const AGENT_BUFFER_BYTES: u32 = 65_536 + 8;
 
 /// The length of a frame, checked.
 pub(crate) fn agent_bytes(bytes: u32) -> Result<u32, DecodeError> {
-    if (1..=AGENT_BUFFER_BYTES).contains(&bytes) {
-        Ok(bytes)
-    } else {
-        Err(DecodeError::Range("agent frame"))
-    }
+    within(bytes, 1..=AGENT_BUFFER_BYTES, "agent frame")
+}
+
+/// A number that must be in a range.
+pub(crate) fn within<T: PartialOrd>(
+    number: T,
+    range: RangeInclusive<T>,
+    field: &'static str,
+) -> Result<T, DecodeError> {
+    if range.contains(&number) { Ok(number) } else { Err(DecodeError::Range(field)) }
 }
 
 /// Size of a shared surface. `tabard` chooses it; the memfd holds `stride_bytes * height` bytes
@@ -39,12 +46,8 @@ impl SurfaceGeometry {
     /// `Range` if a side is outside [`MIN_SIDE_PX`]`..=`[`MAX_SIDE_PX`].
     pub fn new(width_px: u32, height_px: u32) -> Result<Self, DecodeError> {
         let sides = MIN_SIDE_PX..=MAX_SIDE_PX;
-        if !sides.contains(&width_px) {
-            return Err(DecodeError::Range("width"));
-        }
-        if !sides.contains(&height_px) {
-            return Err(DecodeError::Range("height"));
-        }
+        within(width_px, sides.clone(), "width")?;
+        within(height_px, sides, "height")?;
         Ok(Self { width_px, height_px })
     }
 

@@ -1,7 +1,7 @@
 //! What `tabard` tells one `tabard-vmm`.
 
 use crate::cursor::{Reader, Writer};
-use crate::layout::agent_bytes;
+use crate::layout::{agent_bytes, within};
 use crate::{DecodeError, MESSAGE_BYTES, POINTER_MAX, SurfaceGeometry};
 
 /// A message from `tabard` to `tabard-vmm`. Those marked *fd* carry exactly one descriptor
@@ -160,17 +160,10 @@ impl ToVmm {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (kind, mut reader) = Reader::new(bytes)?;
         let message = match kind {
-            1 => {
-                let memory_mib = reader.u32()?;
-                let vcpus = reader.u8()?;
-                if !(16..=1_048_576).contains(&memory_mib) {
-                    return Err(DecodeError::Range("memory_mib"));
-                }
-                if !(1..=64).contains(&vcpus) {
-                    return Err(DecodeError::Range("vcpus"));
-                }
-                Self::Machine { memory_mib, vcpus }
-            }
+            1 => Self::Machine {
+                memory_mib: within(reader.u32()?, 16..=1_048_576, "memory_mib")?,
+                vcpus: within(reader.u8()?, 1..=64, "vcpus")?,
+            },
             2 => Self::Kvm,
             3 => Self::Kernel,
             4 => Self::Initrd,
@@ -182,27 +175,18 @@ impl ToVmm {
             },
             8 => Self::Load,
             9 => Self::Boot,
-            10 => {
-                let code = reader.u16()?;
-                if !(1..=255).contains(&code) {
-                    return Err(DecodeError::Range("code"));
-                }
-                Self::Key { code, pressed: reader.bool("pressed")? }
-            }
-            11 => {
-                let code = reader.u16()?;
-                if !(0x110..=0x117).contains(&code) {
-                    return Err(DecodeError::Range("code"));
-                }
-                Self::Button { code, pressed: reader.bool("pressed")? }
-            }
-            12 => {
-                let (x, y) = (reader.u16()?, reader.u16()?);
-                if x > POINTER_MAX || y > POINTER_MAX {
-                    return Err(DecodeError::Range("pointer"));
-                }
-                Self::Pointer { x, y }
-            }
+            10 => Self::Key {
+                code: within(reader.u16()?, 1..=255, "code")?,
+                pressed: reader.bool("pressed")?,
+            },
+            11 => Self::Button {
+                code: within(reader.u16()?, 0x110..=0x117, "code")?,
+                pressed: reader.bool("pressed")?,
+            },
+            12 => Self::Pointer {
+                x: within(reader.u16()?, 0..=POINTER_MAX, "pointer")?,
+                y: within(reader.u16()?, 0..=POINTER_MAX, "pointer")?,
+            },
             13 => Self::Wheel { vertical: reader.i16()?, horizontal: reader.i16()? },
             14 => Self::Pause,
             15 => Self::Resume,

@@ -423,3 +423,9 @@ impl Default for Ring {
         Self::new()
     }
 }
+
+/// Whether the processor is QEMU's emulated one, which says so (QEMU, `target/i386/cpu.c`).
+pub fn is_emulated() -> bool {
+    let [_, ebx, ecx, edx] = cpuid(0x4000_0000, 0);
+    [ebx, ecx, edx] == [*b"TCGT", *b"CGTC", *b"GTCG"].map(u32::from_le_bytes)
+}

@@ -23,6 +23,9 @@ const FEATURE_VERSION_1: u64 = 1 << 32;
 /// Offset of the index in a used ring (virtio 1.2, 2.7.8).
 const USED_INDEX: u64 = 2;
 
+/// Most sockets that are held for QEMU: it gives one with each start of its display device.
+const MAX_KEPT: usize = 512;
+
 /// One ring.
 #[derive(Default)]
 struct Ring {
@@ -49,11 +52,13 @@ pub struct Backend<D> {
     features: u64,
     /// The driver did what only a reset can mend.
     broken: bool,
+    /// The driver took features that were never offered.
+    unfit: bool,
     /// The machine is to stand still: that rings stop is no reset. Whether a driver had the device
     /// before.
     held: Option<bool>,
     /// Sockets that QEMU gave and that it wants to be held open.
-    kept: [Option<OwnedFd>; 2],
+    kept: Vec<OwnedFd>,
 }
 
 impl<D: Device> Backend<D> {
@@ -69,8 +74,9 @@ impl<D: Device> Backend<D> {
             first_token,
             features: 0,
             broken: false,
+            unfit: false,
             held: None,
-            kept: [None, None],
+            kept: Vec::new(),
         }
     }
 
@@ -87,41 +93,45 @@ impl<D: Device> Backend<D> {
     }
 
     /// Where an address of QEMU's is in the guest.
-    fn guest_address(&self, user: u64) -> Result<GuestAddress, Broken> {
+    fn guest_address(&self, user: u64) -> Option<GuestAddress> {
         let within = |region: &Region| {
             let offset = user.checked_sub(region.user).filter(|offset| *offset < region.bytes)?;
             region.guest.checked_add(offset)
         };
-        let address = self.regions.iter().find_map(within);
-        address.map(GuestAddress).ok_or(Broken::Range("Address of a ring"))
+        self.regions.iter().find_map(within).map(GuestAddress)
     }
 
-    /// Serves a ring from now on, if all is known of it.
+    /// The queue of a ring, from what was said of it; `None` if that makes no sense.
+    fn queue(&self, ring: &Ring) -> Option<Queue> {
+        let addresses = ring.addresses?;
+        let mut queue = Queue::new(MAX_RING_SIZE).ok()?;
+        queue.try_set_size(ring.size).ok()?;
+        let used = self.guest_address(addresses.used)?;
+        queue.try_set_desc_table_address(self.guest_address(addresses.descriptors)?).ok()?;
+        queue.try_set_avail_ring_address(self.guest_address(addresses.available)?).ok()?;
+        queue.try_set_used_ring_address(used).ok()?;
+        queue.set_ready(true);
+        if !queue.is_valid(&self.ram) {
+            return None;
+        }
+        let index = GuestAddress(used.0.saturating_add(USED_INDEX));
+        let next_used: u16 = self.ram.load(index, Ordering::Acquire).unwrap_or(0);
+        queue.set_next_avail(ring.base);
+        queue.set_next_used(next_used);
+        Some(queue)
+    }
+
+    /// Serves a ring from now on, if all is known of it. Size and places are the guest's own choice,
+    /// which QEMU passes on: where they make no sense, the device waits for its reset.
     fn start(&mut self, index: usize) -> Result<(), Broken> {
-        let ring = self.ring(index)?;
+        let ring = self.rings.get(index).ok_or(Broken::Range("Number of a ring"))?;
         if ring.queue.is_some() || !ring.enabled || ring.kick.is_none() {
             return Ok(());
         }
-        let (size, base) = (ring.size, ring.base);
-        let addresses = ring.addresses.ok_or(Broken::Range("Address of a ring"))?;
-        let wrong = |_| Broken::Range("Address of a ring");
-        let mut queue = Queue::new(MAX_RING_SIZE).map_err(wrong)?;
-        queue.try_set_size(size).map_err(|_| Broken::Range("Size of a ring"))?;
-        let used = self.guest_address(addresses.used)?;
-        let descriptors = self.guest_address(addresses.descriptors)?;
-        let available = self.guest_address(addresses.available)?;
-        queue.try_set_desc_table_address(descriptors).map_err(wrong)?;
-        queue.try_set_avail_ring_address(available).map_err(wrong)?;
-        queue.try_set_used_ring_address(used).map_err(wrong)?;
-        queue.set_ready(true);
-        // What the guest can do by itself is not QEMU's fault: the ring is only not served.
-        self.broken |= !queue.is_valid(&self.ram);
-        let index_at = GuestAddress(used.0.saturating_add(USED_INDEX));
-        let next_used: u16 = self.ram.load(index_at, Ordering::Acquire).unwrap_or(0);
-        queue.set_next_avail(base);
-        queue.set_next_used(next_used);
+        let queue = self.queue(ring);
+        self.broken |= queue.is_none();
         let ring = self.ring(index)?;
-        ring.queue = Some(queue);
+        ring.queue = queue;
         // What was offered before is looked at now, in the loop's own time.
         if let Some(kick) = &ring.kick {
             write_one(kick);
@@ -182,14 +192,6 @@ impl<D: Device> Backend<D> {
     }
 }
 
-/// QEMU has the same descriptors: a wait for them would outlive ours.
-impl<D> Drop for Backend<D> {
-    fn drop(&mut self) {
-        let kicks = self.rings.iter().filter_map(|ring| ring.kick.as_ref());
-        kicks.for_each(|kick| self.watch.remove(kick));
-    }
-}
-
 /// The guest's memory: which file it is, and what is where.
 pub struct Memory {
     /// Device and number of the file.
@@ -232,6 +234,8 @@ pub trait Answer: Send {
     ) -> Result<Option<Vec<u8>>, Broken>;
     /// While the machine is to stand still, rings that stop are no reset.
     fn hold(&mut self, held: bool);
+    /// Waits for no ring any more. QEMU has the same descriptors: a wait for them would outlive ours.
+    fn let_go(&mut self);
 }
 
 impl<D: Device> Answer for Backend<D> {
@@ -251,11 +255,12 @@ impl<D: Device> Answer for Backend<D> {
                 return Ok(Some(reply(1, &number(self.offered() | FEATURE_PROTOCOL))));
             }
             Request::SetFeatures(features) => {
-                if features & !(self.offered() | FEATURE_PROTOCOL) != 0 {
-                    return Err(Broken::Range("Features"));
-                }
+                // The guest chose them, of whatever it likes.
+                self.unfit = features & !(self.offered() | FEATURE_PROTOCOL) != 0;
                 self.features = features;
-                self.device.accept(features & !FEATURE_PROTOCOL);
+                if !self.unfit {
+                    self.device.accept(features & !FEATURE_PROTOCOL);
+                }
             }
             Request::GetProtocolFeatures => {
                 return Ok(Some(reply(15, &number(self.protocol_features()))));
@@ -269,9 +274,6 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetMemory(regions) => self.set_memory(regions, &fds, memory)?,
             Request::SetRingSize(index, size) => self.ring(index)?.size = size,
             Request::SetRingAddresses(index, addresses) => {
-                for user in [addresses.descriptors, addresses.used, addresses.available] {
-                    self.guest_address(user)?;
-                }
                 self.ring(index)?.addresses = Some(addresses);
             }
             Request::SetRingBase(index, base) => {
@@ -310,8 +312,14 @@ impl<D: Device> Answer for Backend<D> {
                     self.start(index)?;
                 }
             }
-            Request::SetBackendSocket => self.kept = [fds.pop(), self.kept[1].take()],
-            Request::SetGpuSocket => self.kept = [self.kept[0].take(), fds.pop()],
+            // None is let go while QEMU lives: with the end of an old one it reads the new one, without
+            // end (`vhost_user_gpu_chr_read` in QEMU's `hw/display/vhost-user-gpu.c`).
+            Request::SetBackendSocket | Request::SetGpuSocket => {
+                self.kept.extend(fds.pop());
+                if self.kept.len() > MAX_KEPT {
+                    return Err(Broken::Range("Number of sockets"));
+                }
+            }
             Request::GetConfig { offset, bytes, flags } => {
                 let mut body = Vec::new();
                 for word in [offset, bytes, flags] {
@@ -325,6 +333,11 @@ impl<D: Device> Answer for Backend<D> {
             Request::SetConfig { offset, data } => self.device.write_config(offset.into(), &data),
         }
         Ok(None)
+    }
+
+    fn let_go(&mut self) {
+        let kicks = self.rings.iter_mut().filter_map(|ring| ring.kick.take());
+        kicks.for_each(|kick| self.watch.remove(&kick));
     }
 
     fn hold(&mut self, held: bool) {
@@ -349,7 +362,7 @@ fn write_one(fd: &OwnedFd) {
 
 impl<D: Device> Serve for Backend<D> {
     fn serve(&mut self, index: usize) -> bool {
-        if self.broken {
+        if self.broken || self.unfit {
             return false;
         }
         let Some(ring) = self.rings.get_mut(index) else { return false };
@@ -391,6 +404,6 @@ impl<D: Device> Attached<D> for Backend<D> {
 
     fn is_driven(&self) -> bool {
         let served = self.rings.first().is_some_and(|ring| ring.queue.is_some());
-        !self.broken && self.held.unwrap_or(served)
+        !self.broken && !self.unfit && self.held.unwrap_or(served)
     }
 }

@@ -34,7 +34,7 @@ impl Early {
             Report::Key { code, pressed } if code < BTN_LEFT => {
                 let (extended, scan) = scan_code(code)?;
                 let was_down = self.down.contains(&code);
-                if (driven && pressed) || (driven && !was_down) {
+                if driven && (pressed || !was_down) {
                     return None;
                 }
                 self.down.retain(|down| *down != code);

@@ -20,6 +20,7 @@ use super::command::{self, Descriptors};
 use super::order::{self, DISPLAY_SOCKET, FIXED_SOCKETS, FromEngine, Order, ToEngine};
 use super::rom;
 use crate::jail;
+use crate::memory::MIB;
 
 /// The socket to the guest's process is standard input.
 const SOCKET_FD: RawFd = 0;
@@ -186,6 +187,7 @@ fn start(
     inherited.remove(DISPLAY_SOCKET);
     inherited.extend([descriptors.memory, descriptors.rom, descriptors.log]);
     let filter = jail::program_of(jail::Role::Qemu)?;
+    let guest_bytes = u64::from(order.memory_mib).saturating_mul(MIB);
     let prepare = move || {
         for fd in &inherited {
             // SAFETY: the descriptors are open until after the new program has begun.
@@ -193,6 +195,7 @@ fn start(
             fcntl_setfd(fd, FdFlags::empty())?;
         }
         set_parent_process_death_signal(Some(Signal::KILL))?;
+        jail::limit_engine(guest_bytes)?;
         jail::apply(&filter)?;
         Ok(())
     };

@@ -141,6 +141,13 @@ impl Link {
     }
 }
 
+/// On the session's own thread; the device may be dropped on another, which waits for nothing.
+impl Drop for Link {
+    fn drop(&mut self) {
+        lock(&self.device).let_go();
+    }
+}
+
 /// What came.
 enum Next {
     Message(Header),

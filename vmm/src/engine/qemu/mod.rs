@@ -61,7 +61,7 @@ pub mod exposed {
     pub use super::display::Display;
     pub use super::link::Link;
     pub use super::monitor::Monitor;
-    pub use super::order::{FIXED_SOCKETS, FromEngine, Order, ToEngine, receive, send};
+    pub use super::order::{FIXED_SOCKETS, FromEngine, OTHERS, Order, ToEngine, receive, send};
 }
 
 /// Tokens of our own descriptors.
@@ -161,7 +161,7 @@ pub fn load(
     rom::leave_word(entry, &ram).map_err(too_large)?;
 
     let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
-    Emulated::new(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
+    Emulated::connect(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
 }
 
 fn memory_error(error: memory::MemoryError) -> BootError {
@@ -209,7 +209,7 @@ impl Maker<'_> {
 }
 
 impl Emulated {
-    fn new(
+    fn connect(
         blueprint: &Blueprint,
         sibling: Sibling,
         sockets: Vec<OwnedFd>,

@@ -62,6 +62,9 @@ pub enum FromEngine {
     Ended(i32),
 }
 
+/// A message as it comes: its bytes and descriptors.
+pub type Message = (Vec<u8>, Vec<OwnedFd>);
+
 /// The other side said what it may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Not a message between tabard-vmm and tabard-engine")]
@@ -165,10 +168,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(
 ///
 /// # Errors
 /// The errno; `BADMSG` for one that is too long.
-pub fn receive(
-    socket: impl AsFd,
-    flags: RecvFlags,
-) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, Errno> {
+pub fn receive(socket: impl AsFd, flags: RecvFlags) -> Result<Option<Message>, Errno> {
     let mut bytes = [0; BYTES + 1];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

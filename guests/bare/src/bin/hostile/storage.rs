@@ -6,7 +6,9 @@
 use super::Scenario;
 use super::kit::{BLOCK, Kit};
 use alloc::vec::Vec;
-use tabard_bare::machine::raw::{INDIRECT, Memory, NEXT, RING_SIZE, Ring, Slot, WRITE};
+use tabard_bare::machine::raw::{
+    INDIRECT, Memory, NEXT, RING_SIZE, Ring, Slot, WRITE, is_emulated,
+};
 
 pub const SCENARIOS: &[Scenario] = &[
     ("block-sectors", sectors),
@@ -98,7 +100,8 @@ impl Disk {
     /// As [`Disk::post`]; the status that comes, [`NONE`] if the device wants a reset instead.
     fn ask(&mut self, kind: u32, sector: u64, data: Option<(u64, u32, u16)>) -> u8 {
         self.post(kind, sector, data);
-        for _ in 0..PATIENCE {
+        // There no reset is ever asked for: an answer comes at once or never.
+        for _ in 0..if is_emulated() { 1 } else { PATIENCE } {
             // Reading a register costs the device a turn.
             if self.slot.status() & NEEDS_RESET != 0 {
                 self.again();
@@ -108,7 +111,10 @@ impl Disk {
                 return self.memory.get32(STATUS) as u8;
             }
         }
-        panic!("a disk neither answers nor asks for a reset");
+        // On QEMU nobody can tell a driver that its device wants a reset.
+        assert!(is_emulated(), "a disk neither answers nor asks for a reset");
+        self.again();
+        NONE
     }
 
     /// One segment of discard or write-zeroes.
@@ -229,7 +235,7 @@ fn shapes(kit: &mut Kit) {
             for _ in 0..4 {
                 disk.slot.status();
             }
-            if disk.slot.status() & NEEDS_RESET != 0 {
+            if disk.slot.status() & NEEDS_RESET != 0 || is_emulated() {
                 disk.again();
             }
         }

@@ -4,6 +4,7 @@ use super::*;
 use crate::rig::*;
 use crate::{Event, GuestReport, MonitorConfig};
 use proptest::prelude::*;
+use tabard_input::SourceId;
 use tabard_labels::{CategorySet, Level};
 use tabard_view::{Content, GuestId, OutputId, Recipient, TrustedBody};
 
@@ -16,9 +17,13 @@ fn users(config: MonitorConfig) -> MonitorConfig {
             downgrade,
         },
         phrase: format!("{name} likes rain"),
+        failures: 0,
     };
     let users = vec![user("ann", 9, true), user("bob", 3, false)];
-    MonitorConfig { login: LoginConfig { users, lock_after_minutes: Some(3) }, ..config }
+    MonitorConfig {
+        login: LoginConfig { users, lock_after_minutes: Some(3), wait_seconds: 0 },
+        ..config
+    }
 }
 
 /// Locked, both guests running behind it.
@@ -199,13 +204,7 @@ fn every_failure_doubles_the_wait_and_nothing_is_taken_meanwhile() {
     let mut waits = Vec::new();
     for _ in 0..11 {
         let effects = answer(&mut rig, false);
-        let found = effects.iter().find_map(|effect| match effect {
-            Effect::Timer { timer: Timer::LoginDelay(ticket), after_ms } => {
-                Some((*ticket, after_ms / 1000))
-            }
-            _ => None,
-        });
-        let (ticket, seconds) = found.unwrap();
+        let (ticket, seconds) = wait(&effects).unwrap();
         waits.push(seconds);
         rig.tap(KeyCode::A);
         assert_eq!((asked(&rig.tap(KeyCode::ENTER)), form(&rig).typed), (None, 0));
@@ -219,6 +218,60 @@ fn every_failure_doubles_the_wait_and_nothing_is_taken_meanwhile() {
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
 }
 
+/// The wait that these effects begin: its number and its seconds.
+fn wait(effects: &[Effect]) -> Option<(u32, u32)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Timer { timer: Timer::LoginDelay(ticket), after_ms } => {
+            Some((*ticket, after_ms / 1000))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn wrong_passwords_are_counted_for_each_user_and_cleared_by_that_user_only() {
+    let mut rig = locked();
+    let wrong = |rig: &mut Rig| {
+        let (ticket, seconds) = wait(&answer(rig, false)).unwrap();
+        rig.step(Event::Elapsed(Timer::LoginDelay(ticket)));
+        seconds
+    };
+    assert_eq!([wrong(&mut rig), wrong(&mut rig), wrong(&mut rig)], [1, 2, 4]);
+    rig.tap(KeyCode::DOWN);
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+    // Bob's right password says nothing of Ann's.
+    answer(&mut rig, true);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+    rig.tap(KeyCode::UP);
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 8);
+    answer(&mut rig, true);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    assert_eq!(wrong(&mut rig), 1);
+}
+
+#[test]
+fn what_an_earlier_session_counted_counts_and_its_wait_is_waited_for() {
+    let mut config = users(config());
+    config.login.users[0].failures = 5;
+    config.login.wait_seconds = 9;
+    let mut rig = Rig { monitor: Monitor::new(config).unwrap() };
+    rig.add_output(ONE);
+    rig.confirm();
+    assert!(!form(&rig).open && form(&rig).message.contains('9'), "{:?}", form(&rig));
+    rig.tap(KeyCode::A);
+    assert_eq!((asked(&rig.tap(KeyCode::ENTER)), form(&rig).typed), (None, 0));
+
+    rig.step(Event::Elapsed(Timer::LoginDelay(0)));
+
+    assert!(form(&rig).open);
+    assert_eq!(wait(&answer(&mut rig, false)).unwrap().1, 32);
+}
+
 #[test]
 fn a_late_answer_unlocks_nothing() {
     let mut rig = locked();
@@ -227,6 +280,49 @@ fn a_late_answer_unlocks_nothing() {
         rig.step(Event::PasswordChecked { ticket, right: true });
         assert!(rig.monitor.is_locked());
     }
+}
+
+#[test]
+fn invariant_8_a_lock_cancels_the_password_that_is_being_checked() {
+    for event in [Event::Lock(LockCause::Suspend), Event::OutputRemoved(ONE)] {
+        let mut rig = locked();
+        rig.tap(KeyCode::A);
+        let (_, ticket) = asked(&rig.tap(KeyCode::ENTER)).unwrap();
+        rig.monitor.take_secret();
+        rig.step(event);
+        rig.add_output(ONE);
+        rig.confirm();
+        // Not before the answer is there: one check at a time.
+        rig.tap(KeyCode::A);
+        assert_eq!(form(&rig).typed, 0);
+
+        let effects = rig.step(Event::PasswordChecked { ticket, right: true });
+
+        assert!(rig.monitor.is_locked() && !shows_a_guest(&rig), "{event:?}");
+        assert!(!effects.contains(&Effect::Audit(Record::Login(UserId(0)))));
+        rig.confirm();
+        answer(&mut rig, true);
+        assert!(!rig.monitor.is_locked());
+    }
+}
+
+#[test]
+fn a_wrong_password_counts_also_if_a_lock_cancelled_its_check() {
+    let mut rig = locked();
+    rig.tap(KeyCode::A);
+    let (_, ticket) = asked(&rig.tap(KeyCode::ENTER)).unwrap();
+    rig.monitor.take_secret();
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.step(Event::PasswordChecked { ticket, right: false });
+    assert!(!form(&rig).open);
+}
+
+#[test]
+fn a_lock_forgets_what_was_typed_at_the_lock() {
+    let mut rig = locked();
+    rig.tap(KeyCode::A);
+    rig.step(Event::Lock(LockCause::Idle));
+    assert_eq!((form(&rig).typed, form(&rig).open), (0, true));
 }
 
 #[test]
@@ -369,6 +465,59 @@ fn without_input_the_screen_locks_and_with_input_it_does_not() {
         rig.step(Event::Clock { minute_of_day: minute });
     }
     assert!(rig.monitor.is_locked());
+}
+
+/// Two keyboards and a mouse: the first was accepted, the second nobody was asked about.
+fn devices(rig: &mut Rig) -> [SourceId; 3] {
+    use tabard_input::{Device, DeviceClass, DeviceName};
+    let sources = [16, 17, 18].map(SourceId);
+    let classes = [DeviceClass::Keyboard, DeviceClass::Keyboard, DeviceClass::Pointer];
+    for (source, class) in sources.into_iter().zip(classes) {
+        let device = Device { class, name: DeviceName::new("a device") };
+        rig.step(Event::DeviceAppeared { source, device });
+    }
+    rig.confirm();
+    sources
+}
+
+#[test]
+fn an_unaccepted_keyboard_keeps_no_lock_away_and_the_motion_of_a_pointer_does() {
+    let mut rig = ann();
+    let [_, foreign, mouse] = devices(&mut rig);
+    let moves = [
+        Event::PointerMoved { source: mouse, dx: 1, dy: 0 },
+        Event::PointerAt { source: mouse, x: 9, y: 9 },
+    ];
+    for minute in 0..10 {
+        rig.step(Event::Clock { minute_of_day: minute });
+        rig.step(moves[usize::from(minute) % 2]);
+    }
+    assert!(!rig.monitor.is_locked());
+    for minute in 10..13 {
+        rig.step(Event::Key { source: foreign, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::PointerMoved { source: SourceId(99), dx: 1, dy: 0 });
+        rig.step(Event::Clock { minute_of_day: minute });
+    }
+    assert!(rig.monitor.is_locked());
+}
+
+#[test]
+fn an_unaccepted_keyboard_neither_shifts_nor_forgets_a_password_nor_fills_the_log() {
+    let mut rig = ann();
+    let [own, foreign, _] = devices(&mut rig);
+    rig.step(Event::Lock(LockCause::Suspend));
+    rig.confirm();
+    let down = |source, code| Event::Key { source, code, pressed: true };
+    rig.step(down(foreign, KeyCode::LEFT_SHIFT));
+    rig.step(down(own, KeyCode::A));
+    rig.step(down(foreign, KeyCode::LEFT_CTRL));
+    rig.step(down(foreign, KeyCode::LEFT_ALT));
+    for _ in 0..100 {
+        assert_eq!(rig.step(down(foreign, KeyCode::ESC)), []);
+    }
+    assert_eq!(form(&rig).typed, 1);
+    assert!(asked(&rig.step(down(own, KeyCode::ENTER))).is_some());
+    assert_eq!(rig.monitor.take_secret().as_bytes(), b"a");
 }
 
 #[test]
