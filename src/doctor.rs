@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use tabard_wire::{Layer, Layers};
 
 use crate::engine::{self, Found};
-use crate::run::display;
 use crate::session::{open_kvm, probe_jail, stock_kernel_obstacle, vmm_program};
+use crate::window::display;
 
 /// What was found of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,3 +21,4 @@ pub mod script;
 pub mod seat;
 pub mod session;
 pub mod signals;
+pub mod window;

@@ -3,7 +3,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 
 use crossbeam_channel::Receiver;
 use tabard_display::FrameSender;
@@ -17,12 +16,10 @@ use crate::session::{
     stock_kernel_obstacle, vmm_program,
 };
 use crate::signals::Signals;
+use crate::window;
 
 /// Events of the presenter that may wait for the loop; the window waits beyond it.
 pub(crate) const PRESENTER_QUEUE: usize = 256;
-
-/// Said on the glass at all times: the desktop around a window sees and draws what it likes.
-pub const WINDOW_NOTICE: &str = "A window is not a trusted path";
 
 /// The status when the verifier refused a frame.
 pub const REFUSED_STATUS: u8 = 3;
@@ -116,11 +113,11 @@ pub fn command(args: &RunArgs) -> ExitCode {
 
 /// Runs a desk until its user quits.
 pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode {
-    if !headless && let Err(why) = display() {
+    if !headless && let Err(why) = window::display() {
         eprintln!("tabard: {why}");
         return ExitCode::from(2);
     }
-    let notice = if headless { "" } else { WINDOW_NOTICE };
+    let notice = if headless { "" } else { window::NOTICE };
     let (session, signals) = match ready(&mut desk, args, notice) {
         Ok(ready) => ready,
         Err(why) => {
@@ -135,7 +132,7 @@ pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode
     let outcome = if headless {
         run_headless(session, &desk, args.size, &orders)
     } else {
-        run_windowed(session, &desk, args.size, orders)
+        window::run(session, &desk, args.size, orders)
     };
     status(&outcome)
 }
@@ -232,52 +229,6 @@ fn run_headless(session: Session, desk: &Desk, size: Size, orders: &Receiver<Con
     match thread.join() {
         Ok(()) => outcome,
         Err(_) => Outcome::Failed("The presenter broke; its message is above".to_owned()),
-    }
-}
-
-fn run_windowed(session: Session, desk: &Desk, size: Size, orders: Receiver<Control>) -> Outcome {
-    let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
-    let window =
-        tabard_display::window::WindowPresenter::new(tabard_display::window::WindowOptions {
-            title: format!("Tabard: {}", desk.name),
-            size,
-            scale: desk.scale,
-            labels: desk.labels.clone(),
-        });
-    let (window, frames) = match window {
-        Ok(window) => window,
-        Err(error) => return Outcome::Failed(error.to_string()),
-    };
-    // The window's loop must have the first thread; the session has its own, and ends first.
-    let loop_thread = thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(move || session.run(frames, &presenter, &orders));
-    let loop_thread = match loop_thread {
-        Ok(loop_thread) => loop_thread,
-        Err(error) => return Outcome::Failed(format!("Cannot start a thread: {error}")),
-    };
-    let shown = window.run(events);
-    let outcome = loop_thread
-        .join()
-        .unwrap_or_else(|_| Outcome::Failed("The session broke; its message is above".to_owned()));
-    match shown {
-        Ok(()) => outcome,
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
-}
-
-/// Whether there is a display to open a window on.
-///
-/// # Errors
-/// A sentence that says what is missing and what to do.
-pub fn display() -> Result<(), String> {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("WAYLAND_DISPLAY") || set("DISPLAY") {
-        Ok(())
-    } else {
-        Err("There is no display: neither WAYLAND_DISPLAY nor DISPLAY is set. \
-             Run it from a desktop session, or with --headless"
-            .to_owned())
     }
 }
 

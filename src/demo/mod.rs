@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::engine::{EngineError, find_or_fetch};
 use crate::run::{self, CommonArgs};
 use crate::script;
-use crate::session::Engine;
 use crate::session::desk::{Desk, DeskFaults};
+use crate::session::{Engine, open_kvm};
+use crate::window;
 
 /// The desk of the demo.
 const DESK: &str = include_str!("desk.toml");
@@ -40,14 +42,32 @@ pub fn command(args: &DemoArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let engine = args.common.engine.over(&mut desk);
+    if let Err(error) = provide(engine) {
+        eprintln!("tabard: {error}");
+        return ExitCode::from(2);
+    }
     if !args.headless {
-        match run::display() {
+        match window::display() {
             Ok(()) => return run::run(desk, &args.common, false),
             Err(_) => println!("There is no display, so here is a tour in pictures."),
         }
     }
-    let engine = args.common.engine.over(&mut desk);
     tour(&desk, engine, args)
+}
+
+/// Makes sure of a QEMU where the guests cannot run on KVM.
+fn provide(engine: Option<Engine>) -> Result<(), EngineError> {
+    let needed = match (engine, open_kvm()) {
+        (Some(Engine::Kvm), _) | (None, Ok(_)) => false,
+        (Some(Engine::Qemu), _) => true,
+        (None, Err(error)) => {
+            eprintln!("tabard: {error}");
+            eprintln!("tabard: until then the guests run on a processor that QEMU emulates");
+            true
+        }
+    };
+    if needed { find_or_fetch().map(drop) } else { Ok(()) }
 }
 
 /// The desk of the demo: three guests of three labels.

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # First program of a tiny guest: loads the modules, then gives shells to busybox's init.
 # With `tabard.run=DEVICE` on the kernel's command line, it instead unpacks the tar archive that
-# this device holds over / and runs /start from it.
+# this device holds over a root of its own and runs /start from it.
 
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin HOME=/root TERM=linux
@@ -39,9 +39,21 @@ if [ -n "$run" ]; then
         fi
         usleep 100000
     done
-    tar -x -f "$run" -C / || echo "init: $run holds no good tar archive" >/dev/console
-    echo '::once:/start' > /etc/inittab
+    # The root of an initrd cannot be exchanged (pivot_root(2)), as the jail of a guest does.
+    root=/new
+    mkdir $root
+    mount -t tmpfs -o mode=755 tmpfs $root
+    for folder in bin etc lib lib64 root sbin usr; do
+        [ ! -e "/$folder" ] || cp -a "/$folder" $root
+    done
+    tar -x -f "$run" -C $root || echo "init: $run holds no good tar archive" >/dev/console
+    for folder in proc sys dev run tmp; do
+        mkdir -p "$root/$folder"
+        mount --move "/$folder" "$root/$folder"
+    done
+    echo '::once:/start' > $root/etc/inittab
 else
+    root=
     : > /etc/inittab
     if [ -x /bin/tabard-desktop ]; then
         echo '::respawn:/bin/tabard-desktop' >> /etc/inittab
@@ -60,5 +72,6 @@ fi
     # Linux takes virtio-gpu its queues before the console stops to draw, and then warns of itself.
     echo '::shutdown:echo 0 >/sys/class/vtconsole/vtcon1/bind'
     echo '::shutdown:/bin/umount -a -r'
-} >> /etc/inittab
+} >> $root/etc/inittab
+[ -z "$root" ] || exec switch_root $root /bin/busybox init
 exec /bin/busybox init

@@ -168,7 +168,6 @@ pub fn test(args: &TestArgs) -> Result<bool, ScriptError> {
             ))
         })?;
     }
-    println!("tabard test: {}", played.engines);
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     Ok(played.passed)
@@ -194,8 +193,6 @@ pub fn play(
 struct Played {
     results: Vec<report::Result>,
     findings: Findings,
-    /// What each guest ran on.
-    engines: String,
     took: Duration,
     passed: bool,
 }
@@ -220,7 +217,7 @@ fn run_checked(
     let signals = Signals::catch().map_err(refused)?;
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
     harness.obey(signals).map_err(refused)?;
-    let engines = engines(harness.guests(), &harness.status().engines);
+    eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
     let results = run::run(script, &harness, &oracle, out, &logs);
     let outcome = harness.stop();
     let findings = oracle.findings();
@@ -234,7 +231,7 @@ fn run_checked(
         }
         Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
     };
-    Ok(Played { results, findings, engines, took: begin.elapsed(), passed })
+    Ok(Played { results, findings, took: begin.elapsed(), passed })
 }
 
 fn read(file: &Path) -> Result<Script, ScriptError> {

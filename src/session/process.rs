@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use std::{io, iter, thread};
 
 use crossbeam_channel::Receiver;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::makedev;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tabard_display::Bell;
@@ -63,6 +64,7 @@ fn kvm_error(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             ("permission denied", "Run `sudo usermod -aG kvm $USER` and log in again")
         }
+        io::ErrorKind::Unsupported => ("it is not the device of KVM", "Run `tabard doctor`"),
         _ => ("it cannot be opened", "Run `tabard doctor`"),
     };
     format!("Cannot open /dev/kvm: {cause} ({error}). {next}")
@@ -73,13 +75,16 @@ fn kvm_error(error: &io::Error) -> String {
 /// # Errors
 /// [`ProcessError::Kvm`], whose text names the cause and the command that mends it.
 pub fn open_kvm() -> Result<OwnedFd, ProcessError> {
-    File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .map(OwnedFd::from)
-        .map_err(ProcessError::Kvm)
+    let file =
+        File::options().read(true).write(true).open("/dev/kvm").map_err(ProcessError::Kvm)?;
+    // A container may have anything of this name.
+    let number = file.metadata().map_err(ProcessError::Kvm)?.rdev();
+    let is_kvm = number == makedev(KVM_DEVICE.0, KVM_DEVICE.1);
+    is_kvm.then(|| file.into()).ok_or(ProcessError::Kvm(io::ErrorKind::Unsupported.into()))
 }
+
+/// Linux's numbers of the device: the 232nd of the miscellaneous ones.
+const KVM_DEVICE: (u32, u32) = (10, 232);
 
 /// How long a process may take to enter its jail.
 const JAIL_LIMIT: Duration = Duration::from_secs(10);

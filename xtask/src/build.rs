@@ -43,36 +43,62 @@ pub fn output(command: &mut Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// What cargo knows of the workspace's own packages.
+///
+/// # Errors
+/// A sentence, if cargo cannot say it.
+pub fn metadata() -> Result<Value, String> {
+    let text = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    serde_json::from_str(&text).map_err(|error| format!("Cargo's metadata: {error}"))
+}
+
 /// The folder where cargo builds.
 ///
 /// # Errors
 /// A sentence, if cargo cannot say it.
 pub fn target_dir() -> Result<PathBuf, String> {
-    let text = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: Value =
-        serde_json::from_str(&text).map_err(|error| format!("Cargo's metadata: {error}"))?;
+    let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str();
     folder.map(PathBuf::from).ok_or_else(|| "Cargo did not say where it builds".to_owned())
 }
 
-/// Builds both programs for release, side by side, and returns the path of `tabard`.
+/// Builds the programs for release, side by side, and returns the path of `tabard`.
 ///
 /// # Errors
 /// A sentence, if the build fails.
 pub fn release() -> Result<PathBuf, String> {
+    programs(cargo().args(["build", "--release", "--package", "tabard-agent"]))
+}
+
+/// Builds the programs for a look at them: what is waited for is the build. Windows are more than
+/// a third of it, so they are left out where there is no display.
+///
+/// # Errors
+/// As [`release`].
+pub fn demo(window: bool) -> Result<PathBuf, String> {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "tabard",
-        "--package",
-        "tabard-vmm",
-        "--package",
-        "tabard-agent",
-    ]);
+    build.args(["build", "--profile", "demo"]);
+    if !window {
+        build.arg("--no-default-features");
+    }
+    programs(&mut build)
+}
+
+/// The same for Debian guests, with the agent that goes into their image.
+///
+/// # Errors
+/// As [`release`].
+pub fn demo_with_agent() -> Result<PathBuf, String> {
+    let mut build = cargo();
+    build.args(["build", "--profile", "demo", "--no-default-features"]);
+    programs(build.args(["--package", "tabard-agent"]))
+}
+
+/// Builds `tabard` and what runs guests for it, side by side; the path of `tabard`.
+fn programs(build: &mut Command) -> Result<PathBuf, String> {
+    build.args(["--package", "tabard", "--package", "tabard-vmm"]);
     build.args(["--bins", "--message-format", "json-render-diagnostics"]);
-    let messages = output(&mut build)?;
+    let messages = output(build)?;
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     built
         .filter(|message| message["target"]["name"] == "tabard")

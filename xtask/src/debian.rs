@@ -1,28 +1,27 @@
 //! `cargo demo --debian`: two stock Debian desktops of two labels, in pictures, and a plain console
-//! beside a desktop. They run on this host where its KVM can run stock kernels, and otherwise in
-//! the test host.
+//! beside a desktop.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use crate::{build, test_host};
+use crate::stock::{Script, Stage};
+use crate::{build, engines, images};
 
 /// The scripts, each with its desk, in this order.
-const SCRIPTS: [(&str, &str); 2] = [
-    ("tour.tabard", include_str!("../../tests/test-host/tour/tour.tabard")),
-    ("sides.tabard", include_str!("../../tests/test-host/tour/sides.tabard")),
+const SCRIPTS: [Script; 2] = [
+    Script {
+        name: "tour",
+        text: include_str!("../../tests/stock/tour/tour.tabard"),
+        desk: ("desk.toml", include_str!("../../tests/stock/tour/desk.toml")),
+    },
+    Script {
+        name: "sides",
+        text: include_str!("../../tests/stock/tour/sides.tabard"),
+        desk: ("sides.toml", include_str!("../../tests/stock/tour/sides.toml")),
+    },
 ];
-const DESKS: [(&str, &str); 2] = [
-    ("desk.toml", include_str!("../../tests/test-host/tour/desk.toml")),
-    ("sides.toml", include_str!("../../tests/test-host/tour/sides.toml")),
-];
-/// What plays them in the test host, again where its processor is seen to have failed.
-const PLAYS: [(&str, &str); 2] = [
-    ("again.sh", include_str!("../../tests/test-host/tour/again.sh")),
-    ("play.sh", include_str!("../../tests/test-host/tour/play.sh")),
-];
+const USAGE: &str = "Write: cargo demo --debian [--engine auto|kvm|qemu] [--programs FOLDER] \
+                     [--out FOLDER]";
 /// Each picture of the scripts, and what it shows.
 const PICTURES: [(&str, &str); 8] = [
     (
@@ -40,79 +39,51 @@ const PICTURES: [(&str, &str); 8] = [
     ("7-console.png", "A console in a plain framebuffer, beside a desktop on virtio-gpu."),
     ("8-scrolled.png", "It needs no driver: the kernel writes to it from the first second."),
 ];
-/// Graphical systems on an emulated processor need their time.
-const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Builds the images, plays the scripts, writes the page.
 ///
 /// # Errors
 /// A sentence that names what failed.
-pub fn run(programs: Option<PathBuf>, out: &Path) -> Result<(), String> {
+pub fn run(args: &[String]) -> Result<(), String> {
+    let (mut programs, mut out) = (None, build::root().join("demo/debian"));
+    let mut engine = "auto";
+    for pair in args.chunks(2) {
+        match pair {
+            [word, value] if word == "--programs" => programs = Some(PathBuf::from(value)),
+            [word, value] if word == "--out" => out = PathBuf::from(value),
+            [word, value] if word == "--engine" => engine = value,
+            _ => return Err(format!("There is no {}. {USAGE}", pair.join(" "))),
+        }
+    }
     let tabard = match programs {
         Some(programs) => programs.join("tabard"),
-        None => build::release()?,
+        None => build::demo_with_agent()?,
     };
-    let folder = build::target_dir()?.join("test-host");
-    let desktop = test_host::desktop_image(&tabard, &folder.join("guests/desktop"))?;
-    let tiny = test_host::tiny_image(&tabard, &folder.join("guests/tiny"))?;
-    let tour = folder.join("tour");
-    let make = |path: &Path| fs::create_dir_all(path).map_err(|error| cannot(path, &error));
-    make(&tour)?;
-    make(out)?;
-    let direct = runs_stock_kernels();
-    let place = |image: &Path, carried: &str| match direct {
-        true => image.display().to_string(),
-        false => carried.to_owned(),
+    if engine == "qemu" || engine == "auto" && engines::stock_on_kvm().is_err() {
+        engines::ensure_qemu(&tabard)?;
+    }
+    let stage = Stage {
+        folder: build::target_dir()?.join("demo-debian"),
+        desktop: images::desktop(&tabard)?,
+        tiny: images::tiny(&tabard, None)?,
+        tabard,
     };
-    let desktops = place(&desktop, "/carried/desktop");
-    let tinies = place(&tiny, "/carried/tiny");
-    for (name, text) in DESKS.iter().chain(&SCRIPTS).chain(&PLAYS) {
-        let path = tour.join(name);
-        let text = text.replace("@DESKTOP@", &desktops).replace("@TINY@", &tinies);
-        fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
-    }
-    if direct {
-        for (name, _) in SCRIPTS {
-            let mut command = Command::new(&tabard);
-            command.arg("test").arg(tour.join(name)).arg("--out").arg(out);
-            build::run(&mut command)?;
-        }
-    } else {
-        eprintln!(
-            "No KVM of this host can run stock kernels, so the desktops run in an emulated one; \
-             that takes some minutes"
-        );
-        let command = ["sh", "/carried/tour/play.sh"];
-        let carried = vec![desktop, tiny, tour];
-        let results = test_host::run_carrying(&tabard, TIMEOUT, carried, &command)?;
-        for (name, script) in shots() {
-            let folder = script.trim_end_matches(".tabard");
-            let (from, to) = (results.join("tour").join(folder).join(name), out.join(name));
-            fs::copy(&from, &to).map_err(|error| cannot(&from, &error))?;
-        }
-    }
+    SCRIPTS.iter().try_for_each(|script| stage.play(script, engine, &out))?;
     let page = out.join("index.html");
     fs::write(&page, html()).map_err(|error| cannot(&page, &error))?;
-    println!("The tour is in {}", page.display());
+    println!("The tour is over. Its pictures are on the page {}", page.display());
     Ok(())
 }
 
-/// Every picture, and the script that makes it.
-fn shots() -> impl Iterator<Item = (&'static str, &'static str)> {
-    SCRIPTS.into_iter().flat_map(|(script, text)| {
-        text.lines().filter_map(move |line| Some((line.strip_prefix("shot ")?, script)))
-    })
+/// Every picture that the scripts make.
+#[cfg(test)]
+fn shots() -> impl Iterator<Item = &'static str> {
+    let lines = SCRIPTS.iter().flat_map(|script| script.text.lines());
+    lines.filter_map(|line| line.strip_prefix("shot "))
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> String {
     format!("Cannot use {}: {error}", path.display())
-}
-
-/// Whether KVM is there and works by the processor's virtualization.
-fn runs_stock_kernels() -> bool {
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let virtualizes = processor.split_whitespace().any(|word| word == "vmx" || word == "svm");
-    virtualizes && fs::File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
 fn html() -> String {
@@ -141,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_picture_of_the_tour_and_no_other() {
-        let shots: Vec<&str> = shots().map(|(name, _)| name).collect();
+        let shots: Vec<&str> = shots().collect();
         assert_eq!(shots, PICTURES.map(|(name, _)| name));
         assert!(shots.iter().all(|name| html().contains(name)));
     }

@@ -4,13 +4,14 @@
 
 mod build;
 mod conformance;
+mod counted;
 mod debian;
 mod demo;
+mod engines;
 mod fuzz;
-mod hold_kvm;
+mod images;
 mod lines;
 mod measure;
-mod measure_host;
 mod packages;
 mod stock;
 mod table;
@@ -23,27 +24,23 @@ const USAGE: &str = "\
 Usage: cargo xtask TASK
 
   verify          install what the tests need (as root), then format, lints, build, tests, docs
-  demo [ARGS]     build the release and show a desk of real guests; ARGS go to `tabard demo`
+  demo [ARGS]     build and show a desk of real guests; ARGS go to `tabard demo`
   demo --seat [--vnc]
                   show the same desk as owner of a whole machine: that of the test host, in a
                   window of QEMU's or at a VNC socket
-  demo --debian [--programs FOLDER] [--out FOLDER]
+  demo --debian [--engine auto|kvm|qemu] [--programs FOLDER] [--out FOLDER]
                   two stock Debian desktops of two labels, in pictures
+  stock [--engine kvm|qemu] [--programs FOLDER]
+                  play the scripts of tests/stock: stock Debian guests under Tabard
   measure         print every promised figure as a line of JSON, write docs/specification.md
-  measure --test-host [--programs FOLDER]
-                  the figures of stock Debian guests, against QEMU's, both in the test host
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds
                   what is carried in /carried
   test-host --seat [--actions NUMBER] [--seed NUMBER]
                   play `tabard run --seat` there, with QEMU as its screens and keyboards, so many
                   random actions among it; pictures are in target/test-host/pictures
-  test-host --scenarios [--programs FOLDER] [--release bookworm|trixie]
-                  run the scripts of tests/test-host there: stock Debian guests under Tabard
-  test-host --end-to-end
-                  run the end-to-end tests there; `cargo verify` does so without a /dev/kvm
-  stock FOLDER    play the scripts of tests/test-host with stock Debian guests on this host, with the
-                  programs in this folder, such as target/debug
+  seat FOLDER     play the seat in the test host with the programs in this folder, its guests on the
+                  engine qemu, and then what needs control groups
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget
@@ -62,21 +59,17 @@ fn main() -> ExitCode {
             Err(why) => Err(why),
         },
         ("measure", []) => measure::run(),
-        ("measure", [flag]) if flag == "--test-host" => measure_host::run(None),
-        ("measure", [flag, programs, folder])
-            if flag == "--test-host" && programs == "--programs" =>
-        {
-            measure_host::run(Some(folder.as_ref()))
-        }
+        ("stock", rest) => stock::run_by_hand(rest),
         ("test-host", rest) => match test_host::run(rest) {
             Ok(status) => return status,
             Err(why) => Err(why),
         },
-        ("stock", [folder]) => stock::run(folder.as_ref()),
+        ("seat", [folder]) => {
+            let plan = test_host::Plan { actions: 10, whole: false, ..Default::default() };
+            test_host::run_seat(folder.as_ref(), plan)
+        }
         ("conformance", []) => conformance::run(),
         ("fuzz", rest) => fuzz::run(rest),
-        // Not for people: the test host runs it.
-        ("hold-kvm", []) => hold_kvm::run(),
         ("lines", []) => print_lines(false),
         ("lines", [flag]) if flag == "--check" => print_lines(true),
         ("" | "help" | "--help" | "-h", _) => {

@@ -7,10 +7,8 @@ use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{build, lines, table, test_host};
+use crate::{build, images, lines, table};
 
-/// The Debian guest that is measured, below the folder where cargo builds.
-const IMAGE: &str = "test-host/guests/tiny";
 /// What the figures of the engine `qemu` begin with: they have a table of their own.
 const EMULATED: &str = "qemu_";
 
@@ -25,7 +23,7 @@ pub fn run() -> Result<(), String> {
     let mut payload = build::cargo();
     payload.args(["build", "--release", "--package", "tabard-vmm", "--example", "payload"]);
     build::run(&mut payload)?;
-    let image = test_host::tiny_image(&tabard, &build::target_dir()?.join(IMAGE))?;
+    let image = images::tiny(&tabard, None)?;
     let mut figures = Vec::new();
     let mut bench = build::cargo();
     bench.args(["bench", "--package", "tabard", "--bench", "measure"]);

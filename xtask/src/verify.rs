@@ -1,27 +1,22 @@
 //! `cargo verify`: everything that must hold before a change is taken, in the order in which a
 //! fault is cheapest to find. It stops at the first step that fails.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{build, packages, stock};
+use crate::counted::{self, Counted};
+use crate::{build, engines, packages, stock};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// What `cargo test` is told to test once; what starts guests is played on each engine.
-const UNIT_TESTS: [&[&str]; 3] = [
-    &["--workspace", "--exclude", "tabard", "--exclude", "tabard-vmm"],
-    &["--package", "tabard-vmm", "--lib", "--bins", "--examples"],
-    &["--package", "tabard", "--lib", "--bins"],
-];
-
-/// The tests through real processes.
-const END_TO_END: [&str; 6] = ["--package", "tabard", "--package", "tabard-vmm", "--test", "*"];
-/// Their names begin so where only KVM has what they look at.
+/// Programs of tests that start no guest.
+const WITHOUT_GUESTS: [&str; 2] = ["architecture", "line_budget"];
+/// The packages whose tests start guests.
+const WITH_GUESTS: [&str; 2] = ["tabard", "tabard-vmm"];
+/// What names the engine to the tests that start guests.
+const ENGINE: &str = "TABARD_TEST_ENGINE";
+/// Names of tests begin so where only KVM has what they look at.
 const KVM_ONLY: &str = "on_kvm_";
 
 /// Runs all steps.
@@ -31,9 +26,11 @@ const KVM_ONLY: &str = "on_kvm_";
 pub fn run() -> Result<(), String> {
     let started = Instant::now();
     let target = build::target_dir()?;
-    let kvm = File::options().read(true).write(true).open("/dev/kvm");
-    let engines: &[&str] = if kvm.is_ok() { &["kvm", "qemu"] } else { &["qemu"] };
-    let total = 9 + u32::try_from(engines.len()).unwrap_or(0);
+    let programs = target.join("debug");
+    let tabard = programs.join("tabard");
+    let kvm = engines::kvm();
+    let stock_kvm = engines::stock_on_kvm();
+    let total = 10 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
     let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
@@ -56,32 +53,34 @@ pub fn run() -> Result<(), String> {
                 .args(["--", "-D", "warnings"]),
         ],
     )?;
-    // The tests start the programs beside each other, which `cargo test` does not build.
+    // The tests of `tabard` start the programs beside it, which `cargo test` does not build.
     steps.run(
         "build",
         &mut [
             build::cargo().args(["build", "--workspace", "--bins"]),
+            // Programs of guests' processes and of QEMU that were taken over.
             build::cargo().args(["build", "--package", "tabard-vmm", "--examples"]),
         ],
     )?;
-    let programs = target.join("debug");
-    steps.run(
-        "QEMU, the engine without KVM",
-        &mut [Command::new(programs.join("tabard")).args(["engine", "fetch"])],
-    )?;
-    let mut unit = bare(&target);
-    unit.args(["test", "--locked", "--lib", "--no-default-features"]);
-    let mut tests: Vec<Command> = UNIT_TESTS.iter().map(|words| test(words)).collect();
-    let mut commands: Vec<&mut Command> = [&mut unit].into_iter().chain(&mut tests).collect();
-    steps.run("unit tests", &mut commands)?;
-    let mut passed = Vec::new();
-    for engine in engines {
-        passed.push(format!("{engine}: {}", steps.end_to_end(engine)?));
+    steps.task("a QEMU to run guests on", || engines::ensure_qemu(&tabard))?;
+    steps.run("unit tests", &mut unit_tests(&target).iter_mut().collect::<Vec<_>>())?;
+
+    let mut counts = Vec::new();
+    for engine in kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
+        let counted = steps.task(&format!("end-to-end tests on the engine {engine}"), || {
+            let mut tests = end_to_end()?;
+            if engine != "kvm" {
+                tests.args(["--", "--skip", KVM_ONLY]);
+            }
+            counted::run(tests.env(ENGINE, engine))
+        })?;
+        counts.push((engine, counted));
     }
-    let name = "stock Debian guests";
-    let begun = steps.begin(name);
-    stock::run(&programs).map_err(|why| steps.failed(&why))?;
-    steps.end(name, begun);
+    for engine in stock_kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
+        steps.task(&format!("stock Debian guests on the engine {engine}"), || {
+            stock::run(&tabard, engine, None)
+        })?;
+    }
     // The same inputs each time; `cargo fuzz-long` looks for new ones.
     steps.run(
         "fuzz",
@@ -99,13 +98,71 @@ pub fn run() -> Result<(), String> {
             .args(["doc", "--no-deps", "--workspace"])
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
-
-    println!("end-to-end tests passed on {}", passed.join(", "));
-    if let Err(error) = &kvm {
-        println!("not exercised, for want of KVM ({error}): the engine kvm and what it shows");
+    for line in closing(&counts, &kvm, &stock_kvm) {
+        println!("verify: {line}");
     }
     println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
     Ok(())
+}
+
+/// All tests that start no guest.
+fn unit_tests(target: &Path) -> Vec<Command> {
+    let mut guests = bare(target);
+    guests.args(["test", "--locked", "--lib", "--no-default-features"]);
+    let packages = WITH_GUESTS.map(|name| ["--package", name]).concat();
+    let mut others = build::cargo();
+    others.args(["test", "--workspace"]);
+    others.args(WITH_GUESTS.map(|name| ["--exclude", name]).concat());
+    let mut these = build::cargo();
+    these.arg("test").args(&packages).args(["--lib", "--bins"]);
+    these.args(WITHOUT_GUESTS.map(|name| ["--test", name]).concat());
+    let mut docs = build::cargo();
+    docs.arg("test").args(&packages).arg("--doc");
+    vec![guests, others, these, docs]
+}
+
+/// All tests that start guests.
+fn end_to_end() -> Result<Command, String> {
+    let mut cargo = build::cargo();
+    cargo.arg("test").args(WITH_GUESTS.map(|name| ["--package", name]).concat());
+    let metadata = build::metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let ours = packages
+        .filter(|package| package["name"].as_str().is_some_and(|name| WITH_GUESTS.contains(&name)));
+    let targets = ours.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let mut names: Vec<&str> = targets
+        .filter(|target| target["kind"][0] == "test")
+        .filter_map(|target| target["name"].as_str())
+        .filter(|name| !WITHOUT_GUESTS.contains(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        cargo.args(["--test", name]);
+    }
+    Ok(cargo)
+}
+
+/// What was tried on which engine, and what this machine could not show.
+fn closing(
+    counts: &[(&str, Counted)],
+    kvm: &Result<(), String>,
+    stock_kvm: &Result<(), String>,
+) -> Vec<String> {
+    let words: Vec<String> =
+        counts.iter().map(|(engine, counted)| format!("{counted} on {engine}")).collect();
+    let engines = if stock_kvm.is_ok() { "kvm and on qemu" } else { "qemu" };
+    let mut lines = vec![format!(
+        "end-to-end tests: {}; {} scripts of stock Debian guests on {engines}; the seat on qemu",
+        words.join(", "),
+        stock::count()
+    )];
+    lines.extend(match (kvm, stock_kvm) {
+        (Err(why), _) => Some(format!("not exercised here: the engine kvm, because {why}")),
+        (_, Err(why)) => Some(format!("not exercised here: stock kernels on kvm, because {why}")),
+        _ => None,
+    });
+    lines
 }
 
 /// The cargo of `guests/bare`, a workspace of its own that builds in a folder of its own.
@@ -113,12 +170,6 @@ fn bare(target: &Path) -> Command {
     let mut cargo = build::cargo();
     cargo.current_dir(build::root().join("guests/bare"));
     cargo.env("CARGO_TARGET_DIR", target.join("bare"));
-    cargo
-}
-
-fn test(words: &[&str]) -> Command {
-    let mut cargo = build::cargo();
-    cargo.arg("test").args(words);
     cargo
 }
 
@@ -131,85 +182,32 @@ struct Steps {
 }
 
 impl Steps {
-    fn begin(&mut self, name: &str) -> Instant {
-        self.done += 1;
-        println!("[{}/{}] {name} ...", self.done, self.total);
-        Instant::now()
-    }
-
-    fn end(&self, name: &str, started: Instant) {
-        println!("[{}/{}] {name} ... {}", self.done, self.total, time(started.elapsed()));
-    }
-
     fn packages(&mut self) -> Result<(), String> {
-        let started = self.begin("packages");
-        if let Some(line) = packages::ensure(&packages::TESTS)? {
+        if let Some(line) = self.task("packages", || packages::ensure(&packages::TESTS))? {
             self.advice.push(format!("These packages are missing; run: {line}"));
         }
-        self.end("packages", started);
         Ok(())
-    }
-
-    /// Plays the end-to-end tests on an engine; how many passed.
-    fn end_to_end(&mut self, engine: &str) -> Result<u64, String> {
-        let name = format!("end-to-end tests on {engine}");
-        let started = self.begin(&name);
-        let mut command = test(&END_TO_END);
-        command.env("TABARD_TEST_ENGINE", engine);
-        if engine != "kvm" {
-            command.args(["--", "--skip", KVM_ONLY]);
-        }
-        let passed = count(&mut command).map_err(|why| self.failed(&format!("{name}: {why}")))?;
-        self.end(&name, started);
-        Ok(passed)
     }
 
     fn run(&mut self, name: &str, commands: &mut [&mut Command]) -> Result<(), String> {
-        let started = self.begin(name);
-        for command in commands {
-            build::run(command).map_err(|why| self.failed(&format!("{name}: {why}")))?;
-        }
-        self.end(name, started);
-        Ok(())
+        self.task(name, || commands.iter_mut().try_for_each(|command| build::run(command)))
     }
 
-    fn failed(&self, why: &str) -> String {
-        let advice: String = self.advice.iter().map(|line| format!("\n{line}")).collect();
-        format!("verify: FAILED at [{}/{}] {why}{advice}", self.done, self.total)
-    }
-}
-
-/// Runs tests to their end, what they print on the terminal; how many passed.
-fn count(command: &mut Command) -> Result<u64, String> {
-    let words = build::words(command);
-    let child = command.stdout(Stdio::piped()).spawn();
-    let mut child = child.map_err(|error| format!("Cannot start {words}: {error}"))?;
-    let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
-    let mut passed = 0;
-    for line in lines.map_while(Result::ok) {
-        println!("{line}");
-        passed += passed_in(&line);
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    if status.success() { Ok(passed) } else { Err(format!("{words} failed: {status}")) }
-}
-
-/// How many tests a runner's closing line says to have passed.
-fn passed_in(line: &str) -> u64 {
-    let words = line.strip_prefix("test result: ok. ").unwrap_or_default();
-    let number = words.split(' ').next().and_then(|word| word.parse().ok());
-    number.filter(|_| words.contains(" passed")).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closing_lines_are_counted_and_no_others() {
-        assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 0 ignored"), 12);
-        assert_eq!(passed_in("test result: FAILED. 12 passed; 1 failed"), 0);
-        assert_eq!(passed_in("test a ... ok"), 0);
+    fn task<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        self.done += 1;
+        let place = format!("[{}/{}]", self.done, self.total);
+        println!("{place} {name} ...");
+        let started = Instant::now();
+        let done = work().map_err(|why| {
+            let advice: String = self.advice.iter().map(|line| format!("\n{line}")).collect();
+            format!("verify: FAILED at {place} {name}: {why}{advice}")
+        })?;
+        println!("{place} {name} ... {}", time(started.elapsed()));
+        Ok(done)
     }
 }
 
@@ -217,5 +215,28 @@ fn time(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_exercised_is_one_line_that_says_why() {
+        let (passed, no) = (Counted { passed: 12, ignored: 0 }, || Err("it is gone".to_owned()));
+        let lines = closing(&[("qemu", passed)], &no(), &no());
+        assert!(lines[0].starts_with("end-to-end tests: 12 on qemu; "), "{}", lines[0]);
+        assert_eq!(lines[1], "not exercised here: the engine kvm, because it is gone");
+        let lines = closing(&[("kvm", passed), ("qemu", passed)], &Ok(()), &no());
+        assert!(lines[1].contains("stock kernels on kvm"), "{}", lines[1]);
+        assert_eq!(closing(&[("kvm", passed)], &Ok(()), &Ok(())).len(), 1);
+    }
+
+    #[test]
+    fn the_programs_without_guests_are_there() {
+        for program in WITHOUT_GUESTS {
+            assert!(build::root().join("tests").join(program).with_extension("rs").is_file());
+        }
     }
 }

@@ -8,8 +8,7 @@ use super::seat::Plan;
 
 const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
                      [--carry FOLDER]... -- COMMAND..., with --seat [--actions NUMBER] [--seed NUMBER] \
-                     before or in place of the command, or: cargo test-host --scenarios \
-                     [--programs FOLDER] [--release bookworm|trixie]";
+                     before or in place of the command";
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -68,7 +67,7 @@ pub fn parse(args: &[String]) -> Result<Arguments, String> {
         return Err(format!("There is no command to run. {USAGE}"));
     }
     // Where a command follows, it is that which the boot is for.
-    plan.stock = command.is_empty();
+    plan.whole = command.is_empty();
     let seat = seat.then_some(plan);
     let extra = Extra::default();
     Ok(Arguments { programs, timeout, carried, command, seat, extra })

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arguments::Arguments;
-use super::{cannot, make_folder};
+use super::{cannot, engine, make_folder};
 use crate::build;
 
 /// The command while the seat is tried: runs the lines that come in on the serial port. Each comes to
@@ -41,17 +41,16 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     let programs = stage.join("usr/bin");
     make_folder(&programs)?;
     let mut libraries = BTreeSet::new();
-    let mut packed = vec![tabard.to_path_buf(), tabard.with_file_name("tabard-vmm")];
+    let beside = ["tabard", "tabard-vmm", "tabard-engine"];
+    let mut packed = beside.map(|name| tabard.with_file_name(name)).to_vec();
     if arguments.seat.is_some() {
         let examples = tabard.with_file_name("examples");
         packed.extend(["pretend", "usurp"].map(|name| examples.join(name)));
     }
     packed.extend(arguments.extra.programs.iter().cloned());
-    // Cargo may have put another in the place of this program since it was started.
-    packed.push(format!("/proc/{}/exe", std::process::id()).into());
     for program in packed {
         let name = program.file_name().unwrap_or_default();
-        let to = programs.join(if name == "exe" { "xtask".as_ref() } else { name });
+        let to = programs.join(name);
         // What debuggers need is most of a program, and would have to be unpacked in there.
         build::run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&program))?;
         libraries.extend(libraries_of(&program)?);
@@ -67,7 +66,8 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
         make_folder(to.parent().unwrap_or(&stage))?;
         fs::copy(library, &to).map_err(|error| cannot("copy", library, &error))?;
     }
-    super::scenarios::carry(arguments, &stage)?;
+    engine::pack(tabard, &stage)?;
+    carry(arguments, &stage)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let word = format!("{:x}-{:x}", std::process::id(), since.as_nanos());
     write(&stage.join("start"), &START.replace("@WORD@", &word))?;
@@ -85,6 +85,17 @@ pub fn pack(arguments: &Arguments, tabard: &Path, folder: &Path) -> Result<Paylo
     tar.args(["--exclude=target", "--exclude=.git", "--transform=s,^\\.,repository,"]);
     build::run(tar.arg("--directory").arg(build::root()).arg("."))?;
     Ok(Payload { archive, word })
+}
+
+/// Copies the folders that the command finds in `/carried`.
+fn carry(arguments: &Arguments, stage: &Path) -> Result<(), String> {
+    if arguments.carried.is_empty() {
+        return Ok(());
+    }
+    let to = stage.join("carried");
+    make_folder(&to)?;
+    let copy = |folder| build::run(Command::new("cp").arg("--recursive").arg(folder).arg(&to));
+    arguments.carried.iter().try_for_each(copy)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
@@ -111,8 +122,13 @@ fn quote(word: &str) -> String {
 }
 
 /// The libraries that a program loads at its start, its loader included.
-fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>, String> {
-    let text = build::output(Command::new("ldd").arg(program))?;
+pub fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    libraries(Command::new("ldd").arg(program), program)
+}
+
+/// The libraries that this call of `ldd` tells of.
+pub fn libraries(ldd: &mut Command, program: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let text = build::output(ldd)?;
     if text.contains("not found") {
         return Err(format!("{} lacks libraries:\n{text}", program.display()));
     }

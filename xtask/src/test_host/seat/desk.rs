@@ -85,6 +85,7 @@ impl Desk {
                 "-qmp".into(),
                 format!("unix:{},server=on,wait=off", socket.display()),
             ],
+            kvm: false,
             typed: true,
         };
         let console = folder.join("console.log");

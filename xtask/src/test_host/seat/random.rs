@@ -14,13 +14,13 @@ pub struct Plan {
     pub actions: u32,
     /// What they are drawn from; never 0.
     pub seed: u64,
-    /// Whether stock Debian guests come to the seat at the end; `/carried/image` is their image.
-    pub stock: bool,
+    /// Whether what takes longest is played too: a screen that is lost, and systemd.
+    pub whole: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { actions: 30, seed: 0x2545_f491_4f6c_dd1d, stock: true }
+        Self { actions: 30, seed: 0x2545_f491_4f6c_dd1d, whole: true }
     }
 }
 
