@@ -1,11 +1,10 @@
 //! A desk in a window of another desktop. Built without the feature `window`, as `cargo demo` does
 //! where there is no display, there is none to open.
 
-use crossbeam_channel::Receiver;
-use tabard_view::Size;
-
 use crate::session::desk::Desk;
 use crate::session::{Control, Outcome, Session};
+use crossbeam_channel::Receiver;
+use tabard_view::Size;
 
 /// Said on the glass at all times: the desktop around a window sees and draws what it likes.
 pub const NOTICE: &str = "A window is not a trusted path";

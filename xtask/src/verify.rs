@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::counted::{self, Counted};
-use crate::{build, engines, packages, stock, test_host};
+use crate::{build, engines, packages, stock};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -14,12 +14,10 @@ const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 const WITHOUT_GUESTS: [&str; 2] = ["architecture", "line_budget"];
 /// The packages whose tests start guests.
 const WITH_GUESTS: [&str; 2] = ["tabard", "tabard-vmm"];
-/// The names of tests begin so where only KVM has what they look at.
-const KVM_ONLY: &str = "on_kvm_";
 /// What names the engine to the tests that start guests.
 const ENGINE: &str = "TABARD_TEST_ENGINE";
-/// Random actions on the seat; `cargo test-host --seat --actions 200` plays more.
-const SEAT_ACTIONS: u32 = 10;
+/// Names of tests begin so where only KVM has what they look at.
+const KVM_ONLY: &str = "on_kvm_";
 
 /// Runs all steps.
 ///
@@ -32,7 +30,7 @@ pub fn run() -> Result<(), String> {
     let tabard = programs.join("tabard");
     let kvm = engines::kvm();
     let stock_kvm = engines::stock_on_kvm();
-    let total = 11 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
+    let total = 10 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
     let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
@@ -55,11 +53,12 @@ pub fn run() -> Result<(), String> {
                 .args(["--", "-D", "warnings"]),
         ],
     )?;
-    // The tests start the programs beside each other, which `cargo test` does not build.
+    // The tests of `tabard` start the programs beside it, which `cargo test` does not build.
     steps.run(
         "build",
         &mut [
             build::cargo().args(["build", "--workspace", "--bins"]),
+            // Programs of guests' processes and of QEMU that were taken over.
             build::cargo().args(["build", "--package", "tabard-vmm", "--examples"]),
         ],
     )?;
@@ -69,7 +68,11 @@ pub fn run() -> Result<(), String> {
     let mut counts = Vec::new();
     for engine in kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
         let counted = steps.task(&format!("end-to-end tests on the engine {engine}"), || {
-            counted::run(&mut end_to_end(engine)?)
+            let mut tests = end_to_end()?;
+            if engine != "kvm" {
+                tests.args(["--", "--skip", KVM_ONLY]);
+            }
+            counted::run(tests.env(ENGINE, engine))
         })?;
         counts.push((engine, counted));
     }
@@ -95,12 +98,6 @@ pub fn run() -> Result<(), String> {
             .args(["doc", "--no-deps", "--workspace"])
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
-    // Last, because it needs an emulated machine: screens, keyboards and a console of its own.
-    steps.task("the seat, in the test host", || {
-        let plan = test_host::Plan { actions: SEAT_ACTIONS, whole: false, ..Default::default() };
-        test_host::run_seat(&programs, plan)
-    })?;
-
     for line in closing(&counts, &kvm, &stock_kvm) {
         println!("verify: {line}");
     }
@@ -117,20 +114,17 @@ fn unit_tests(target: &Path) -> Vec<Command> {
     others.args(["test", "--workspace"]);
     others.args(WITH_GUESTS.map(|name| ["--exclude", name]).concat());
     let mut these = build::cargo();
-    these.arg("test").args(&packages).args(["--lib", "--bins", "--examples"]);
+    these.arg("test").args(&packages).args(["--lib", "--bins"]);
     these.args(WITHOUT_GUESTS.map(|name| ["--test", name]).concat());
     let mut docs = build::cargo();
     docs.arg("test").args(&packages).arg("--doc");
     vec![guests, others, these, docs]
 }
 
-/// All tests that start guests, on this engine.
-fn end_to_end(engine: &str) -> Result<Command, String> {
+/// All tests that start guests.
+fn end_to_end() -> Result<Command, String> {
     let mut cargo = build::cargo();
-    cargo
-        .env(ENGINE, engine)
-        .arg("test")
-        .args(WITH_GUESTS.map(|name| ["--package", name]).concat());
+    cargo.arg("test").args(WITH_GUESTS.map(|name| ["--package", name]).concat());
     let metadata = build::metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let ours = packages
@@ -145,9 +139,6 @@ fn end_to_end(engine: &str) -> Result<Command, String> {
     names.dedup();
     for name in names {
         cargo.args(["--test", name]);
-    }
-    if engine != "kvm" {
-        cargo.args(["--", "--skip", KVM_ONLY]);
     }
     Ok(cargo)
 }
