@@ -34,9 +34,13 @@ pub fn pack(tabard: &Path, stage: &Path) -> Result<(), String> {
                 copy(&folder.join(name), &to.join(name))?;
             }
             let own = ["usr/lib", "lib"].map(|below| folder.join(below).join("x86_64-linux-gnu"));
-            let own = std::env::join_paths(own).map_err(|error| error.to_string())?;
-            let mut ldd = Command::new("ldd");
-            let mut found = libraries(ldd.arg(&program).env("LD_LIBRARY_PATH", own), &program)?;
+            let path = std::env::join_paths(&own).map_err(|error| error.to_string())?;
+            let modules = MODULES.map(|name| own[0].join("qemu").join(name));
+            let mut found = BTreeSet::new();
+            for file in modules.iter().chain([&program]) {
+                let mut ldd = Command::new("ldd");
+                found.extend(libraries(ldd.arg(file).env("LD_LIBRARY_PATH", &path), file)?);
+            }
             found.retain(|library| !library.starts_with(folder));
             found
         }

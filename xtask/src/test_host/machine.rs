@@ -114,8 +114,8 @@ impl Host {
         command.args(&hardware.arguments);
         // Emulated SVM (of QEMU 7.2) lets a guest's XSETBV past the KVM in there, which then tells
         // the guest a wrong size in CPUID leaf 0xd, and Linux warns of it. So there is no XSAVE.
-        let processor = if hardware.kvm { "EPYC,+svm,-xsave" } else { "max" };
-        command.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", processor]);
+        let processor = format!("EPYC,{}svm,-xsave", if hardware.kvm { '+' } else { '-' });
+        command.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", &processor]);
         command.args(["-smp", "2", "-m", MEMORY_MIB]);
         command.arg("-kernel").arg(image.join("vmlinuz"));
         command.arg("-initrd").arg(image.join("initrd"));

@@ -52,7 +52,8 @@ pub fn run(folder: &Path, image: &Path, payload: &Payload, plan: &Plan) -> Resul
     println!("seat: {}", tally.words());
     println!("seat: everything in {:.0} s, seed {}", begin.elapsed().as_secs_f64(), plan.seed);
     played.map_err(|why| {
-        let heard = desk.shell("tail -n 16 run.log logs/*.serial").unwrap_or_default();
+        let heard =
+            desk.shell("tail -n 16 run.log logs/*.serial logs/*.messages").unwrap_or_default();
         format!("seat: {why}\n{heard}")
     })?;
     match tally.mismatches {
