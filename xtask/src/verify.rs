@@ -201,6 +201,13 @@ fn passed_in(line: &str) -> u64 {
     number.filter(|_| words.contains(" passed")).unwrap_or(0)
 }
 
+fn time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,12 +217,5 @@ mod tests {
         assert_eq!(passed_in("test result: ok. 12 passed; 0 failed; 0 ignored"), 12);
         assert_eq!(passed_in("test result: FAILED. 12 passed; 1 failed"), 0);
         assert_eq!(passed_in("test a ... ok"), 0);
-    }
-}
-
-fn time(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
 }
