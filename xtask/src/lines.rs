@@ -37,10 +37,10 @@ pub const SIDES: [Side; 2] = [
             "src/session",
             "src/seat",
         ],
-        promise: 7_000,
-        budget: 14_764,
+        promise: 12_000,
+        budget: 14_766,
     },
-    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 8_500 },
+    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 9_498 },
 ];
 
 /// Presenters that only run where there is no trusted path to protect: a window on somebody's

@@ -25,9 +25,9 @@ pub trait Hardware {
     /// # Errors
     /// [`BootError`] when they cannot.
     fn start(&mut self) -> Result<(), BootError>;
-    /// Stops the processors; `false` if [`crate::vcpu::Event::Paused`] will tell.
+    /// Stops the processors; `false` if `crate::vcpu::Event::Paused` will tell.
     fn pause(&mut self) -> bool;
-    /// Lets them run again; `false` if [`crate::vcpu::Event::Running`] will tell.
+    /// Lets them run again; `false` if `crate::vcpu::Event::Running` will tell.
     fn resume(&mut self) -> bool;
     /// Presses the power button; `false` if nobody listens.
     fn press_power_button(&mut self) -> bool;

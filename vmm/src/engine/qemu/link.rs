@@ -48,7 +48,7 @@ impl Link {
     /// Answers what has come; `false` once QEMU has closed its end.
     ///
     /// # Errors
-    /// [`Broken`]: there is nothing more to be said to this QEMU.
+    /// `Broken`: there is nothing more to be said to this QEMU.
     pub fn serve(&mut self, memory: &Memory) -> Result<bool, Broken> {
         for _ in 0..MAX_MESSAGES_PER_TURN {
             match self.next()? {

@@ -1,7 +1,7 @@
 //! The engine `qemu`: QEMU's emulated processor and chipset, our devices. QEMU is a sibling of this
 //! process in a jail of its own, started by `tabard-engine`; it holds the guest's memory and nothing
 //! else of the guest's: no wire, no surface, no disk. Kernel and tables are put into memory here, and
-//! its firmware is ours ([`rom`]).
+//! its firmware is ours (`rom`).
 
 mod backend;
 mod clock;

@@ -96,7 +96,7 @@ impl Monitor {
     /// What has come; `None` once QEMU has closed its end.
     ///
     /// # Errors
-    /// [`Broken`].
+    /// `Broken`.
     pub fn hear(&mut self) -> Result<Option<Vec<Said>>, Broken> {
         self.flush();
         let mut said = Vec::new();

@@ -33,7 +33,7 @@ pub struct Order {
     pub memory_mib: u32,
     /// Its processors, 1..=64.
     pub vcpus: u8,
-    /// Its volumes, at most [`MAX_VOLUMES`].
+    /// Its volumes, at most `MAX_VOLUMES`.
     pub volumes: u8,
     /// Whether it has a display device; where a framebuffer stands for it, not.
     pub gpu: bool,
@@ -103,7 +103,7 @@ impl ToEngine {
     /// As it came.
     ///
     /// # Errors
-    /// [`Nonsense`].
+    /// `Nonsense`.
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
         match parts(bytes)? {
             (1, [vcpus @ 1..=64, volumes, gpu @ 0..=1], memory_mib @ 16..=1_048_576, 0)
@@ -131,7 +131,7 @@ impl FromEngine {
     /// As it came.
     ///
     /// # Errors
-    /// [`Nonsense`].
+    /// `Nonsense`.
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
         match parts(bytes)? {
             (1, [0, 0, 0], layers, 0) => {

@@ -19,7 +19,7 @@ pub struct Keyboard {
     down: [u64; 4],
 }
 
-/// Scan code of a Linux key code, and whether [`EXTENDED`] comes before it.
+/// Scan code of a Linux key code, and whether `EXTENDED` comes before it.
 #[must_use]
 pub fn scan_code(code: u16) -> Option<(bool, u8)> {
     let plain = |code: u16| u8::try_from(code).ok().map(|code| (false, code));
