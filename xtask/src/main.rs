@@ -39,8 +39,6 @@ Usage: cargo xtask TASK
   test-host --seat [--actions NUMBER] [--seed NUMBER]
                   play `tabard run --seat` there, with QEMU as its screens and keyboards, so many
                   random actions among it; pictures are in target/test-host/pictures
-  seat FOLDER     play the seat in the test host with the programs in this folder, its guests on the
-                  engine qemu, and then what needs control groups
   conformance     run the tests that stand for each requirement, write docs/conformance.md
   fuzz [ARGS]     build the fuzzer with branch counters and run it; ARGS go to `tabard-fuzz`
   lines [--check] count the lines of both sides; with --check, fail when one is over its budget
@@ -64,10 +62,6 @@ fn main() -> ExitCode {
             Ok(status) => return status,
             Err(why) => Err(why),
         },
-        ("seat", [folder]) => {
-            let plan = test_host::Plan { actions: 10, whole: false, ..Default::default() };
-            test_host::run_seat(folder.as_ref(), plan)
-        }
         ("conformance", []) => conformance::run(),
         ("fuzz", rest) => fuzz::run(rest),
         ("lines", []) => print_lines(false),

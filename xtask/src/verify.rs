@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::counted::{self, Counted};
-use crate::{build, engines, packages, stock};
+use crate::{build, engines, packages, stock, test_host};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -19,6 +19,9 @@ const ENGINE: &str = "TABARD_TEST_ENGINE";
 /// Names of tests begin so where only KVM has what they look at.
 const KVM_ONLY: &str = "on_kvm_";
 
+/// Random actions on the seat; `cargo test-host --seat --actions 200` plays more.
+const SEAT_ACTIONS: u32 = 10;
+
 /// Runs all steps.
 ///
 /// # Errors
@@ -30,7 +33,7 @@ pub fn run() -> Result<(), String> {
     let tabard = programs.join("tabard");
     let kvm = engines::kvm();
     let stock_kvm = engines::stock_on_kvm();
-    let total = 10 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
+    let total = 11 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
     let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
@@ -98,6 +101,12 @@ pub fn run() -> Result<(), String> {
             .args(["doc", "--no-deps", "--workspace"])
             .env("RUSTDOCFLAGS", "-D warnings")],
     )?;
+    // Last, because it needs an emulated machine: screens, keyboards and a console of its own.
+    steps.task("the seat, in the test host", || {
+        let plan = test_host::Plan { actions: SEAT_ACTIONS, whole: false, ..Default::default() };
+        test_host::run_seat(&programs, plan)
+    })?;
+
     for line in closing(&counts, &kvm, &stock_kvm) {
         println!("verify: {line}");
     }
