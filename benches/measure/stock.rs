@@ -1,5 +1,5 @@
-//! Stock Debian guests under Tabard and under QEMU on a KVM, in turns. Only in the test host, which
-//! carries the guest (`cargo measure --test-host`).
+//! Stock Debian guests under Tabard and under QEMU on a KVM, in turns. Only by hand (`measure stock`),
+//! where KVM runs stock kernels and the guest's image is in `/carried/tiny`.
 
 use std::fs;
 
