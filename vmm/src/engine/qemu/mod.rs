@@ -84,6 +84,8 @@ struct Emulated {
     serial: OwnedFd,
     monitor: Monitor,
     display: Display,
+    /// QEMU's end of the display, until it is given to it.
+    theirs: Option<OwnedFd>,
     faults: Faults,
     framebuffer: Option<Framebuffer>,
     early: Early,
@@ -211,7 +213,7 @@ impl Emulated {
         let mut make = Maker { ram: &ram, watch: &watch, sockets, links: Vec::new(), slot: 0 };
         let serial = make.socket()?;
         let agent = Arc::new(Mutex::new(SocketPort::new(make.socket()?)));
-        let mut monitor = Monitor::new(make.socket()?);
+        let monitor = Monitor::new(make.socket()?);
         let display = Display::new(make.socket()?, user);
         let gpu = make.device(Gpu::new(surface))?;
         let keyboard = make.device(Input::new(Kind::Keyboard))?;
@@ -230,11 +232,7 @@ impl Emulated {
             slots.push(Arc::new(Mutex::new(waker)));
             volumes.push((device, wake));
         }
-        // The display is handed over before the guest begins: its first size may change at once.
         let theirs = make.socket()?;
-        monitor.give("display", theirs.as_fd());
-        let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
-        monitor.execute("add_client", Some(words));
         let faults = Faults::new(make.socket()?);
         let links = make.links;
 
@@ -257,6 +255,7 @@ impl Emulated {
             serial,
             monitor,
             display,
+            theirs: Some(theirs),
             faults,
             framebuffer,
             early: Early::default(),
@@ -383,6 +382,13 @@ impl Emulated {
 impl Hardware for Emulated {
     fn start(&mut self) -> Result<(), BootError> {
         self.monitor.execute("cont", None);
+        // Behind it, because the guest need not wait for this: a size that changes meanwhile is told
+        // as soon as the display is there.
+        if let Some(theirs) = self.theirs.take() {
+            self.monitor.give("display", theirs.as_fd());
+            let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
+            self.monitor.execute("add_client", Some(words));
+        }
         Ok(())
     }
 
