@@ -24,7 +24,6 @@ use std::sync::{Arc, Mutex};
 
 use tabard_wire::{FailReason, StopReason, SurfaceGeometry};
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::eventfd::EventFd;
 
 use self::backend::{Backend, Memory};
 use self::command::FIRST_SLOTS;
@@ -93,20 +92,6 @@ struct Emulated {
     over: bool,
     /// Which of stopping and going on was asked for and is not yet said to be done.
     awaited: Option<Said>,
-}
-
-/// Gives a volume's ring to the thread that serves disks.
-struct Waker(EventFd);
-
-impl Serve for Waker {
-    fn serve(&mut self, _index: usize) -> bool {
-        let _pending = self.0.write(1);
-        false
-    }
-
-    fn queues(&self) -> usize {
-        1
-    }
 }
 
 /// Makes the machine and loads the kernel; nothing runs yet.
@@ -183,14 +168,24 @@ impl Maker<'_> {
     ) -> Result<Arc<Mutex<Backend<D>>>, BootError> {
         let first: usize = QUEUES.iter().take(self.slot).sum();
         let token = u64::try_from(first).unwrap_or(0);
-        let backend = Backend::new(device, self.ram.clone(), self.watch.clone(), token);
+        self.slot = self.slot.saturating_add(1);
+        self.device_kicked(device, self.watch.clone(), token)
+    }
+
+    /// The same of one whose rings somebody else waits for, from this token on.
+    fn device_kicked<D: Device + 'static>(
+        &mut self,
+        device: D,
+        kicks: Watch,
+        first_token: u64,
+    ) -> Result<Arc<Mutex<Backend<D>>>, BootError> {
+        let backend = Backend::new(device, self.ram.clone(), kicks, first_token);
         let backend = Arc::new(Mutex::new(backend));
         let link = Link::new(self.socket()?, backend.clone());
         let number = u64::try_from(self.links.len()).unwrap_or(0);
         let token = FIRST_LINK.saturating_add(number);
         self.watch.add(link.socket(), token).map_err(device_error)?;
         self.links.push(Some(link));
-        self.slot = self.slot.saturating_add(1);
         Ok(backend)
     }
 
@@ -219,18 +214,14 @@ impl Emulated {
         let keyboard = make.device(Input::new(Kind::Keyboard))?;
         let pointer = make.device(Input::new(Kind::Pointer))?;
         let rng = make.device(Rng)?;
-        // The console's place: its rings are QEMU's.
-        make.slot = FIXED_DEVICES;
-        let mut slots: Vec<Arc<Mutex<dyn Serve>>> =
+        // In the console's place the agent's port: the console's rings are QEMU's.
+        let slots: Vec<Arc<Mutex<dyn Serve>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, agent.clone()];
-        let mut volumes: Vec<(crate::machine::Shared<_>, EventFd)> = Vec::new();
+        // A kick goes straight to the thread that serves disks.
+        let kicks = Watch::new().map_err(device_error)?;
+        let mut volumes: Vec<crate::machine::Shared<_>> = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
-            let device = make.device(block(volume, index)?)?;
-            let wake =
-                EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
-            let waker = Waker(wake.try_clone().map_err(device_error)?);
-            slots.push(Arc::new(Mutex::new(waker)));
-            volumes.push((device, wake));
+            volumes.push(make.device_kicked(block(volume, index)?, kicks.clone(), index.into())?);
         }
         let theirs = make.socket()?;
         let faults = Faults::new(make.socket()?);
@@ -242,7 +233,8 @@ impl Emulated {
         watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
         watch.add(display.socket(), DISPLAY).map_err(device_error)?;
         watch.add(faults.pipe(), FAULTS).map_err(device_error)?;
-        let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
+        let devices =
+            Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes, kicks };
         let emulated = Self {
             sibling,
             watch,
