@@ -65,8 +65,7 @@ pub fn run() -> Result<(), String> {
     if !status.success() {
         return Err(format!("measure: {} failed: {status}", build::words(&bench)));
     }
-    let (emulated, others): (Vec<Value>, Vec<Value>) =
-        figures.into_iter().partition(|figure| is_emulated(figure));
+    let (emulated, others): (Vec<Value>, Vec<Value>) = figures.into_iter().partition(is_emulated);
     // Both are written, whatever is in the first.
     let first = write_table("measure", &others);
     first.and(write_table("measure-qemu", &emulated))
