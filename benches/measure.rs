@@ -48,6 +48,8 @@ enum Need {
     Nothing,
     Kvm,
     Qemu,
+    /// QEMU, and the Debian guest that `cargo measure` makes.
+    Debian,
     /// What only the test host has: it runs where it is asked for by name.
     TestHost,
 }
@@ -63,8 +65,8 @@ const PARTS: [Part; 13] = [
     part("qemu-keys", Need::Qemu, &latency::KEYS_ON_QEMU, latency::keys_on_qemu),
     part("qemu-idle", Need::Qemu, &processes::IDLE_ON_QEMU, processes::idle_on_qemu),
     part("qemu-memory", Need::Qemu, &processes::MEMORY_ON_QEMU, processes::memory_on_qemu),
-    part("qemu-debian", Need::Qemu, &emulated::BOOT, emulated::boot),
-    part("qemu-reads", Need::Qemu, &emulated::READ, emulated::read),
+    part("qemu-debian", Need::Debian, &emulated::BOOT, emulated::boot),
+    part("qemu-reads", Need::Debian, &emulated::READ, emulated::read),
     part("stock", Need::TestHost, &stock::FIGURES, stock::measure),
 ];
 
@@ -84,6 +86,10 @@ impl Need {
             Self::Nothing | Self::TestHost => None,
             Self::Kvm => tabard::session::open_kvm().err().map(|error| error.to_string()),
             Self::Qemu => tabard::engine::find().err().map(|error| error.to_string()),
+            Self::Debian => Self::Qemu.missing().or_else(|| {
+                let none = std::env::var_os(debian::IMAGE).is_none();
+                none.then(|| format!("{} names no image; run `cargo measure`", debian::IMAGE))
+            }),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use crossbeam_channel::Receiver;
 use tabard_display::FrameSender;
@@ -91,10 +92,16 @@ impl EngineArgs {
     }
 }
 
-/// The QEMU that guests can run on.
+/// The QEMU that guests can run on. Once there is one it stays the same as long as this process
+/// lives: each look runs the host's own, which takes as long as a guest takes to start.
 #[must_use]
 pub fn qemu() -> Option<Qemu> {
-    crate::engine::find().ok()
+    static FOUND: OnceLock<Qemu> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Some(found.clone());
+    }
+    let found = crate::engine::find().ok()?;
+    Some(FOUND.get_or_init(|| found).clone())
 }
 
 /// Runs the command.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,17 @@ use crate::processes::{descendants, private_of};
 use crate::rfb::Client;
 use crate::{Fault, desk, qemu};
 
+/// Names the folder of the Debian guest.
+pub const IMAGE: &str = "TABARD_MEASURE_IMAGE";
 /// Memory of each guest.
 pub const MEMORY_MIB: u32 = 256;
 /// An emulated host is slow, and slower on a machine with other things to do.
 const LIMIT: Duration = Duration::from_secs(240);
 /// How often the serial port's log is looked at.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// What starts every program of Linux, by the name that they call it.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// Who runs the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +72,11 @@ impl Guest {
             Vmm::Peer => peer(ground, folder.path(), &cmdline)?,
         };
         let began = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = match vmm {
+            Vmm::Tabard => command.spawn()?,
+            Vmm::Peer => qemu::spawn(command, ground.engine)?,
+        };
         let vnc = folder.path().join("vnc");
         let mut guest = Self { vmm, child, serial, _folder: folder };
         if vmm == Vmm::Peer {
@@ -145,16 +155,21 @@ fn own(ground: &Ground, folder: &Path, cmdline: &str) -> Result<(Command, PathBu
 fn peer(ground: &Ground, folder: &Path, cmdline: &str) -> Result<(Command, PathBuf), Fault> {
     let serial = folder.join("serial");
     let mut command = qemu::command("microvm", ground.engine, MEMORY_MIB)?;
-    if ground.engine == Engine::Kvm {
+    let mut cmdline = cmdline.to_owned();
+    match ground.engine {
         // Tabard's guests do not end interrupts so either; on the emulated host some would stand
         // still.
-        command.args(["-cpu", "host,kvm-pv-eoi=off"]);
+        Engine::Kvm => drop(command.args(["-cpu", "host,kvm-pv-eoi=off"])),
+        // What Tabard says too: on a busy host the kernel finds no clock without it, and stands still.
+        Engine::Qemu => {
+            cmdline.push_str(&format!(" tsc_early_khz={} tsc=reliable", kilohertz()));
+        }
     }
     command.args(["-smp", "1", "-no-reboot", "-serial"]);
     command.arg(format!("file:{}", serial.display()));
     command.arg("-vnc").arg(format!("unix:{}", folder.join("vnc").display()));
     command.arg("-kernel").arg(ground.image.join("vmlinuz"));
-    command.arg("-initrd").arg(ground.image.join("initrd")).args(["-append", cmdline]);
+    command.arg("-initrd").arg(ground.image.join("initrd")).args(["-append", &cmdline]);
     for (name, path) in [("disk", &ground.disk), ("second", &ground.second)] {
         let path = path.display();
         command.arg("-drive").arg(format!("id={name},file={path},format=raw,if=none"));
@@ -174,6 +189,20 @@ fn peer(ground: &Ground, folder: &Path, cmdline: &str) -> Result<(Command, PathB
     Ok((command, serial))
 }
 
+/// The rate of the processor's counter, which is an emulated one's too.
+fn kilohertz() -> u64 {
+    static RATE: OnceLock<u64> = OnceLock::new();
+    // SAFETY: every processor of this architecture has the counter, and reading it changes nothing.
+    let counter = || unsafe { std::arch::x86_64::_rdtsc() };
+    let measure = || {
+        let (began, first) = (Instant::now(), counter());
+        sleep(Duration::from_millis(100));
+        let ticks = counter() - first;
+        (ticks as f64 / began.elapsed().as_secs_f64() / 1e3) as u64
+    };
+    *RATE.get_or_init(measure)
+}
+
 /// An archive for the guest's `tabard.run`: this program, its libraries, and a first task that
 /// runs it as [`crate::reads`].
 pub fn pack(archive: &Path, folder: &Path) -> Result<(), Fault> {
@@ -187,7 +216,8 @@ pub fn pack(archive: &Path, folder: &Path) -> Result<(), Fault> {
     // What this process has loaded is what it will load there.
     let maps = fs::read_to_string("/proc/self/maps")?;
     let files = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-    for library in files.filter(|path| path.starts_with("/lib") || path.starts_with("/usr/lib")) {
+    let files = files.filter(|path| path.starts_with("/lib") || path.starts_with("/usr/lib"));
+    for library in files.chain([LOADER]) {
         let to = stage.join(library.trim_start_matches('/'));
         fs::create_dir_all(to.parent().unwrap_or(&stage))?;
         fs::copy(library, to)?;
@@ -227,16 +257,14 @@ pub fn fill(disk: &Path, bytes: u64) -> Result<(), Fault> {
     Ok(fs::write(disk, words.collect::<Vec<u8>>())?)
 }
 
-/// The image and the programs of this build; none, with what to do, where nobody has made the image.
+/// The image and the programs of this build.
+///
+/// # Errors
+/// If no image is named.
 pub fn ground(folder: &Path) -> Result<Ground, Fault> {
-    let image = std::env::var_os(IMAGE).ok_or_else(|| {
-        format!("{IMAGE} names no folder with a Debian guest; run `cargo measure`, which makes one")
-    })?;
+    let image = std::env::var_os(IMAGE).ok_or("No image is named")?;
     let [disk, second] = ["disk", "second"].map(|name| folder.join(name));
     fs::write(&second, [0; 512])?;
     let tabard = desk::tabard();
     Ok(Ground { engine: Engine::Qemu, image: image.into(), tabard, disk, second })
 }
-
-/// Names the folder of the Debian guest.
-const IMAGE: &str = "TABARD_MEASURE_IMAGE";

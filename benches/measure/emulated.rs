@@ -8,7 +8,7 @@ use crate::qemu;
 const DISK_BYTES: u64 = 256 << 20;
 /// Starts of each, in turns.
 const BOOTS: usize = 5;
-const READS: usize = 3;
+const READS: usize = 5;
 
 /// What [`boot`] measures.
 pub const BOOT: [Promise; 1] =

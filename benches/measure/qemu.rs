@@ -44,6 +44,20 @@ fn found() -> Option<&'static Qemu> {
     FOUND.get_or_init(look).as_ref()
 }
 
+/// What the processes of Tabard's guests give way by (nice(2)), so that whatever else the machine
+/// does hits both alike.
+const NICE: i32 = 10;
+
+/// Starts the peer of a guest on this engine.
+pub fn spawn(mut command: Command, engine: Engine) -> std::io::Result<Child> {
+    let child = command.spawn()?;
+    if engine == Engine::Qemu {
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::setpriority_process(Some(id), NICE)?;
+    }
+    Ok(child)
+}
+
 /// Whether there is a QEMU.
 pub fn is_there() -> bool {
     found().is_some()
@@ -58,7 +72,9 @@ pub fn command(machine: &str, engine: Engine, memory_mib: u32) -> Result<Command
     let qemu = found().ok_or("There is no QEMU")?;
     let mut command = tabard::engine::run(qemu);
     if let Some(folder) = &qemu.folder {
-        command.arg("-L").arg(folder.join("usr/share/qemu"));
+        for firmware in ["usr/share/qemu", "usr/share/seabios"] {
+            command.arg("-L").arg(folder.join(firmware));
+        }
     }
     command.args(["-M", machine, "-m", &memory_mib.to_string()]);
     match engine {
@@ -99,7 +115,7 @@ impl Peer {
         command.args(["-vnc", &format!("unix:{}", vnc.display())]);
         command.args(["-qmp", &format!("unix:{},server=on,wait=off", qmp.display())]);
         let began = Instant::now();
-        let mut child = command.spawn()?;
+        let mut child = spawn(command, engine)?;
         match connect_both(&mut child, &vnc, &qmp) {
             Ok((screen, control)) => Ok((Self { child, screen, control, _folder: folder }, began)),
             Err(error) => {

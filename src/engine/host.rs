@@ -17,7 +17,14 @@ const FOLDERS: [&str; 2] = ["/usr/bin", "/usr/local/bin"];
 /// Why the first that was found cannot be one, if none can.
 pub fn find(path: Option<&OsStr>) -> Result<Option<Found>, EngineError> {
     let mut fault = None;
+    let mut seen = Vec::new();
     for program in candidates(path, |program| program.is_file()) {
+        // Where /bin is /usr/bin, one program has two names; asking it costs as much as any start.
+        let real = program.canonicalize().unwrap_or_else(|_| program.clone());
+        if seen.contains(&real) {
+            continue;
+        }
+        seen.push(real);
         match look(program) {
             Ok(found) => return Ok(Some(found)),
             Err(error) => drop(fault.get_or_insert(error)),

@@ -185,7 +185,7 @@ pub(crate) struct GuestProcess {
     /// The wire.
     pub(crate) channel: Channel,
     /// Given up after the processes have ended.
-    group: Option<Group>,
+    _group: Option<Group>,
 }
 
 impl GuestProcess {
@@ -199,7 +199,7 @@ impl GuestProcess {
     ) -> Result<Self, ProcessError> {
         let (vmm, wire) = Program::start(program, None, messages, group.as_ref())?;
         let channel = Channel::new(name, wire, bell)?;
-        Ok(Self { vmm, engine: None, channel, group })
+        Ok(Self { vmm, engine: None, channel, _group: group })
     }
 
     /// Starts the processes and tells `tabard-vmm` everything up to, but without, the surface. What
@@ -221,19 +221,24 @@ impl GuestProcess {
             None => Ok(Stdio::null()),
         };
         let group = spec.group(ground.engine());
+        // First the one whose jail takes longer: the other waits for it.
+        let engine = match ground {
+            Ground::Kvm(_) => None,
+            Ground::Qemu(qemu) => {
+                let program = program.with_file_name("tabard-engine");
+                Some(Program::start(&program, Some(qemu), messages()?, group.as_ref())?)
+            }
+        };
         let mut process = Self::spawn(program, &spec.name, messages()?, group, bell)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
-        match ground {
-            Ground::Kvm(kvm) => wire.send_with(ToVmm::Kvm, kvm.try_clone()?)?,
-            Ground::Qemu(qemu) => {
-                let program = program.with_file_name("tabard-engine");
-                let group = process.group.as_ref();
-                let (engine, socket) = Program::start(&program, Some(qemu), messages()?, group)?;
-                process.engine = Some(engine);
-                wire.send_with(ToVmm::Engine, socket)?;
-                wire.send_with(ToVmm::Memory, zeroes("tabard-memory", spec.memory_bytes())?)?;
-            }
+        if let Ground::Kvm(kvm) = ground {
+            wire.send_with(ToVmm::Kvm, kvm.try_clone()?)?;
+        }
+        if let Some((engine, socket)) = engine {
+            process.engine = Some(engine);
+            wire.send_with(ToVmm::Engine, socket)?;
+            wire.send_with(ToVmm::Memory, zeroes("tabard-memory", spec.memory_bytes())?)?;
         }
         wire.send_with(ToVmm::Kernel, spec.images.kernel()?)?;
         if let Some(initrd) = spec.images.initrd()? {

@@ -2,15 +2,15 @@
 //! of a guest come through while the slowest disk is at work.
 
 use std::io;
-use std::os::fd::AsRawFd;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::epoll::{Epoll, EpollEvent};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::devices::Attached;
 use crate::devices::block::{Block, Job};
+use crate::engine::Watch;
 use crate::jail;
 use crate::machine::{Shared, lock};
 
@@ -25,19 +25,15 @@ pub struct Disks {
 }
 
 impl Disks {
-    /// Starts to serve these volumes, each with the descriptor that its driver writes.
+    /// Starts to serve these volumes. Their drivers' descriptors are waited for by each edge and never
+    /// read; the engine puts them in, with the volumes' places as tokens.
     ///
     /// # Errors
     /// When the thread or a descriptor cannot be had.
-    pub fn start(volumes: Vec<(Shared<Block>, EventFd)>) -> io::Result<Self> {
-        let epoll = Epoll::new()?;
-        let watch =
-            |fd, token| epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(EventSet::IN, token));
+    pub fn start(volumes: Vec<Shared<Block>>, kicks: &Watch) -> io::Result<Self> {
         let end = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
-        watch(end.as_raw_fd(), TOKEN_END)?;
-        for (token, (_, notifier)) in (0u64..).zip(&volumes) {
-            watch(notifier.as_raw_fd(), token)?;
-        }
+        kicks.add(&end, TOKEN_END)?;
+        let epoll = Arc::clone(&kicks.0);
         let thread = std::thread::Builder::new().name("disks".to_owned()).stack_size(STACK_BYTES);
         let thread = thread.spawn(move || match jail::confine(jail::Role::Disks) {
             Ok(()) => serve(&epoll, &volumes),
@@ -58,7 +54,7 @@ impl Drop for Disks {
 }
 
 /// Runs one request of each volume in turn until it is told to end.
-fn serve(epoll: &Epoll, volumes: &[(Shared<Block>, EventFd)]) {
+fn serve(epoll: &Epoll, volumes: &[Shared<Block>]) {
     let mut jobs: Vec<Option<Job>> = volumes.iter().map(|_| None).collect();
     loop {
         let idle = jobs.iter().all(Option::is_none);
@@ -74,16 +70,14 @@ fn serve(epoll: &Epoll, volumes: &[(Shared<Block>, EventFd)]) {
                 TOKEN_END => return,
                 token => usize::try_from(token).unwrap_or(usize::MAX),
             };
-            let (Some((volume, notifier)), Some(job)) = (volumes.get(index), jobs.get_mut(index))
-            else {
+            let (Some(volume), Some(job)) = (volumes.get(index), jobs.get_mut(index)) else {
                 continue;
             };
-            let _count = notifier.read();
             if job.is_none() {
                 *job = next(volume, None);
             }
         }
-        for ((volume, _), slot) in volumes.iter().zip(&mut jobs) {
+        for (volume, slot) in volumes.iter().zip(&mut jobs) {
             if let Some(mut job) = slot.take() {
                 job.run();
                 *slot = next(volume, Some(job));

@@ -86,8 +86,10 @@ pub struct Devices {
     pub agent: Arc<Mutex<dyn Agent>>,
     /// Every device that has queues here, in slot order.
     pub slots: Vec<Arc<Mutex<dyn Serve>>>,
-    /// The volumes, each with the descriptor that wakes the one who serves it.
-    pub volumes: Vec<(Shared<Block>, EventFd)>,
+    /// The volumes.
+    pub volumes: Vec<Shared<Block>>,
+    /// Where their drivers' descriptors are waited for, each with its volume's place as its token.
+    pub kicks: engine::Watch,
 }
 
 /// A machine that is loaded, and after [`Machine::start`] runs. Fields are dropped in order:
@@ -135,7 +137,7 @@ impl Machine {
     pub fn start(&mut self) -> Result<(), BootError> {
         let volumes = std::mem::take(&mut self.devices.volumes);
         if !volumes.is_empty() {
-            self.disks = Some(Disks::start(volumes).map_err(device_error)?);
+            self.disks = Some(Disks::start(volumes, &self.devices.kicks).map_err(device_error)?);
         }
         self.hardware.start()
     }

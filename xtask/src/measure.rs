@@ -23,12 +23,18 @@ pub fn run() -> Result<(), String> {
     let mut payload = build::cargo();
     payload.args(["build", "--release", "--package", "tabard-vmm", "--example", "payload"]);
     build::run(&mut payload)?;
-    engines::ensure_qemu(&tabard)?;
-    let image = images::tiny(&tabard, None)?;
+    let image = engines::ensure_qemu(&tabard).and_then(|()| images::tiny(&tabard, None));
     let mut figures = Vec::new();
     let mut bench = build::cargo();
     bench.args(["bench", "--package", "tabard", "--bench", "measure"]);
-    bench.env("TABARD_MEASURE_IMAGE", image);
+    match image {
+        Ok(image) => bench.env("TABARD_MEASURE_IMAGE", image),
+        // What rests on it is not measured.
+        Err(why) => {
+            eprintln!("measure: without a Debian guest: {why}");
+            bench.env_remove("TABARD_MEASURE_IMAGE")
+        }
+    };
     let mut child = bench
         .stdout(Stdio::piped())
         .spawn()
@@ -67,6 +73,19 @@ fn is_emulated(figure: &Value) -> bool {
     figure["figure"].as_str().is_some_and(|name| name.starts_with(EMULATED))
 }
 
+/// What was measured on, in a line.
+fn machine() -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let models =
+        cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let models: Vec<&str> = models.map(|(_, name)| name.trim()).collect();
+    let model = models.first().unwrap_or(&"processor of an unknown kind");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("Measured on {} × {model}; the machine's load was {load} at the end.", models.len())
+}
+
 /// Writes the table of `docs/specification.md` that stands between the marks of this name.
 ///
 /// # Errors
@@ -75,7 +94,8 @@ pub fn write_table(name: &str, figures: &[Value]) -> Result<(), String> {
     let file: PathBuf = build::root().join("docs/specification.md");
     let at = |error| format!("{}: {error}", file.display());
     let text = fs::read_to_string(&file).map_err(|error| at(error.to_string()))?;
-    let text = table::replace(&text, name, figures).map_err(|error| at(error.to_owned()))?;
+    let text =
+        table::replace(&text, name, &machine(), figures).map_err(|error| at(error.to_owned()))?;
     fs::write(&file, text).map_err(|error| at(error.to_string()))?;
     eprintln!("measure: wrote the table of {}", file.display());
     let over: Vec<_> = figures.iter().filter(|figure| table::is_over(figure)).collect();

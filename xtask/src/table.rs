@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-/// `text` with the table between the markers of this name made anew.
+/// `text` with the table between the markers of this name made anew, behind a line about the machine.
 ///
 /// # Errors
 /// If the markers are not there, in their order.
-pub fn replace(text: &str, name: &str, figures: &[Value]) -> Result<String, String> {
+pub fn replace(text: &str, name: &str, machine: &str, figures: &[Value]) -> Result<String, String> {
     let [begin, end] = ["begin", "end"].map(|which| format!("<!-- {name}:{which} -->"));
     let missing = |mark: &str| format!("the line {mark} is missing");
     let (before, rest) = text.split_once(&begin).ok_or_else(|| missing(&begin))?;
     let (_, after) = rest.split_once(&end).ok_or_else(|| missing(&end))?;
-    Ok(format!("{before}{begin}\n{}{end}{after}", markdown(figures)))
+    Ok(format!("{before}{begin}\n{machine}\n\n{}{end}{after}", markdown(figures)))
 }
 
 /// Whether a figure breaks its promise: the figure itself, or its ratio to the peer where the
@@ -47,7 +47,8 @@ fn markdown(figures: &[Value]) -> String {
             (Some(_), true) => format!("ratio {sign} {}", number(&figure["limit"])),
             (Some(_), false) => format!("{sign} {} {unit}", number(&figure["limit"])),
         };
-        let kept = match (limit.is_empty(), limits_ratio(figure) && figure["ratio"].is_null()) {
+        let held = if limits_ratio(figure) { &figure["ratio"] } else { &figure["value"] };
+        let kept = match (limit.is_empty() && !figure["value"].is_null(), held.is_null()) {
             (true, _) => "",
             (false, true) => "not measured",
             (false, false) if is_over(figure) => "**no**",
@@ -89,15 +90,15 @@ mod tests {
     #[test]
     fn the_rest_of_the_file_stays() {
         let text = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb\n";
-        let new = replace(text, "x", &[figure(1.0, 2.0, None)]).unwrap();
-        assert!(new.starts_with("a\n<!-- x:begin -->\n| figure |"));
+        let new = replace(text, "x", "On it.", &[figure(1.0, 2.0, None)]).unwrap();
+        assert!(new.starts_with("a\n<!-- x:begin -->\nOn it.\n\n| figure |"));
         let end = "| f | 1.0 ms |  |  |  | ≤ 2.0 ms | yes |\n<!-- x:end -->\nb\n";
         assert!(new.ends_with(end), "{new}");
     }
 
     #[test]
     fn a_file_without_markers_is_refused() {
-        assert!(replace("a\n", "x", &[]).is_err());
+        assert!(replace("a\n", "x", "", &[]).is_err());
     }
 
     #[test]
@@ -105,6 +106,16 @@ mod tests {
         assert!(!is_over(&figure(100.0, 1.3, Some(1.2))));
         assert!(is_over(&figure(1.0, 1.3, Some(1.4))));
         assert!(is_over(&figure(2.0, 1.0, None)));
+    }
+
+    #[test]
+    fn what_a_machine_cannot_measure_is_said_and_breaks_no_promise() {
+        for mut figure in [figure(1.0, 2.0, None), figure(1.0, 2.0, Some(1.0))] {
+            figure["value"] = Value::Null;
+            figure["ratio"] = Value::Null;
+            assert!(!is_over(&figure));
+            assert!(markdown(&[figure]).ends_with("| not measured |\n"));
+        }
     }
 
     #[test]

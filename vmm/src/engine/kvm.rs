@@ -12,7 +12,7 @@ use tabard_wire::{FailReason, POINTER_MAX, SurfaceGeometry};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::Hardware;
+use super::{Hardware, Watch};
 use crate::acpi::{self, Announced, Chipset};
 use crate::boot::{self, BootError, Words};
 use crate::bus::{
@@ -114,10 +114,12 @@ pub fn load(
         blocks.push(block);
     }
     let places = connect(&vm, &registers, &blueprint.notifiers)?;
-    let mut volumes: Vec<(crate::machine::Shared<_>, EventFd)> = Vec::new();
-    for (block, place) in blocks.into_iter().zip(places.iter().skip(FIXED_DEVICES)) {
+    let kicks = Watch::new().map_err(device_error)?;
+    let mut volumes: Vec<crate::machine::Shared<_>> = Vec::new();
+    for ((token, block), place) in (0u64..).zip(blocks).zip(places.iter().skip(FIXED_DEVICES)) {
         // A volume has one queue, so its descriptor is the one that wakes the device.
-        volumes.push((block, place.wake.try_clone().map_err(device_error)?));
+        kicks.add_edge(&place.wake, token).map_err(device_error)?;
+        volumes.push(block);
     }
     let lines = Lines {
         serial: line(&vm, COM1_GSI)?,
@@ -136,7 +138,7 @@ pub fn load(
         vcpus.push(vcpu);
     }
     let mailbox = blueprint.mailbox.try_clone().map_err(device_error)?;
-    let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes };
+    let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes, kicks };
     let hardware = Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, _ram: ram };
     Ok((devices, Box::new(hardware)))
 }

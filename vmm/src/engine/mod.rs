@@ -44,11 +44,19 @@ pub trait Hardware {
     fn ready(&mut self, token: u64);
 }
 
-/// Where the session waits, for descriptors that an engine adds.
+/// Where the session waits, or the thread of the disks, for descriptors that an engine adds.
 #[derive(Clone)]
 pub struct Watch(pub Arc<Epoll>);
 
 impl Watch {
+    /// A place where nothing is waited for yet.
+    ///
+    /// # Errors
+    /// The errno of `epoll_create1`.
+    pub fn new() -> std::io::Result<Self> {
+        Epoll::new().map(Arc::new).map(Self)
+    }
+
     /// Waits for the descriptor too, until it is closed or taken out.
     ///
     /// # Errors

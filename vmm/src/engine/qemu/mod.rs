@@ -24,7 +24,6 @@ use std::sync::{Arc, Mutex};
 
 use tabard_wire::{FailReason, StopReason, SurfaceGeometry};
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::eventfd::EventFd;
 
 use self::backend::{Backend, Memory};
 use self::command::FIRST_SLOTS;
@@ -93,6 +92,8 @@ struct Emulated {
     serial: OwnedFd,
     monitor: Monitor,
     display: Display,
+    /// QEMU's end of the display, until it is given to it.
+    theirs: Option<OwnedFd>,
     faults: Faults,
     framebuffer: Option<Framebuffer>,
     early: Early,
@@ -100,20 +101,6 @@ struct Emulated {
     over: bool,
     /// Which of stopping and going on was asked for and is not yet said to be done.
     awaited: Option<Said>,
-}
-
-/// Gives a volume's ring to the thread that serves disks.
-struct Waker(EventFd);
-
-impl Serve for Waker {
-    fn serve(&mut self, _index: usize) -> bool {
-        let _pending = self.0.write(1);
-        false
-    }
-
-    fn queues(&self) -> usize {
-        1
-    }
 }
 
 /// Makes the machine and loads the kernel; nothing runs yet.
@@ -192,14 +179,24 @@ impl Maker<'_> {
     ) -> Result<Arc<Mutex<Backend<D>>>, BootError> {
         let first: usize = QUEUES.iter().take(self.slot).sum();
         let token = u64::try_from(first).unwrap_or(0);
-        let backend = Backend::new(device, self.ram.clone(), self.watch.clone(), token);
+        self.slot = self.slot.saturating_add(1);
+        self.device_kicked(device, self.watch.clone(), token)
+    }
+
+    /// The same of one whose rings somebody else waits for, from this token on.
+    fn device_kicked<D: Device + 'static>(
+        &mut self,
+        device: D,
+        kicks: Watch,
+        first_token: u64,
+    ) -> Result<Arc<Mutex<Backend<D>>>, BootError> {
+        let backend = Backend::new(device, self.ram.clone(), kicks, first_token);
         let backend = Arc::new(Mutex::new(backend));
         let link = Link::new(self.socket()?, backend.clone());
         let number = u64::try_from(self.links.len()).unwrap_or(0);
         let token = FIRST_LINK.saturating_add(number);
         self.watch.add(link.socket(), token).map_err(device_error)?;
         self.links.push(Some(link));
-        self.slot = self.slot.saturating_add(1);
         Ok(backend)
     }
 
@@ -222,30 +219,22 @@ impl Emulated {
         let mut make = Maker { ram: &ram, watch: &watch, sockets, links: Vec::new(), slot: 0 };
         let serial = make.socket()?;
         let agent = Arc::new(Mutex::new(SocketPort::new(make.socket()?)));
-        let mut monitor = Monitor::new(make.socket()?);
+        let monitor = Monitor::new(make.socket()?);
         let display = Display::new(make.socket()?, user);
         let gpu = make.device(Gpu::new(surface))?;
         let keyboard = make.device(Input::new(Kind::Keyboard))?;
         let pointer = make.device(Input::new(Kind::Pointer))?;
         let rng = make.device(Rng)?;
-        // The console's place: its rings are QEMU's.
-        make.slot = FIXED_DEVICES;
-        let mut slots: Vec<Arc<Mutex<dyn Serve>>> =
+        // In the console's place the agent's port: the console's rings are QEMU's.
+        let slots: Vec<Arc<Mutex<dyn Serve>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, agent.clone()];
-        let mut volumes: Vec<(crate::machine::Shared<_>, EventFd)> = Vec::new();
+        // A kick goes straight to the thread that serves disks.
+        let kicks = Watch::new().map_err(device_error)?;
+        let mut volumes: Vec<crate::machine::Shared<_>> = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
-            let device = make.device(block(volume, index)?)?;
-            let wake =
-                EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(device_error)?;
-            let waker = Waker(wake.try_clone().map_err(device_error)?);
-            slots.push(Arc::new(Mutex::new(waker)));
-            volumes.push((device, wake));
+            volumes.push(make.device_kicked(block(volume, index)?, kicks.clone(), index.into())?);
         }
-        // The display is handed over before the guest begins: its first size may change at once.
         let theirs = make.socket()?;
-        monitor.give("display", theirs.as_fd());
-        let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
-        monitor.execute("add_client", Some(words));
         let faults = Faults::new(make.socket()?);
         let links = make.links;
 
@@ -255,7 +244,8 @@ impl Emulated {
         watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
         watch.add(display.socket(), DISPLAY).map_err(device_error)?;
         watch.add(faults.pipe(), FAULTS).map_err(device_error)?;
-        let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
+        let devices =
+            Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes, kicks };
         let emulated = Self {
             sibling,
             watch,
@@ -268,6 +258,7 @@ impl Emulated {
             serial,
             monitor,
             display,
+            theirs: Some(theirs),
             faults,
             framebuffer,
             early: Early::default(),
@@ -394,6 +385,13 @@ impl Emulated {
 impl Hardware for Emulated {
     fn start(&mut self) -> Result<(), BootError> {
         self.monitor.execute("cont", None);
+        // Behind it, because the guest need not wait for this: a size that changes meanwhile is told
+        // as soon as the display is there.
+        if let Some(theirs) = self.theirs.take() {
+            self.monitor.give("display", theirs.as_fd());
+            let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
+            self.monitor.execute("add_client", Some(words));
+        }
         Ok(())
     }
 
