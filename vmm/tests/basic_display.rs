@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::fs::File;
-
 use common::{Vmm, memfd};
 use tabard_wire::{FromVmm, ToVmm};
 
@@ -11,8 +9,7 @@ use tabard_wire::{FromVmm, ToVmm};
 fn what_is_drawn_into_the_framebuffer_is_on_the_surface_and_virtio_gpu_is_not_there() {
     let mut vmm = Vmm::spawn();
     vmm.send(ToVmm::Machine { memory_mib: 64, vcpus: 1 });
-    let kvm = File::options().read(true).write(true).open("/dev/kvm").unwrap();
-    vmm.send_with(ToVmm::Kvm, kvm);
+    vmm.send_engine(64);
     vmm.send_with(ToVmm::Kernel, memfd(tabard_guests::builtin("paint").unwrap().elf));
     vmm.send(ToVmm::NoAcpi);
     vmm.send(ToVmm::BasicDisplay);

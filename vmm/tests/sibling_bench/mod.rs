@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, sendmsg, socketpair,
@@ -399,7 +400,12 @@ pub fn post(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
     if !fds.is_empty() {
         assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).is_ok()
+    match sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        Ok(_) => true,
+        // The socket's own time limit.
+        Err(Errno::AGAIN) => panic!("it stopped reading"),
+        Err(_) => false,
+    }
 }
 
 /// Reads a reply of vhost-user; its body.
