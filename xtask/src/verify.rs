@@ -135,7 +135,9 @@ fn unit_tests(target: &Path) -> Vec<Command> {
 /// All tests that start guests, on this engine.
 fn end_to_end(engine: &str) -> Result<Command, String> {
     let mut cargo = build::cargo();
-    cargo.arg("test").args(WITH_GUESTS.map(|name| ["--package", name]).concat());
+    // Each takes minutes: all that fail are to be known after one run.
+    cargo.args(["test", "--no-fail-fast"]);
+    cargo.args(WITH_GUESTS.map(|name| ["--package", name]).concat());
     let metadata = build::metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let ours = packages
