@@ -154,7 +154,11 @@ impl Stage {
         logs: TempDir,
     ) -> Self {
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = options(beside_engine(&vmm, logs.path()), logs.path());
+        let mut options = options(beside_engine(&vmm, logs.path()), logs.path());
+        // A desk that names engines keeps them.
+        if desk.guests.iter().any(|guest| guest.engine.is_some()) {
+            options.engine = None;
+        }
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }
