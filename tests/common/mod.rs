@@ -16,7 +16,7 @@ use tabard_view::{BarKind, GuestId, OutputId, Recipient, Scale, Size};
 use tempfile::TempDir;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const SIZE: Size = Size { width: 1280, height: 800 };
 pub const SCREEN: OutputId = OutputId(0);

@@ -23,7 +23,7 @@ use tabard_vmm::engine::qemu::exposed::{
 };
 use tabard_wire::{AGENT_BUFFER_BYTES, FailReason, FromVmm, StopReason, ToVmm};
 
-use crate::common::{PATIENCE, Vmm, cpu_ticks, memfd};
+use crate::common::{PATIENCE, PROMPT, Vmm, cpu_ticks, memfd};
 
 /// Memory of the machine.
 pub const MIB: u32 = 16;
@@ -34,9 +34,6 @@ pub const USER: u64 = 0x7f00_0000_0000;
 pub const RING: u64 = 8 << 20;
 /// The serial log's limit.
 pub const LOG_BYTES: u64 = 64 << 10;
-/// What an end, or an answer to the user, may take here.
-const PROMPT: Duration = Duration::from_secs(3);
-
 /// Places of the links.
 pub const GPU: usize = 0;
 pub const KEYBOARD: usize = 1;
