@@ -35,7 +35,7 @@ pub fn run() -> Result<(), String> {
     let tabard = programs.join("tabard");
     let kvm = engines::kvm();
     let stock_kvm = engines::stock_on_kvm();
-    let total = 11 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
+    let total = 12 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
     let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
