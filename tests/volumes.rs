@@ -190,6 +190,37 @@ fn invariant_9_a_secret_guest_reads_an_unclassified_volume_and_cannot_change_it(
     assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
 }
 
+/// Sees by `fstat` what any process with the same file sees.
+#[test]
+fn what_a_guest_reads_and_boots_from_keeps_its_access_time() {
+    let folder = image();
+    let [volume, initrd, kernel] =
+        ["data.img", "initrd", "kernel"].map(|name| folder.path().join(name));
+    // The end of an archive, and a kernel that is only loaded and not run.
+    fs::write(&initrd, b"070701").unwrap();
+    fs::write(&kernel, tabard_guests::builtin("disk").unwrap().elf).unwrap();
+    // So long ago that the next read would be written down on any mount that writes reads down.
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let files = [&volume, &initrd, &kernel].map(|path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_times(fs::FileTimes::new().set_accessed(old)).unwrap();
+        file
+    });
+    let text = guest(folder.path(), "SECRET", &format!("initrd = {initrd:?}"), "0:read:3");
+    let loaded = text.replace("builtin:disk", &kernel.display().to_string());
+    let loaded = Desk::parse(&loaded, &folder.path().join("desk.toml")).unwrap();
+
+    let options = common::options(common::vmm(), folder.path());
+    check_guests(&loaded, Some(&options)).unwrap();
+    let stage = Stage::new(&text);
+    until_done(&stage, 1);
+
+    assert_eq!(step(&stage, "0:read:3")["first"], 7);
+    for file in files {
+        assert_eq!(file.metadata().unwrap().accessed().unwrap(), old, "{file:?}");
+    }
+}
+
 #[test]
 fn a_guest_of_the_same_class_writes_and_what_it_wrote_stays() {
     let folder = image();

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::desk::{Access, Attachment, Desk};
 use super::image::{ImageError, open_file};
@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     /// The image cannot be opened, is empty, or is no file.
-    #[error("{0}. Mend its path, or make an image with `truncate -s 1G FILE`")]
+    #[error("{}", .0.with("Mend its path, or make an image with `truncate -s 1G FILE`"))]
     Image(#[from] ImageError),
     /// Its size is no whole number of sectors.
     #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {SECTOR_BYTES}. Is it cut short? `truncate -s %{SECTOR_BYTES} FILE` fills the last one up", path.display())]
@@ -92,7 +92,7 @@ fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
 
 /// Opens an image, and asks for its identity and size.
 fn image(path: &Path, write: bool) -> Result<(File, Metadata), VolumeError> {
-    let file = open_file(path, write)?;
+    let file = open_file(path, if write { OFlags::RDWR } else { OFlags::RDONLY })?;
     let open = |source| ImageError::Open { path: path.to_path_buf(), source };
     let metadata = file.metadata().map_err(open)?;
     if !metadata.len().is_multiple_of(SECTOR_BYTES) {
