@@ -258,6 +258,45 @@ fn a_disposable_guest_begins_anew_after_a_reset_and_after_a_stop() {
     assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
 }
 
+/// Whether the host's page cache has the start of this file.
+fn is_cached(file: &fs::File) -> bool {
+    let mut byte = [0];
+    let mut room = [std::io::IoSliceMut::new(&mut byte)];
+    rustix::io::preadv2(file, &mut room, 0, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[test]
+fn what_guests_of_several_classes_share_never_comes_into_the_page_cache() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::write(folder.path().join("data.img"), [7; SECTORS * 512]).unwrap();
+    let file = fs::File::open(folder.path().join("data.img")).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let steps = "0:read:3,0:write:3:9,0:flush,0:zeroes:4,0:read:3,0:read:4,0:read:5";
+    let mut text = guest(folder.path(), "UNCLASSIFIED", "", steps);
+    for (name, more) in [("reader", ""), ("copier", "disposable = true")] {
+        let second = guest(folder.path(), "SECRET", more, steps);
+        let (_, second) = second.split_once("[guests.one]").unwrap();
+        text.push_str(&format!("[guests.{name}]{second}"));
+    }
+
+    let stage = Stage::new(&text);
+    for guest in 0..3 {
+        stage.until("the guest is done", |stage| stage.serial(guest).contains("\"done\""));
+    }
+
+    assert!(!is_cached(&file));
+    let (own, copy) = (stage.serial(0), stage.serial(2));
+    for read in ["3\",\"status\":0,\"first\":9,\"last\":9", "4\",\"status\":0,\"first\":0"] {
+        assert!(own.contains(read) && copy.contains(read), "{own}{copy}");
+    }
+    stage.harness.stop();
+    let mut expected = [7; SECTORS * 512];
+    expected[3 * 512..4 * 512].fill(9);
+    expected[4 * 512..12 * 512].fill(0);
+    assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), expected);
+}
+
 /// The highest count that the guest says it has flushed.
 fn flushed(stage: &Stage) -> u64 {
     let log = stage.serial(0);

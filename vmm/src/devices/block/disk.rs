@@ -8,18 +8,19 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::image::Image;
 use crate::memory::file_bytes;
 
 /// What an overlay keeps together: the block of the file systems that guests use, so that most
 /// writes need nothing of the image.
 const CLUSTER_BYTES: u64 = 4096;
-/// Zeroes written at once where a file cannot clear a range itself, in bytes.
+/// Zeroes written at once into an overlay, in bytes.
 const ZEROES_BYTES: usize = 64 << 10;
 
 /// An image with what belongs over it. The caller has checked that ranges lie in the image.
 #[derive(Debug)]
 pub(super) struct Disk {
-    image: File,
+    image: Image,
     overlay: Option<Overlay>,
 }
 
@@ -29,24 +30,24 @@ impl Disk {
     /// # Errors
     /// When the file of the overlay cannot be emptied.
     pub(super) fn new(image: File, overlay: Option<File>) -> io::Result<Self> {
-        Ok(Self { image, overlay: overlay.map(Overlay::new).transpose()? })
+        Ok(Self { image: Image::new(image)?, overlay: overlay.map(Overlay::new).transpose()? })
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match &self.overlay {
-            None => self.image.read_exact_at(buffer, offset),
+            None => self.image.read(buffer, offset),
             Some(overlay) => overlay.read(&self.image, buffer, offset),
         }
     }
 
     /// The image, if all that is read comes from it.
-    pub(super) fn image_alone(&self) -> Option<&File> {
+    pub(super) fn image_alone(&self) -> Option<&Image> {
         self.overlay.is_none().then_some(&self.image)
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match &mut self.overlay {
-            None => self.image.write_all_at(bytes, offset),
+            None => self.image.write(bytes, offset),
             Some(overlay) => overlay.write(&self.image, bytes, offset),
         }
     }
@@ -54,25 +55,22 @@ impl Disk {
     /// Returns once all that was written would survive a loss of power; an overlay survives
     /// nothing, by design.
     pub(super) fn flush(&self) -> io::Result<()> {
-        if self.overlay.is_some() { Ok(()) } else { self.image.sync_data() }
+        if self.overlay.is_some() { Ok(()) } else { self.image.file.sync_data() }
     }
 
     /// Gives the room of a range back where that is possible: advice, so it never fails.
     pub(super) fn discard(&self, offset: u64, bytes: u64) {
         if self.overlay.is_none() {
-            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             // A file that cannot have holes keeps its bytes.
-            let _kept = fallocate(&self.image, hole, offset, bytes);
+            let _kept = self.image.clear(FallocateFlags::PUNCH_HOLE, offset, bytes, false);
         }
     }
 
     /// Makes a range read as zeroes, as a hole if that may be.
     pub(super) fn write_zeroes(&mut self, offset: u64, bytes: u64, hole: bool) -> io::Result<()> {
         let how = if hole { FallocateFlags::PUNCH_HOLE } else { FallocateFlags::ZERO_RANGE };
-        if self.overlay.is_none()
-            && fallocate(&self.image, how | FallocateFlags::KEEP_SIZE, offset, bytes).is_ok()
-        {
-            return Ok(());
+        if self.overlay.is_none() {
+            return self.image.clear(how, offset, bytes, true);
         }
         let zeroes = vec![0; ZEROES_BYTES];
         let mut done = 0u64;
@@ -108,7 +106,7 @@ impl Overlay {
         Ok(Self { file, places: BTreeMap::new(), room: bytes / CLUSTER_BYTES })
     }
 
-    fn read(&self, image: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    fn read(&self, image: &Image, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut at = offset;
         let mut rest = buffer;
         while !rest.is_empty() {
@@ -117,7 +115,7 @@ impl Overlay {
             let (now, later) = rest.split_at_mut(split);
             match place {
                 Some(place) => self.file.read_exact_at(now, place)?,
-                None => image.read_exact_at(now, at)?,
+                None => image.read(now, at)?,
             }
             at = at.saturating_add(bytes);
             rest = later;
@@ -148,7 +146,7 @@ impl Overlay {
         (Some(place), bytes.min(most))
     }
 
-    fn write(&mut self, image: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write(&mut self, image: &Image, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -167,7 +165,7 @@ impl Overlay {
 
     /// Where a cluster is, in bytes of the file; one that is new has the image's bytes unless all
     /// of it will be written.
-    fn place_to_write(&mut self, image: &File, cluster: u64, whole: bool) -> io::Result<u64> {
+    fn place_to_write(&mut self, image: &Image, cluster: u64, whole: bool) -> io::Result<u64> {
         if let Some(place) = self.places.get(&cluster) {
             return Ok(place.saturating_mul(CLUSTER_BYTES));
         }
@@ -180,9 +178,9 @@ impl Overlay {
             let mut old = vec![0; usize::try_from(CLUSTER_BYTES).unwrap_or(0)];
             let from = cluster.saturating_mul(CLUSTER_BYTES);
             // The image's last cluster may be a part of one.
-            let there = file_bytes(image)?.saturating_sub(from).min(CLUSTER_BYTES);
+            let there = file_bytes(&image.file)?.saturating_sub(from).min(CLUSTER_BYTES);
             let there = usize::try_from(there).unwrap_or(0);
-            image.read_exact_at(old.get_mut(..there).unwrap_or_default(), from)?;
+            image.read(old.get_mut(..there).unwrap_or_default(), from)?;
             self.file.write_all_at(&old, place)?;
         }
         self.places.insert(cluster, next);

@@ -89,21 +89,23 @@ impl Job {
         self.work = Work::Answer(if done.is_ok() { Status::Ok } else { Status::Failed });
     }
 
-    /// Reads into the room itself, or by the buffer what lies partly in an overlay.
+    /// Reads into the room itself, or by the buffer what lies partly in an overlay
+    /// or has no room of whole blocks.
     fn read(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
         let Tools { disk, buffer } = &mut self.tools;
-        let Some(image) = disk.image_alone() else {
-            buffer.resize(bytes, 0);
-            return disk.read(buffer, offset);
-        };
-        // A driver that has reset the device may use the room for something else: a reset waits
-        // for this read, and a read that comes after it touches nothing.
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if *present != self.epoch {
-            return Err(io::ErrorKind::Interrupted.into());
+        if let Some(image) = disk.image_alone() {
+            // A driver that has reset the device may use the room for something else: a reset waits
+            // for this read, and a read that comes after it touches nothing.
+            let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+            if *present != self.epoch {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if direct::read(image, &self.ram, &self.room, bytes, offset)? {
+                self.written = bytes;
+                return Ok(());
+            }
         }
-        direct::read(image, &self.ram, &self.room, bytes, offset)?;
-        self.written = bytes;
-        Ok(())
+        buffer.resize(bytes, 0);
+        disk.read(buffer, offset)
     }
 }

@@ -6,6 +6,7 @@
 
 mod direct;
 mod disk;
+mod image;
 mod job;
 
 use std::fs::File;
