@@ -206,12 +206,12 @@ pub(super) const VCPU: &[Call] = &[
     any(libc::SYS_ppoll, "as poll"),
 ];
 
-/// The thread that waits for disks: it reads and writes the files of volumes and answers queues.
+/// A thread that waits for a disk: it reads and writes the file of a volume and answers its queue.
 /// With [`CHILD`].
 pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_epoll_wait, "waits for queues"),
     any(libc::SYS_epoll_pwait, "as epoll_wait, in other C libraries"),
-    any(libc::SYS_write, "interrupts"),
+    any(libc::SYS_write, "interrupts, another thread of the volume"),
     any(libc::SYS_pread64, "sectors"),
     any(libc::SYS_pwrite64, "sectors"),
     any(libc::SYS_preadv, "sectors by pieces"),

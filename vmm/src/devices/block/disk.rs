@@ -1,10 +1,12 @@
 //! The bytes of a volume: an image, and for a disposable guest an overlay of what it wrote, which
-//! never reaches the image. Everything here may wait for a disk, so it runs without any lock.
+//! never reaches the image. Everything here may wait for a disk, so it runs without the device's lock,
+//! in several threads at once.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -21,7 +23,7 @@ const ZEROES_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Disk {
     image: Image,
-    overlay: Option<Overlay>,
+    overlay: Option<RwLock<Overlay>>,
 }
 
 impl Disk {
@@ -30,13 +32,16 @@ impl Disk {
     /// # Errors
     /// When the file of the overlay cannot be emptied.
     pub(super) fn new(image: File, overlay: Option<File>) -> io::Result<Self> {
-        Ok(Self { image: Image::new(image)?, overlay: overlay.map(Overlay::new).transpose()? })
+        Ok(Self {
+            image: Image::new(image)?,
+            overlay: overlay.map(Overlay::new).transpose()?.map(RwLock::new),
+        })
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match &self.overlay {
             None => self.image.read(buffer, offset),
-            Some(overlay) => overlay.read(&self.image, buffer, offset),
+            Some(overlay) => reads(overlay).read(&self.image, buffer, offset),
         }
     }
 
@@ -45,17 +50,17 @@ impl Disk {
         self.overlay.is_none().then_some(&self.image)
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        match &mut self.overlay {
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match &self.overlay {
             None => self.image.write(bytes, offset),
-            Some(overlay) => overlay.write(&self.image, bytes, offset),
+            Some(overlay) => writes(overlay).write(&self.image, bytes, offset),
         }
     }
 
     /// Returns once all that was written would survive a loss of power; an overlay survives
     /// nothing, by design.
     pub(super) fn flush(&self) -> io::Result<()> {
-        if self.overlay.is_some() { Ok(()) } else { self.image.file.sync_data() }
+        if self.overlay.is_some() { Ok(()) } else { self.image.sync() }
     }
 
     /// Gives the room of a range back where that is possible: advice, so it never fails.
@@ -67,7 +72,7 @@ impl Disk {
     }
 
     /// Makes a range read as zeroes, as a hole if that may be.
-    pub(super) fn write_zeroes(&mut self, offset: u64, bytes: u64, hole: bool) -> io::Result<()> {
+    pub(super) fn write_zeroes(&self, offset: u64, bytes: u64, hole: bool) -> io::Result<()> {
         let how = if hole { FallocateFlags::PUNCH_HOLE } else { FallocateFlags::ZERO_RANGE };
         if self.overlay.is_none() {
             return self.image.clear(how, offset, bytes, true);
@@ -82,6 +87,14 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+fn reads(overlay: &RwLock<Overlay>) -> RwLockReadGuard<'_, Overlay> {
+    overlay.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writes(overlay: &RwLock<Overlay>) -> RwLockWriteGuard<'_, Overlay> {
+    overlay.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What was written over an image: clusters, in the order of their first write, in a file that
@@ -226,7 +239,7 @@ mod tests {
             (from, bytes) in (0..IMAGE_BYTES, 1..20_000u64),
         ) {
             let (file, mut model) = image();
-            let mut disk = Disk::new(file.try_clone().unwrap(), Some(room(11))).unwrap();
+            let disk = Disk::new(file.try_clone().unwrap(), Some(room(11))).unwrap();
             for (at, bytes, value) in writes {
                 let bytes = bytes.min(IMAGE_BYTES - at);
                 let written = vec![value; bytes as usize];
@@ -244,7 +257,7 @@ mod tests {
     #[test]
     fn an_overlay_that_is_full_refuses_and_keeps_what_it_has() {
         let (file, _) = image();
-        let mut disk = Disk::new(file, Some(room(1))).unwrap();
+        let disk = Disk::new(file, Some(room(1))).unwrap();
         disk.write(&[9; 4096], 4096).unwrap();
 
         let refused = disk.write(&[9; 4096], 0).unwrap_err();
@@ -277,7 +290,7 @@ mod tests {
     fn zeroes_read_back_with_an_overlay_and_without() {
         for overlay in [None, Some(room(11))] {
             let (file, bytes) = image();
-            let mut disk = Disk::new(file, overlay).unwrap();
+            let disk = Disk::new(file, overlay).unwrap();
             for (at, hole) in [(512, true), (8192, false)] {
                 disk.write_zeroes(at, 1024, hole).unwrap();
                 let mut read = vec![1; 2048];

@@ -25,6 +25,9 @@ pub(super) struct Image {
     /// Taken alone by who writes a part of a block, so that nobody changes the rest between reading
     /// and writing it; by other writers together.
     blocks: RwLock<()>,
+    /// While a test holds it, the disk is too slow to sync.
+    #[cfg(test)]
+    pub(super) slow: std::sync::Arc<std::sync::Mutex<()>>,
 }
 
 impl Image {
@@ -32,7 +35,20 @@ impl Image {
     /// The errno of asking how the file was opened.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let uncached = fcntl_getfl(&file)?.contains(OFlags::DIRECT);
-        Ok(Self { file, uncached, blocks: RwLock::default() })
+        Ok(Self {
+            file,
+            uncached,
+            blocks: RwLock::default(),
+            #[cfg(test)]
+            slow: std::sync::Arc::default(),
+        })
+    }
+
+    /// Returns once all that was written would survive a loss of power.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        let _waited = self.slow.lock();
+        self.file.sync_data()
     }
 
     /// Whether it can be read from here into memory that begins here.
@@ -136,7 +152,7 @@ impl Blocks {
         let before = usize::try_from(offset % BLOCK).unwrap_or(0);
         let end = before.checked_add(bytes).ok_or(ErrorKind::InvalidInput)?;
         let bytes = end.checked_next_multiple_of(BLOCK_BYTES).ok_or(ErrorKind::InvalidInput)?;
-        let memory = vec![0; bytes.saturating_add(BLOCK_BYTES)];
+        let memory = room(bytes.saturating_add(BLOCK_BYTES))?;
         let first = memory.as_ptr().align_offset(BLOCK_BYTES);
         let start = offset.saturating_sub(offset % BLOCK);
         Ok(Self { memory, first, bytes, start, asked: before..end })
@@ -160,6 +176,15 @@ impl Blocks {
         let room = self.all().get_mut(part).ok_or(ErrorKind::InvalidInput)?;
         file.read_exact_at(room, from)
     }
+}
+
+/// Zeroes, or an error where this process may have no more memory: a guest that asks for much at once
+/// loses its requests and not its life.
+pub(super) fn room(bytes: usize) -> io::Result<Vec<u8>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(bytes).map_err(|_| ErrorKind::OutOfMemory)?;
+    room.resize(bytes, 0);
+    Ok(room)
 }
 
 #[cfg(test)]
