@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{DESK, Stage, key};
-use tabard_view::{GuestId, Recipient};
+use common::{DESK, SIZE, Stage, key, vmm};
+use tabard::oracle::Oracle;
+use tabard::session::Engine;
+use tabard_view::{GuestId, Recipient, Scale};
 
 #[test]
 fn text_reaches_the_focused_probe_and_no_other() {
@@ -43,6 +45,37 @@ fn a_switch_takes_the_keyboard_along() {
         }),
         "{chord:?}"
     );
+}
+
+#[test]
+fn on_kvm_a_guest_on_each_engine_side_by_side() {
+    let text = DESK.replacen("memory", "engine = \"kvm\"\nmemory", 1);
+    let at = text.rfind("memory").unwrap();
+    let desk = format!("{}engine = \"qemu\"\n{}", &text[..at], &text[at..]);
+    let oracle = Oracle::default();
+    let stage = Stage::watched(&desk, &[(SIZE, Scale::ONE)], vmm(), Some(&oracle));
+    for guest in 0..2 {
+        stage.until("it is ready", |stage| stage.serial(guest).contains("{\"ready\""));
+    }
+    assert_eq!(stage.status().engines, [Some(Engine::Kvm), Some(Engine::Qemu)]);
+    stage.until_open(Recipient::Guest(GuestId(0)));
+
+    // Twice each way; what was typed at the one is not at the other.
+    for round in 1..=2 {
+        for (guest, code) in [(0, key::A), (1, key::B)] {
+            oracle.asked();
+            stage.switch(guest);
+            stage.tap(code);
+            stage.settle(guest.into());
+        }
+        for (guest, own, other) in [(0, key::A, key::B), (1, key::B, key::A)] {
+            let keys = stage.keys(guest);
+            let count = |code: u16| keys.iter().filter(|key| key.0 == u64::from(code)).count();
+            assert_eq!((count(own), count(other)), (2 * round, 0));
+        }
+    }
+    let findings = oracle.findings();
+    assert_eq!(findings.violations, 0, "{:?}", findings.words);
 }
 
 #[test]

@@ -221,14 +221,12 @@ impl GuestProcess {
             None => Ok(Stdio::null()),
         };
         let group = spec.group(ground.engine());
+        let mut engine = None;
         // First the one whose jail takes longer: the other waits for it.
-        let engine = match ground {
-            Ground::Kvm(_) => None,
-            Ground::Qemu(qemu) => {
-                let program = program.with_file_name("tabard-engine");
-                Some(Program::start(&program, Some(qemu), messages()?, group.as_ref())?)
-            }
-        };
+        if let Ground::Qemu(qemu) = ground {
+            let program = program.with_file_name("tabard-engine");
+            engine = Some(Program::start(&program, Some(qemu), messages()?, group.as_ref())?);
+        }
         let mut process = Self::spawn(program, &spec.name, messages()?, group, bell)?;
         let wire = &process.channel;
         wire.send(ToVmm::Machine { memory_mib: spec.memory_mib, vcpus: spec.vcpus })?;
@@ -251,10 +249,8 @@ impl GuestProcess {
             wire.send(ToVmm::NoAcpi)?;
         }
         wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
-        wire.send_with(
-            ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes },
-            OwnedFd::from(serial),
-        )?;
+        let log = ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes };
+        wire.send_with(log, OwnedFd::from(serial))?;
         for volume in &spec.volumes {
             let read_only = volume.access != Access::Write;
             wire.send_with(ToVmm::Volume { read_only }, volume.image()?)?;

@@ -16,7 +16,7 @@ use tabard_view::{BarKind, GuestId, OutputId, Recipient, Scale, Size};
 use tempfile::TempDir;
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const SIZE: Size = Size { width: 1280, height: 800 };
 pub const SCREEN: OutputId = OutputId(0);
@@ -154,7 +154,11 @@ impl Stage {
         logs: TempDir,
     ) -> Self {
         let desk = Desk::parse(desk, Path::new("test.toml")).unwrap();
-        let options = options(beside_engine(&vmm, logs.path()), logs.path());
+        let mut options = options(beside_engine(&vmm, logs.path()), logs.path());
+        // A desk that names engines keeps them.
+        if desk.guests.iter().any(|guest| guest.engine.is_some()) {
+            options.engine = None;
+        }
         let inspector = oracle.map(|oracle| oracle.inspector(&desk).unwrap());
         let harness = Harness::start_inspected(&desk, outputs, options, inspector).unwrap();
         Self { harness, logs, guests: desk.guests.len() }

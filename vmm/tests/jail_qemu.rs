@@ -221,7 +221,7 @@ impl Real {
 
     /// All are gone within a second; the keepers are the test's to reap.
     fn nothing_stays(&mut self) {
-        let end = Instant::now() + Duration::from_secs(1);
+        let end = Instant::now() + PATIENCE;
         for process in [self.engine, self.qemu] {
             while !gone(process) {
                 assert!(Instant::now() < end, "{process} stays");
@@ -257,7 +257,7 @@ fn a_qemu_or_an_engine_that_is_killed_ends_the_guest() {
         signal(process, Signal::KILL);
         real.vmm.expect(FromVmm::Stopped(StopReason::EngineEnded));
         assert_eq!(real.vmm.wait_for_exit().code(), Some(0));
-        assert!(begin.elapsed() < Duration::from_secs(1), "{which}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < common::PROMPT, "{which}: {:?}", begin.elapsed());
         real.nothing_stays();
     }
 }
@@ -285,13 +285,13 @@ fn a_qemu_that_is_stopped_keeps_nobody_waiting() {
     real.vmm.expect(FromVmm::Running);
     real.vmm.wait_for_line("\"ready\"", 2);
     println!("reset of a stopped QEMU to ready: {:?}", begin.elapsed());
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < common::PROMPT);
     real.qemu = child_of(real.engine);
     signal(real.qemu, Signal::STOP);
     let begin = Instant::now();
     real.vmm.send(ToVmm::Quit);
     assert_eq!(real.vmm.wait_for_exit().code(), Some(0));
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < common::PROMPT, "{:?}", begin.elapsed());
     real.nothing_stays();
 }
 
@@ -324,5 +324,21 @@ fn an_ordinary_users_qemu_is_jailed_too() {
     {
         assert!(layers.has(layer), "{layers}");
     }
+    real.vmm.quit();
+}
+
+#[test]
+fn a_session_whose_files_are_private_has_a_qemu_that_finds_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let script = folder.path().join("private");
+    let engine = env!("CARGO_BIN_EXE_tabard-engine");
+    fs::write(&script, format!("#!/bin/sh\numask 077\nexec {engine} \"$@\"\n")).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut vmm = Vmm::spawn();
+    vmm.engine_program = script;
+
+    let real = Real::from(vmm);
+
     real.vmm.quit();
 }

@@ -1,10 +1,17 @@
-//! Runs `cargo test` and counts the tests by what their programs say at the end.
+//! Runs `cargo test`, counts the tests by what their programs say at the end, and ends one that stands
+//! still.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use std::{fs, thread};
 
 use crate::build;
+
+/// Longest silence of a program of tests, each of which ends on its own long before.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// How many tests there were.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +56,32 @@ pub fn run(command: &mut Command) -> Result<Counted, String> {
         .spawn()
         .map_err(|error| format!("Cannot start {}: {error}", build::words(command)))?;
     let mut counted = Counted::default();
-    let lines = child.stdout.take().map(BufReader::new).into_iter();
-    for line in lines.flat_map(|reader| reader.split(b'\n')).map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        counted.add(&line);
-        // A terminal that has gone does not end the tests.
-        let _ = writeln!(std::io::stdout(), "{line}");
+    let (sender, lines) = mpsc::channel();
+    let out = child.stdout.take();
+    thread::spawn(move || {
+        for line in out.into_iter().flat_map(|out| BufReader::new(out).split(b'\n')) {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        match lines.recv_timeout(SILENCE) {
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
+                counted.add(&line);
+                // A terminal that has gone does not end the tests.
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                end(&mut child);
+                let minutes = SILENCE.as_secs() / 60;
+                let words = build::words(command);
+                return Err(format!("{words}: nothing was heard for {minutes} minutes"));
+            }
+        }
     }
     let status = child.wait().map_err(|error| format!("Cannot wait: {error}"))?;
     if status.success() {
@@ -63,9 +90,44 @@ pub fn run(command: &mut Command) -> Result<Counted, String> {
     Err(format!("{} failed: {status}", build::words(command)))
 }
 
+/// Ends a program and all that it started, from the youngest to the oldest.
+fn end(child: &mut Child) {
+    let mut all = vec![child.id()];
+    let mut next = 0;
+    while let Some(process) = all.get(next) {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        let children =
+            tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let children: Vec<u32> = children
+            .flat_map(|text| text.split(' ').flat_map(str::parse).collect::<Vec<u32>>())
+            .collect();
+        all.extend(children);
+        next += 1;
+    }
+    for process in all.iter().rev() {
+        let mut kill = Command::new("kill");
+        // It may have ended already.
+        let _ = kill.args(["-KILL", &process.to_string()]).stderr(Stdio::null()).status();
+    }
+    let _ = child.wait();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_ended_with_all_that_it_started() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1000 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut child = shell.spawn().expect("a shell");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out).read_line(&mut line).expect("a number");
+        end(&mut child);
+        let state = fs::read_to_string(format!("/proc/{}/stat", line.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
 
     #[test]
     fn the_closing_lines_of_test_programs_are_counted() {

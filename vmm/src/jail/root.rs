@@ -13,6 +13,7 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
     mount_remount, unmount,
 };
+use rustix::process::umask;
 
 /// A directory that every Linux host has; only this process sees what is mounted there.
 const PLACE: &CStr = c"/proc";
@@ -45,6 +46,8 @@ pub(super) fn empty() -> rustix::io::Result<()> {
 /// # Errors
 /// The errno of the step that the host forbids.
 pub(super) fn with(paths: &[PathBuf]) -> rustix::io::Result<()> {
+    // A user who is not this one must get through every folder, however private the session's files are.
+    umask(Mode::WGRP | Mode::WOTH);
     mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
     let shut = MountFlags::NOSUID | MountFlags::NODEV;
     // Opened before the stage covers one of them.

@@ -19,8 +19,11 @@ use rustix::net::{
 };
 use tabard_wire::{FailReason, FromVmm, MESSAGE_BYTES, SurfaceGeometry, ToVmm};
 
-/// Longest wait for anything; the guests run their first instructions interpreted here.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for anything: far longer than anything takes, also on a machine that stands still at times.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What must be prompt: far more than it takes, on a machine that may stand still for seconds.
+pub const PROMPT: Duration = Duration::from_secs(30);
 
 pub struct Vmm {
     pub child: Child,

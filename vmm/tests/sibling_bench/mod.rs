@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, sendmsg, socketpair,
@@ -22,7 +23,7 @@ use tabard_vmm::engine::qemu::exposed::{
 };
 use tabard_wire::{AGENT_BUFFER_BYTES, FailReason, FromVmm, StopReason, ToVmm};
 
-use crate::common::{PATIENCE, Vmm, cpu_ticks, memfd};
+use crate::common::{PATIENCE, PROMPT, Vmm, cpu_ticks, memfd};
 
 /// Memory of the machine.
 pub const MIB: u32 = 16;
@@ -33,9 +34,6 @@ pub const USER: u64 = 0x7f00_0000_0000;
 pub const RING: u64 = 8 << 20;
 /// The serial log's limit.
 pub const LOG_BYTES: u64 = 64 << 10;
-/// What an end, or an answer to the user, may take here.
-const PROMPT: Duration = Duration::from_secs(3);
-
 /// Places of the links.
 pub const GPU: usize = 0;
 pub const KEYBOARD: usize = 1;
@@ -399,7 +397,12 @@ pub fn post(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
     if !fds.is_empty() {
         assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL).is_ok()
+    match sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        Ok(_) => true,
+        // The socket's own time limit.
+        Err(Errno::AGAIN) => panic!("it stopped reading"),
+        Err(_) => false,
+    }
 }
 
 /// Reads a reply of vhost-user; its body.

@@ -70,6 +70,7 @@ fn run(machine: Machine) -> ! {
     serial::line("{\"done\":\"disk\"}");
     loop {
         machine.wait();
+        serial::line("{\"woken\":true}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Interrupts: the IO-APIC's pins, the local APIC, and the one place that sleeps.
+//! Interrupts: the IO-APICs' pins, the local APIC, and the one place that sleeps.
 //!
 //! Works for lines that pulse and for lines that stay up until the device is acknowledged: the
 //! device is acknowledged first, the local APIC is told afterwards.
@@ -8,7 +8,8 @@ use core::cell::UnsafeCell;
 use core::ptr::{read_volatile, write_volatile};
 use core::sync::atomic::{AtomicU8, Ordering};
 
-const IO_APIC: usize = 0xfec0_0000;
+/// The second is where QEMU's microvm has it, with pins numbered on from the first one's.
+const IO_APICS: [usize; 2] = [0xfec0_0000, 0xfec1_0000];
 const IO_APIC_PINS: u32 = 24;
 const LOCAL_APIC_ID: usize = 0xfee0_0020;
 const LOCAL_APIC_TASK_PRIORITY: usize = 0xfee0_0080;
@@ -70,9 +71,14 @@ fn write(address: usize, value: u32) {
     unsafe { write_volatile(address as *mut u32, value) }
 }
 
-fn write_io_apic(register: u32, value: u32) {
-    write(IO_APIC, register);
-    write(IO_APIC + 0x10, value);
+fn write_io_apic(base: usize, register: u32, value: u32) {
+    write(base, register);
+    write(base + 0x10, value);
+}
+
+/// The vector of a pin. Two pins, one of each IO-APIC, share one: whoever interrupts is asked.
+fn vector(pin: u32) -> u32 {
+    FIRST_VECTOR + pin % IO_APIC_PINS
 }
 
 /// Turns the local APIC on.
@@ -83,17 +89,16 @@ pub(super) fn init() {
 
 /// Routes `pin` to this processor and remembers the device behind it.
 pub(super) fn enable(base: usize, pin: u32, configurable: bool) {
-    if pin >= IO_APIC_PINS {
-        return;
-    }
+    let Some(io_apic) = IO_APICS.get((pin / IO_APIC_PINS) as usize) else { return };
     with(|state| {
         if let Some(free) = state.sources.iter_mut().find(|source| source.is_none()) {
             *free = Some(Source { base, pin, configurable });
         }
     });
-    write_io_apic(0x11 + 2 * pin, read(LOCAL_APIC_ID) & 0xff00_0000);
+    let own = pin % IO_APIC_PINS;
+    write_io_apic(*io_apic, 0x11 + 2 * own, read(LOCAL_APIC_ID) & 0xff00_0000);
     // Edge, active high: right for a pulse, and right for a level that falls when acknowledged.
-    write_io_apic(0x10 + 2 * pin, FIRST_VECTOR + pin);
+    write_io_apic(*io_apic, 0x10 + 2 * own, vector(pin));
     // A line that rose before now gave no edge: lower it, its cause is found by polling.
     let pending = read(base + INTERRUPT_STATUS);
     write(base + INTERRUPT_ACK, pending);
@@ -108,10 +113,9 @@ pub(super) fn wait() {
     // over it. The interrupt handler writes `last_vector` only.
     unsafe { asm!("hlt", options(nostack)) };
     // SAFETY: the byte is in the data section of the boot code for as long as the guest runs.
-    let vector = unsafe { last_vector.load(Ordering::Relaxed) };
-    let pin = u32::from(vector).wrapping_sub(FIRST_VECTOR);
+    let raised = u32::from(unsafe { last_vector.load(Ordering::Relaxed) });
     with(|state| {
-        for source in state.sources.iter().flatten().filter(|source| source.pin == pin) {
+        for source in state.sources.iter().flatten().filter(|source| vector(source.pin) == raised) {
             if source.configurable {
                 let reason = read(source.base + INTERRUPT_STATUS);
                 state.config_changed |= reason & STATUS_CONFIG != 0;
@@ -122,7 +126,7 @@ pub(super) fn wait() {
             }
         }
     });
-    if u32::from(vector) != SPURIOUS_VECTOR {
+    if raised != SPURIOUS_VECTOR {
         write(LOCAL_APIC_EOI, 0);
     }
 }
