@@ -114,6 +114,7 @@ pub(super) const DEVICES: &[Call] = &[
     // Machines.
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::RUN)], "a processor runs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_REGS)], "where a guest stopped"),
+    bound(libc::SYS_ioctl, &[Only::Is(1, kvm::KVMCLOCK_CTRL)], "a guest that was paused is told"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_API_VERSION)], "whether this is KVM"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CHECK_EXTENSION)], "what this KVM can"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CREATE_VM)], "a machine, and after a reset another"),
@@ -201,6 +202,7 @@ pub(super) const DEVICES: &[Call] = &[
 pub(super) const VCPU: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::RUN)], "the guest runs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_REGS)], "where a guest stopped"),
+    bound(libc::SYS_ioctl, &[Only::Is(1, kvm::KVMCLOCK_CTRL)], "a guest that was paused is told"),
     any(libc::SYS_write, "serial log, interrupts, notices to the session"),
     any(libc::SYS_poll, "a serial log that is a pipe"),
     any(libc::SYS_ppoll, "as poll"),

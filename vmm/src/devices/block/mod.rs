@@ -29,9 +29,12 @@ pub const SECTOR_BYTES: u64 = 512;
 const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Most sectors of one discard or write of zeroes.
 const MAX_CLEAR_SECTORS: u32 = 1 << 22;
-/// Data segments of one request: the ring's descriptors without header and status.
-const MAX_SEGMENTS: u32 = 254;
+/// Data segments of one request, and bytes of each: together a request that is taken.
+const MAX_SEGMENTS: u32 = 126;
+const MAX_SEGMENT_BYTES: u32 = 32 << 10;
+const _: () = assert!((MAX_SEGMENTS * MAX_SEGMENT_BYTES) as usize <= MAX_REQUEST_BYTES);
 
+const FEATURE_SEGMENT_SIZE: u64 = 1 << 1;
 const FEATURE_SEGMENTS: u64 = 1 << 2;
 const FEATURE_READ_ONLY: u64 = 1 << 5;
 const FEATURE_FLUSH: u64 = 1 << 9;
@@ -257,7 +260,7 @@ impl Device for Block {
     }
 
     fn features(&self) -> u64 {
-        let common = FEATURE_SEGMENTS | FEATURE_FLUSH;
+        let common = FEATURE_SEGMENT_SIZE | FEATURE_SEGMENTS | FEATURE_FLUSH;
         if self.read_only {
             common | FEATURE_READ_ONLY
         } else {
@@ -272,8 +275,9 @@ impl Device for Block {
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         // `virtio_blk_config` (virtio 1.2, 5.2.4), up to `write_zeroes_may_unmap`.
         let mut config = [0; 60];
-        let fields: [(usize, &[u8]); 9] = [
+        let fields: [(usize, &[u8]); 10] = [
             (0, &self.sectors.to_le_bytes()),
+            (8, &MAX_SEGMENT_BYTES.to_le_bytes()),
             (12, &MAX_SEGMENTS.to_le_bytes()),
             (36, &MAX_CLEAR_SECTORS.to_le_bytes()),
             (40, &1u32.to_le_bytes()),
@@ -441,6 +445,15 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_is_told_how_large_a_request_may_be() {
+        let (mut driver, _) = volume(true);
+        let limits = FEATURE_SEGMENTS | FEATURE_SEGMENT_SIZE;
+        assert_eq!(u64::from(driver.read(0x10)) & limits, limits);
+        let [bytes, segments] = [0x108, 0x10c].map(|register| driver.read(register));
+        assert!(bytes >= 4096 && (bytes * segments) as usize <= MAX_REQUEST_BYTES);
+    }
+
+    #[test]
     fn an_unknown_request_is_unsupported_and_a_short_one_needs_a_reset() {
         let (mut driver, _) = volume(false);
         assert_eq!(ask(&mut driver, &header(99, 0), 1), [2]);
@@ -530,9 +543,10 @@ mod tests {
         let request = [&header(KIND_WRITE, 7)[..], &[9; 512]].concat();
         assert_eq!(ask(&mut driver, &request, 1), [0]);
         assert_eq!(ask(&mut driver, &header(KIND_FLUSH, 0), 1), [0]);
+        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [9; 512]);
         assert_eq!(ask(&mut driver, &segment(KIND_DISCARD, 0, 8, 0), 1), [0]);
 
-        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [9; 512]);
+        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [0; 512]);
         assert_eq!(bytes(&file), [7; 4096]);
     }
 }
