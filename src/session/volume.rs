@@ -112,16 +112,17 @@ fn is_shared(desk: &Desk, volume: usize) -> bool {
 /// Opens an image, past the page cache if it is shared, and asks for its identity and size.
 fn image(path: &Path, mut flags: OFlags, shared: bool) -> Result<(File, Metadata), VolumeError> {
     flags.set(OFlags::DIRECT, shared);
+    let cached = || VolumeError::Cached(path.to_path_buf());
     let file = match open_file(path, flags) {
         Err(ImageError::Open { source, .. }) if shared && source.kind() == InvalidInput => {
-            return Err(VolumeError::Cached(path.to_path_buf()));
+            return Err(cached());
         }
         other => other?,
     };
-    let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
-    if shared && !goes_past_cache(&file).map_err(|errno| fault(errno.into()))? {
-        return Err(VolumeError::Cached(path.to_path_buf()));
+    if shared && !goes_past_cache(&file) {
+        return Err(cached());
     }
+    let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
     let metadata = file.metadata().map_err(fault)?;
     let step = if shared { BLOCK_BYTES } else { SECTOR_BYTES };
     if !metadata.len().is_multiple_of(step) {
@@ -131,14 +132,12 @@ fn image(path: &Path, mut flags: OFlags, shared: bool) -> Result<(File, Metadata
 }
 
 /// Whether `O_DIRECT`, which every file system may take and then not heed, is heeded for this file.
-fn goes_past_cache(file: &File) -> rustix::io::Result<bool> {
-    let in_memory = IN_MEMORY.contains(&fstatfs(file)?.f_type);
+fn goes_past_cache(file: &File) -> bool {
     let asked = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
     // Not every kernel and file system says it.
-    let heeds = asked.is_ok_and(|told| {
-        told.stx_mask & StatxFlags::DIOALIGN.bits() == 0 || told.stx_dio_offset_align != 0
-    });
-    Ok(!in_memory && heeds)
+    let unsaid = |mask: u32| mask & StatxFlags::DIOALIGN.bits() == 0;
+    fstatfs(file).is_ok_and(|found| !IN_MEMORY.contains(&found.f_type))
+        && asked.is_ok_and(|told| unsaid(told.stx_mask) || told.stx_dio_offset_align != 0)
 }
 
 /// A volume of one guest.
