@@ -2,9 +2,10 @@
 //! last record written and signed. What comes before the session runs waits until it does.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator;
 use tabard_display::Ringing;
 
@@ -22,6 +23,8 @@ impl Signals {
     pub fn catch() -> io::Result<Self> {
         let hangup = (!ignores_hangup()).then_some(SIGHUP);
         let signals = [SIGTERM, SIGINT].into_iter().chain(hangup);
+        // A log at the limit of its length is an error of its write, and not the end of the process.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(Self(iterator::Signals::new(signals)?))
     }
 
@@ -53,4 +56,17 @@ fn ignores_hangup() -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_at_its_limit_is_not_the_end_of_the_session() {
+        let _caught = Signals::catch().unwrap();
+        let own = rustix::process::getpid();
+        // Without a handler this ends the process.
+        rustix::process::kill_process(own, rustix::process::Signal::XFSZ).unwrap();
+    }
 }

@@ -190,6 +190,37 @@ fn invariant_9_a_secret_guest_reads_an_unclassified_volume_and_cannot_change_it(
     assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
 }
 
+/// Sees by `fstat` what any process with the same file sees.
+#[test]
+fn what_a_guest_reads_and_boots_from_keeps_its_access_time() {
+    let folder = image();
+    let [volume, initrd, kernel] =
+        ["data.img", "initrd", "kernel"].map(|name| folder.path().join(name));
+    // The end of an archive, and a kernel that is only loaded and not run.
+    fs::write(&initrd, b"070701").unwrap();
+    fs::write(&kernel, tabard_guests::builtin("disk").unwrap().elf).unwrap();
+    // So long ago that the next read would be written down on any mount that writes reads down.
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let files = [&volume, &initrd, &kernel].map(|path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_times(fs::FileTimes::new().set_accessed(old)).unwrap();
+        file
+    });
+    let text = guest(folder.path(), "SECRET", &format!("initrd = {initrd:?}"), "0:read:3");
+    let loaded = text.replace("builtin:disk", &kernel.display().to_string());
+    let loaded = Desk::parse(&loaded, &folder.path().join("desk.toml")).unwrap();
+
+    let options = common::options(common::vmm(), folder.path());
+    check_guests(&loaded, Some(&options)).unwrap();
+    let stage = Stage::new(&text);
+    until_done(&stage, 1);
+
+    assert_eq!(step(&stage, "0:read:3")["first"], 7);
+    for file in files {
+        assert_eq!(file.metadata().unwrap().accessed().unwrap(), old, "{file:?}");
+    }
+}
+
 #[test]
 fn a_guest_of_the_same_class_writes_and_what_it_wrote_stays() {
     let folder = image();
@@ -225,6 +256,45 @@ fn a_disposable_guest_begins_anew_after_a_reset_and_after_a_stop() {
         steps(&stage, "0:read:3").iter().map(|line| line["first"].as_u64().unwrap()).collect();
     assert_eq!(read, [7, 9, 7, 9, 7, 9]);
     assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), [7; SECTORS * 512]);
+}
+
+/// Whether the host's page cache has the start of this file.
+fn is_cached(file: &fs::File) -> bool {
+    let mut byte = [0];
+    let mut room = [std::io::IoSliceMut::new(&mut byte)];
+    rustix::io::preadv2(file, &mut room, 0, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[test]
+fn what_guests_of_several_classes_share_never_comes_into_the_page_cache() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::write(folder.path().join("data.img"), [7; SECTORS * 512]).unwrap();
+    let file = fs::File::open(folder.path().join("data.img")).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let steps = "0:read:3,0:write:3:9,0:flush,0:zeroes:4,0:read:3,0:read:4,0:read:5";
+    let mut text = guest(folder.path(), "UNCLASSIFIED", "", steps);
+    for (name, more) in [("reader", ""), ("copier", "disposable = true")] {
+        let second = guest(folder.path(), "SECRET", more, steps);
+        let (_, second) = second.split_once("[guests.one]").unwrap();
+        text.push_str(&format!("[guests.{name}]{second}"));
+    }
+
+    let stage = Stage::new(&text);
+    for guest in 0..3 {
+        stage.until("the guest is done", |stage| stage.serial(guest).contains("\"done\""));
+    }
+
+    assert!(!is_cached(&file));
+    let (own, copy) = (stage.serial(0), stage.serial(2));
+    for read in ["3\",\"status\":0,\"first\":9,\"last\":9", "4\",\"status\":0,\"first\":0"] {
+        assert!(own.contains(read) && copy.contains(read), "{own}{copy}");
+    }
+    stage.harness.stop();
+    let mut expected = [7; SECTORS * 512];
+    expected[3 * 512..4 * 512].fill(9);
+    expected[4 * 512..12 * 512].fill(0);
+    assert_eq!(fs::read(folder.path().join("data.img")).unwrap(), expected);
 }
 
 /// The highest count that the guest says it has flushed.

@@ -172,7 +172,8 @@ fn peer(ground: &Ground, folder: &Path, cmdline: &str) -> Result<(Command, PathB
     command.arg("-initrd").arg(ground.image.join("initrd")).args(["-append", &cmdline]);
     for (name, path) in [("disk", &ground.disk), ("second", &ground.second)] {
         let path = path.display();
-        command.arg("-drive").arg(format!("id={name},file={path},format=raw,if=none"));
+        command.arg("-drive");
+        command.arg(format!("id={name},file={path},format=raw,if=none,aio=io_uring"));
     }
     // microvm fills its slots from the last one down, and Linux finds them from there too.
     for device in [
@@ -233,10 +234,11 @@ fn run(command: &mut Command) -> Result<(), Fault> {
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
 }
 
-/// What the guest's [`crate::reads`] said: bytes a second in a row, and reads a second at random.
-pub fn rates(said: &str) -> Result<[f64; 2], Fault> {
-    let mut found = [0.0; 2];
-    for (rate, word) in found.iter_mut().zip(["sequential ", "random "]) {
+/// What the guest's [`crate::reads`] said: bytes a second in a row, reads a second at random one after
+/// the other, many at a time, and many beside flushes of another disk.
+pub fn rates(said: &str) -> Result<[f64; 4], Fault> {
+    let mut found = [0.0; 4];
+    for (rate, word) in found.iter_mut().zip(["sequential ", "random ", "deep ", "beside "]) {
         let value = said.lines().find_map(|line| line.trim().strip_prefix(word));
         *rate = value.ok_or_else(|| format!("The guest did not say {word}"))?.parse()?;
     }

@@ -14,9 +14,12 @@ const READS: usize = 5;
 pub const BOOT: [Promise; 1] =
     [Promise::new("qemu_debian_to_userland", "s", Limit::Most(0.8)).beside(qemu::EMULATED)];
 /// What [`read`] measures.
-pub const READ: [Promise; 2] = [
+pub const READ: [Promise; 4] = [
     Promise::new("qemu_block_read", "MiB/s", Limit::Least(0.9)).beside(qemu::EMULATED),
     Promise::new("qemu_block_read_random", "reads/s", Limit::None).beside(qemu::EMULATED),
+    Promise::new("qemu_block_read_deep", "reads/s", Limit::Least(0.9)).beside(qemu::EMULATED),
+    Promise::new("qemu_block_read_beside_flush", "reads/s", Limit::Least(0.9))
+        .beside(qemu::EMULATED),
 ];
 
 /// Measures [`BOOT`].
@@ -45,14 +48,17 @@ pub fn read() -> Result<(), Fault> {
     let ground = ground(folder.path())?;
     fill(&ground.disk, DISK_BYTES)?;
     pack(&ground.second, folder.path())?;
-    let mut read = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    let mut read = [const { [Vec::new(), Vec::new()] }; 4];
     for _ in 0..READS {
         for (index, vmm) in BOTH.into_iter().enumerate().filter(|(_, vmm)| is_there(*vmm)) {
             let (guest, _) = Guest::start(&ground, vmm, " tabard.run=/dev/vdb")?;
-            let [bytes, reads] = rates(&guest.wait("measured")?)?;
+            let [bytes, reads, deep, beside] = rates(&guest.wait("measured")?)?;
             let mib = bytes / f64::from(1 << 20);
-            eprintln!("measure: {vmm:?} reads {mib:.0} MiB/s, {reads:.0} pieces a second");
-            for (kind, rate) in read.iter_mut().zip([mib, reads]) {
+            eprintln!(
+                "measure: {vmm:?} reads {mib:.0} MiB/s, {reads:.0} pieces a second, {deep:.0} many \
+                 at a time, {beside:.0} beside flushes"
+            );
+            for (kind, rate) in read.iter_mut().zip([mib, reads, deep, beside]) {
                 kind[index].push(rate);
             }
         }

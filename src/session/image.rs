@@ -1,11 +1,15 @@
 //! Kernel, initrd and command line of a guest as descriptors. Files are opened once, at the
 //! start, so that a guest restarted later runs what was checked then. Their contents are never
-//! parsed here: that is the jailed process's work.
+//! parsed here: that is the jailed process's work. Reading them leaves no trace in their access times,
+//! which every process that has the same file could see.
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs, open};
+use rustix::io::Errno;
 
 use super::memory::sealed;
 
@@ -23,6 +27,9 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+    /// It cannot be opened so that reading it leaves its access time alone.
+    #[error("Cannot use {}: each read would change its access time, by which one guest sees what another does. It is somebody else's, so make a copy of your own, `chown` it to the user who runs tabard, or mount its file system with `noatime`", .0.display())]
+    AccessTime(PathBuf),
     /// It is a directory, device or pipe.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -40,6 +47,13 @@ pub enum ImageError {
     /// Memory for an embedded image or the command line could not be had.
     #[error("Cannot set up a memory file: {0}")]
     Memory(#[from] io::Error),
+}
+
+impl ImageError {
+    /// The error and what to do next, unless it says that itself.
+    pub(super) fn with(&self, next: &str) -> String {
+        if let Self::AccessTime(_) = self { self.to_string() } else { format!("{self}. {next}") }
+    }
 }
 
 /// What a guest boots from.
@@ -67,7 +81,7 @@ impl Images {
             no_acpi: kernel.starts_with(BUILTIN_PREFIX),
             kernel: open_kernel(kernel, base)?,
             initrd: initrd
-                .map(|path| open_file(&base.join(path), false))
+                .map(|path| open_file(&base.join(path), OFlags::RDONLY))
                 .transpose()?
                 .map(Into::into),
             command_line: sealed("command line", command_line.as_bytes())?,
@@ -90,7 +104,7 @@ impl Images {
 /// Opens a kernel by path or by `builtin:NAME`.
 fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
     let Some(name) = kernel.strip_prefix(BUILTIN_PREFIX) else {
-        return open_file(&base.join(kernel), false).map(OwnedFd::from);
+        return open_file(&base.join(kernel), OFlags::RDONLY).map(OwnedFd::from);
     };
     let builtin = tabard_guests::builtin(name).ok_or_else(|| ImageError::Builtin {
         name: name.to_owned(),
@@ -103,18 +117,31 @@ fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
     Ok(sealed(builtin.name, builtin.elf)?)
 }
 
-/// Opens a file that is neither empty nor anything but a file.
-pub(super) fn open_file(path: &Path, write: bool) -> Result<File, ImageError> {
-    let open = |source| ImageError::Open { path: path.to_path_buf(), source };
+/// Opens a file that is neither empty nor anything but a file, so that reads leave no trace in it.
+pub(super) fn open_file(path: &Path, flags: OFlags) -> Result<File, ImageError> {
+    let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
     let check = |metadata: Metadata| match metadata.len() {
         _ if !metadata.is_file() => Err(ImageError::NotAFile(path.to_path_buf())),
         0 => Err(ImageError::Empty(path.to_path_buf())),
         _ => Ok(()),
     };
     // Asked first: to open a pipe would wait for its other end.
-    check(fs::metadata(path).map_err(open)?)?;
-    let file = File::options().read(true).write(write).open(path).map_err(open)?;
-    check(file.metadata().map_err(open)?)?;
+    check(fs::metadata(path).map_err(fault)?)?;
+    let flags = flags | OFlags::CLOEXEC;
+    let file = match open(path, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only its owner may ask for that. A mount that keeps no access times needs nobody to ask.
+        Err(Errno::PERM) => {
+            let file = open(path, flags, Mode::empty()).map_err(|errno| fault(errno.into()))?;
+            let mount = fstatvfs(&file).map_err(|errno| fault(errno.into()))?.f_flag;
+            if !mount.intersects(StatVfsMountFlags::NOATIME | StatVfsMountFlags::RDONLY) {
+                return Err(ImageError::AccessTime(path.to_path_buf()));
+            }
+            file
+        }
+        other => other.map_err(|errno| fault(errno.into()))?,
+    };
+    let file = File::from(file);
+    check(file.metadata().map_err(fault)?)?;
     Ok(file)
 }
 
@@ -136,5 +163,35 @@ mod tests {
         let mut text = String::new();
         File::from(images.kernel().unwrap()).read_to_string(&mut text).unwrap();
         assert_eq!(text, "checked");
+    }
+    /// A file that belongs to somebody else, and a thread that may do no more with it than any user.
+    fn of_somebody_else(path: &Path) {
+        use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+        let owner = if rustix::process::getuid().is_root() { 4321 } else { 0 };
+        let mut sets = capabilities(None).unwrap();
+        if owner != 0 {
+            std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+            sets.effective.remove(CapabilitySet::FOWNER);
+            set_capabilities(None, sets).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_whose_access_time_would_tell_of_reads_is_refused_with_the_mend() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("kernel");
+        std::fs::write(&own, "kernel").unwrap();
+        of_somebody_else(&own);
+        // Without privilege no file can be given away; this one is another's on every host.
+        let other =
+            if rustix::process::getuid().is_root() { &own } else { Path::new("/etc/passwd") };
+
+        let refused = open_file(other, OFlags::RDONLY).unwrap_err();
+
+        assert!(matches!(refused, ImageError::AccessTime(_)), "{refused}");
+        let words = refused.with("Mend the desk file");
+        let named = words.contains(&other.display().to_string());
+        assert!(named && words.contains("access time") && words.contains("`noatime`"), "{words}");
+        assert!(!words.contains("Mend the desk file"), "{words}");
     }
 }

@@ -326,7 +326,7 @@ fn load(
     start: bool,
 ) -> Result<MachineSpec, String> {
     let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
-        .map_err(|error| format!("{error}. Mend kernel or initrd in the desk file"))?;
+        .map_err(|error| error.with("Mend kernel or initrd in the desk file"))?;
     let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, start));
     let volumes: Result<Vec<_>, _> = volumes.collect();
     let mut spec = MachineSpec {

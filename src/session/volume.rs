@@ -2,12 +2,12 @@
 //! guest has, and locked by the one that writes. Their contents are never read here.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, ErrorKind::InvalidInput};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, StatxFlags, flock, fstatfs, statx};
 
 use super::desk::{Access, Attachment, Desk};
 use super::image::{ImageError, open_file};
@@ -15,6 +15,10 @@ use super::memory::zeroes;
 
 /// Bytes of a sector of a guest's disk, whatever the image.
 const SECTOR_BYTES: u64 = 512;
+/// Bytes of a block of an image that is read and written past the page cache.
+const BLOCK_BYTES: u64 = 4096;
+/// Kinds of file systems that are nothing but page cache: tmpfs and ramfs.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 /// Bytes that an overlay keeps together.
 const CLUSTER_BYTES: u64 = 4096;
 const MIB: u64 = 1 << 20;
@@ -23,16 +27,21 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     /// The image cannot be opened, is empty, or is no file.
-    #[error("{0}. Mend its path, or make an image with `truncate -s 1G FILE`")]
+    #[error("{}", .0.with("Mend its path, or make an image with `truncate -s 1G FILE`"))]
     Image(#[from] ImageError),
-    /// Its size is no whole number of sectors.
-    #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {SECTOR_BYTES}. Is it cut short? `truncate -s %{SECTOR_BYTES} FILE` fills the last one up", path.display())]
+    /// Its size is no whole number of sectors, or of blocks where guests of several classes reach it.
+    #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {step}. Is it cut short? `truncate -s %{step} FILE` fills the last one up", path.display())]
     Size {
         /// The image.
         path: PathBuf,
         /// Its size.
         bytes: u64,
+        /// What it needs to be a multiple of.
+        step: u64,
     },
+    /// Guests of several classes reach it, and it can be had by the page cache only.
+    #[error("{} is for guests of more than one class, and its file system reads and writes only through the host's page cache, by which one sees what another reads. Give each class an image of its own, or move this one to a file system with direct I/O, such as ext4, XFS or Btrfs", .0.display())]
+    Cached(PathBuf),
     /// Another guest or program has locked it to write.
     #[error("{} is in use by another tabard or program that writes it. End that one first", .0.display())]
     InUse(PathBuf),
@@ -55,16 +64,17 @@ pub enum VolumeError {
 pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
     let mut seen = others(desk);
     let mut faults = Vec::new();
-    for volume in &desk.volumes {
+    for (index, volume) in desk.volumes.iter().enumerate() {
         let path = desk.base.join(&volume.path);
-        let checked = image(&path, false).and_then(|(_, metadata)| {
-            let identity = (metadata.dev(), metadata.ino());
-            if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
-                return Err(VolumeError::SameFile { path, other: other.clone() });
-            }
-            seen.push((identity, format!("the volume {:?}", volume.name)));
-            Ok(())
-        });
+        let checked =
+            image(&path, OFlags::RDONLY, is_shared(desk, index)).and_then(|(_, metadata)| {
+                let identity = (metadata.dev(), metadata.ino());
+                if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
+                    return Err(VolumeError::SameFile { path, other: other.clone() });
+                }
+                seen.push((identity, format!("the volume {:?}", volume.name)));
+                Ok(())
+            });
         if let Err(error) = checked {
             faults.push((volume.line, format!("Volume {:?}: {error}", volume.name)));
         }
@@ -90,15 +100,44 @@ fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
     files.into_iter().filter_map(|(path, what)| Some((identity(path).ok()?, what))).collect()
 }
 
-/// Opens an image, and asks for its identity and size.
-fn image(path: &Path, write: bool) -> Result<(File, Metadata), VolumeError> {
-    let file = open_file(path, write)?;
-    let open = |source| ImageError::Open { path: path.to_path_buf(), source };
-    let metadata = file.metadata().map_err(open)?;
-    if !metadata.len().is_multiple_of(SECTOR_BYTES) {
-        return Err(VolumeError::Size { path: path.to_path_buf(), bytes: metadata.len() });
+/// Whether guests of more than one class reach a volume: in the host's page cache each would see by
+/// the time that a read takes what the others have read.
+fn is_shared(desk: &Desk, volume: usize) -> bool {
+    let reach = desk.guests.iter().filter(|guest| guest.volumes.iter().any(|a| a.volume == volume));
+    let mut classes = reach.map(|guest| desk.labels.get(guest.label).map(|label| label.class));
+    let first = classes.next();
+    classes.any(|class| Some(class) != first)
+}
+
+/// Opens an image, past the page cache if it is shared, and asks for its identity and size.
+fn image(path: &Path, mut flags: OFlags, shared: bool) -> Result<(File, Metadata), VolumeError> {
+    flags.set(OFlags::DIRECT, shared);
+    let cached = || VolumeError::Cached(path.to_path_buf());
+    let file = match open_file(path, flags) {
+        Err(ImageError::Open { source, .. }) if shared && source.kind() == InvalidInput => {
+            return Err(cached());
+        }
+        other => other?,
+    };
+    if shared && !goes_past_cache(&file) {
+        return Err(cached());
+    }
+    let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
+    let metadata = file.metadata().map_err(fault)?;
+    let step = if shared { BLOCK_BYTES } else { SECTOR_BYTES };
+    if !metadata.len().is_multiple_of(step) {
+        return Err(VolumeError::Size { path: path.to_path_buf(), bytes: metadata.len(), step });
     }
     Ok((file, metadata))
+}
+
+/// Whether `O_DIRECT`, which every file system may take and then not heed, is heeded for this file.
+fn goes_past_cache(file: &File) -> bool {
+    let asked = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
+    // Not every kernel and file system says it.
+    let unsaid = |mask: u32| mask & StatxFlags::DIOALIGN.bits() == 0;
+    fstatfs(file).is_ok_and(|found| !IN_MEMORY.contains(&found.f_type))
+        && asked.is_ok_and(|told| unsaid(told.stx_mask) || told.stx_dio_offset_align != 0)
 }
 
 /// A volume of one guest.
@@ -125,7 +164,9 @@ impl Volume {
         let spec = desk.volumes.get(attachment.volume)?;
         let path = desk.base.join(&spec.path);
         let write = attachment.access == Access::Write;
-        Some(image(&path, write).and_then(|(image, metadata)| {
+        let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
+        let shared = is_shared(desk, attachment.volume);
+        Some(image(&path, flags, shared).and_then(|(image, metadata)| {
             if write && lock && flock(&image, FlockOperation::NonBlockingLockExclusive).is_err() {
                 return Err(VolumeError::InUse(path));
             }
@@ -171,6 +212,61 @@ mod tests {
             let file = File::from(volume.image().unwrap());
             assert_eq!(file.write_at(&[1], 0).is_ok(), writes, "{access:?}");
         }
+    }
+
+    /// The flags of what each guest gets, for a volume that guests of these labels name.
+    fn flags(folder: &Path, guests: [&str; 2]) -> Result<Vec<OFlags>, String> {
+        let [one, two] = guests;
+        let text = format!(
+            "[desk]\nname = \"T\"\ntheme = \"us\"\n[volumes.data]\npath = \"data.img\"\n\
+             label = \"UNCLASSIFIED\"\nmode = \"read-only\"\n\
+             [guests.one]\nlabel = {one:?}\nkernel = \"builtin:probe\"\nvolumes = [\"data\"]\n\
+             [guests.two]\nlabel = {two:?}\nkernel = \"builtin:probe\"\nvolumes = [\"data\"]\n"
+        );
+        let desk = Desk::parse(&text, &folder.join("desk.toml")).unwrap();
+        check(&desk)
+            .map_err(|faults| faults.into_iter().map(|(_, fault)| fault).collect::<String>())?;
+        let open = |guest: &crate::session::desk::GuestSpec| {
+            let volume = Volume::open(&desk, guest.volumes[0], true).unwrap().unwrap();
+            rustix::fs::fcntl_getfl(volume.image().unwrap()).unwrap()
+        };
+        Ok(desk.guests.iter().map(open).collect())
+    }
+
+    #[test]
+    fn a_volume_for_guests_of_several_classes_goes_past_the_page_cache() {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        std::fs::write(folder.path().join("data.img"), [7; 8192]).unwrap();
+        for (guests, past) in [
+            (["UNCLASSIFIED", "SECRET"], true),
+            (["SECRET", "SECRET//ALPHA"], true),
+            (["SECRET", "SECRET"], false),
+        ] {
+            let flags = flags(folder.path(), guests).unwrap();
+            assert!(flags.iter().all(|flags| flags.contains(OFlags::DIRECT) == past), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_shared_volume_that_cannot_go_past_the_page_cache_is_refused_with_the_mend() {
+        // On every Linux this is a file system in memory.
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        std::fs::write(folder.path().join("data.img"), [7; 8192]).unwrap();
+
+        let refused = flags(folder.path(), ["UNCLASSIFIED", "SECRET"]).unwrap_err();
+
+        assert!(refused.contains("data.img") && refused.contains("page cache"), "{refused}");
+        assert!(refused.contains("an image of its own") && refused.contains("ext4"), "{refused}");
+        assert!(flags(folder.path(), ["SECRET", "SECRET"]).is_ok());
+    }
+
+    #[test]
+    fn a_shared_volume_has_whole_blocks() {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        std::fs::write(folder.path().join("data.img"), [7; 8192 + 512]).unwrap();
+        let refused = flags(folder.path(), ["UNCLASSIFIED", "SECRET"]).unwrap_err();
+        assert!(refused.contains("`truncate -s %4096 FILE`"), "{refused}");
+        assert!(flags(folder.path(), ["SECRET", "SECRET"]).is_ok());
     }
 
     #[test]

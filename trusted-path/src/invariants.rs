@@ -550,6 +550,23 @@ fn toggling_the_layout_resizes_every_guest() {
     assert_eq!(view.outputs[0].windows()[0].guest, SKETCH);
 }
 
+/// What `docs/threat-model.md` says of sizes: they carry nothing from guest to guest.
+#[test]
+fn no_guest_changes_the_size_of_another_by_what_becomes_of_it() {
+    let mut rig = Rig::new();
+    for report in [
+        GuestReport::Running,
+        GuestReport::Paused,
+        GuestReport::Stopped(Ending::PowerOff),
+        GuestReport::Running,
+        GuestReport::Stopped(Ending::ProcessDied),
+    ] {
+        let effects = rig.report(SKETCH, report);
+        let resized = |(_, command): &(_, GuestCommand)| matches!(command, GuestCommand::Resize(_));
+        assert!(!commands(&effects).iter().any(resized), "{report:?}");
+    }
+}
+
 #[test]
 fn the_bar_says_who_what_time_and_how_to_get_back() {
     let mut rig = Rig::new();

@@ -35,6 +35,13 @@ pub fn install() -> Result<(), vmm_sys_util::errno::Error> {
     register_signal_handler(signal(), on_kick)
 }
 
+/// Lets a write to a file that has reached its limit fail, as one to a full disk does: by itself it
+/// would end the process. Programs that this one becomes keep it so.
+pub fn outlive_full_files() {
+    // SAFETY: no handler is set, so nothing runs at any time; with numbers that exist it cannot fail.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// A virtual processor that the current thread runs and that [`signal`] takes out of the guest.
 pub struct Kickable {
     vcpu: VcpuFd,
@@ -70,6 +77,13 @@ impl Kickable {
     /// The errno of `KVM_RUN`; `EINTR` after a kick.
     pub fn run(&mut self) -> Result<VcpuExit<'_>, kvm_ioctls::Error> {
         self.vcpu.run()
+    }
+
+    /// Tells the guest that it stood still, so that its watchdog of locks does not take the time for
+    /// its own.
+    pub fn stood_still(&self) {
+        // A guest without KVM's clock needs not to be told.
+        let _none = self.vcpu.kvmclock_ctrl();
     }
 
     /// Where the guest is, for the log.

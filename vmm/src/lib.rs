@@ -71,6 +71,7 @@ pub fn main_with(intruder: intruder::Intruder) -> ExitCode {
 /// The whole process `tabard-engine`. Call it once, first in `main`.
 #[must_use]
 pub fn engine_main() -> ExitCode {
+    kick::outlive_full_files();
     engine::qemu::engine_main()
 }
 
@@ -82,6 +83,7 @@ pub fn main() -> ExitCode {
         complain!("{information}");
         std::process::abort();
     }));
+    kick::outlive_full_files();
     // SAFETY: `tabard` leaves the wire on this descriptor and nothing here has taken it yet; if
     // it is not open, the first call on it fails and the process ends.
     let socket = unsafe { OwnedFd::from_raw_fd(WIRE_FD) };

@@ -86,10 +86,8 @@ pub struct Devices {
     pub agent: Arc<Mutex<dyn Agent>>,
     /// Every device that has queues here, in slot order.
     pub slots: Vec<Arc<Mutex<dyn Serve>>>,
-    /// The volumes.
-    pub volumes: Vec<Shared<Block>>,
-    /// Where their drivers' descriptors are waited for, each with its volume's place as its token.
-    pub kicks: engine::Watch,
+    /// The volumes, and where their drivers' descriptors are waited for.
+    pub volumes: Vec<(Shared<Block>, engine::Watch)>,
 }
 
 /// A machine that is loaded, and after [`Machine::start`] runs. Fields are dropped in order:
@@ -137,7 +135,7 @@ impl Machine {
     pub fn start(&mut self) -> Result<(), BootError> {
         let volumes = std::mem::take(&mut self.devices.volumes);
         if !volumes.is_empty() {
-            self.disks = Some(Disks::start(volumes, &self.devices.kicks).map_err(device_error)?);
+            self.disks = Some(Disks::start(volumes).map_err(device_error)?);
         }
         self.hardware.start()
     }

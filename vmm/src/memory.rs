@@ -8,8 +8,8 @@ use rustix::fs::fstat;
 use rustix::mm::{Advice, madvise};
 use vm_memory::{
     FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
-    MemoryRegionAddress,
-    mmap::{FromRangesError, MmapRegionError},
+    GuestRegionMmap, MemoryRegionAddress, MmapRegion,
+    mmap::{FromRangesError, MmapRegionBuilder, MmapRegionError},
 };
 
 /// The guest's memory; clones share the same pages.
@@ -21,6 +21,9 @@ pub const HOLE_START: u64 = 0xc000_0000;
 pub const HOLE_END: u64 = 0x1_0000_0000;
 
 const PAGE_BYTES: u64 = 4096;
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// Smaller gaps that are filled before the guest's memory is where it is wanted.
+const MAX_TRIES: usize = 32;
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1 << 20;
@@ -62,13 +65,34 @@ pub fn ranges(mib: u32) -> Vec<(u64, u64)> {
 /// # Errors
 /// `Map` if the host refuses.
 pub fn allocate(mib: u32) -> Result<GuestRam, MemoryError> {
-    let ranges: Vec<_> = ranges(mib)
-        .into_iter()
-        .map(|(start, bytes)| (GuestAddress(start), usize::try_from(bytes).unwrap_or(usize::MAX)))
-        .collect();
-    let ram = GuestRam::from_ranges(&ranges)?;
+    let mut regions = Vec::new();
+    for (start, bytes) in ranges(mib) {
+        let mapped = aligned(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let region = mapped.map_err(FromRangesError::MmapRegion)?;
+        let region = GuestRegionMmap::new(region, GuestAddress(start));
+        regions.push(region.ok_or(FromRangesError::InvalidGuestRegion)?);
+    }
+    let ram = GuestRam::from_regions(regions).map_err(|_| FromRangesError::InvalidGuestRegion)?;
     ram.iter().for_each(prefer_huge_pages);
     Ok(ram)
+}
+
+/// A mapping that begins with a huge page, where the guest's begin too: only then can one of the host
+/// stand behind one of the guest. The kernel fills its gaps from above, so what is too much is taken
+/// first, until the next mapping comes to the right place. Should it never, it is only slower: newer
+/// kernels see to whole huge pages themselves.
+fn aligned(bytes: usize) -> Result<MmapRegion, MmapRegionError> {
+    let mut too_much: Vec<MmapRegion> = Vec::new();
+    for _ in 0..MAX_TRIES {
+        let region = MmapRegion::new(bytes)?;
+        let over = region.as_ptr().addr() & HUGE_PAGE_BYTES.saturating_sub(1);
+        if over == 0 {
+            return Ok(region);
+        }
+        drop(region);
+        too_much.push(MmapRegionBuilder::new(over).with_mmap_prot(libc::PROT_NONE).build()?);
+    }
+    MmapRegion::new(bytes)
 }
 
 /// Where everything is in memory that is a file: a machine of so many MiB, and at the upper end of
@@ -176,6 +200,27 @@ mod tests {
         file.set_len(32 * MIB).unwrap();
         let ram = Layout::new(32, 5000).map(&file).unwrap();
         assert_eq!(low_end(&ram), 32 * MIB - 8192);
+    }
+
+    /// In a process of its own, as a guest has: other tests would map and unmap meanwhile.
+    #[test]
+    fn huge_pages_of_host_and_guest_begin_together() {
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        alone.args(["--ignored", "--exact", "memory::tests::huge_pages_begin_together_alone"]);
+        assert!(alone.status().unwrap().success());
+    }
+
+    #[test]
+    #[ignore = "run by the test before"]
+    fn huge_pages_begin_together_alone() {
+        let small = || MmapRegion::<()>::new(4096).unwrap();
+        for mib in [16, 17, 256, 4098] {
+            let _crooked = small();
+            for region in allocate(mib).unwrap().iter() {
+                let host = region.get_host_address(MemoryRegionAddress(0)).unwrap().addr();
+                assert_eq!(host % HUGE_PAGE_BYTES, 0, "{mib}");
+            }
+        }
     }
 
     #[test]

@@ -86,10 +86,11 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Waits while paused; `false` when the thread has to end.
-    fn may_run(&self) -> bool {
+    /// Waits while paused, after `stopped`; `false` when the thread has to end.
+    fn may_run(&self, stopped: impl FnOnce()) -> bool {
         let mut state = self.lock();
         if state.target == Target::Pause {
+            stopped();
             state.parked = state.parked.saturating_add(1);
             self.changed.notify_all();
             while state.target == Target::Pause {
@@ -188,7 +189,7 @@ fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
     intruder::act(jail::Role::Vcpu, &[]);
     loop {
         vcpu.forget_kicks();
-        if !control.may_run() {
+        if !control.may_run(|| vcpu.stood_still()) {
             return None;
         }
         let event = match vcpu.run() {
@@ -232,4 +233,24 @@ fn handle(exit: VcpuExit<'_>, bus: &Bus) -> Option<Event> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_told_of_each_pause_before_it_counts_as_paused() {
+        let state = State { target: Target::Pause, parked: 0, alive: 1 };
+        let control = Control { state: Mutex::new(state), changed: Condvar::new() };
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let runs = scope.spawn(|| control.may_run(|| told.send(()).unwrap()));
+            control.wait_until_parked();
+            assert_eq!(heard.try_recv(), Ok(()));
+            control.set(Target::Run);
+            assert!(runs.join().unwrap());
+        });
+        assert!(control.may_run(|| panic!("it was not paused")));
+    }
 }

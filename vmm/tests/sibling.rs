@@ -941,6 +941,28 @@ fn an_engine_that_does_not_read_cannot_make_the_guest_wait() {
     bench.quits();
 }
 
+#[test]
+fn a_driver_that_asks_for_silence_is_not_interrupted() {
+    const EVENT_IDX: u64 = 1 << 29;
+    for (features, flags, interrupts) in [(0, 0, 10), (0, 1, 0), (EVENT_IDX, 0, 1)] {
+        let mut bench = Bench::running();
+        let (kick, call) = (event(EventfdFlags::NONBLOCK), event(EventfdFlags::NONBLOCK));
+        bench.wish(flags, 9);
+        bench.served_with(RNG, &kick, &call, features);
+        for count in 1..=10 {
+            bench.offer(count);
+            rustix::io::write(&kick, &1u64.to_ne_bytes()).unwrap();
+            wait_used(&mut bench, count);
+        }
+        // By then the turn that answered is over.
+        bench.obeys();
+        let mut heard = [0; 8];
+        let heard = rustix::io::read(&call, &mut heard).map_or(0, |_| u64::from_ne_bytes(heard));
+        assert_eq!(heard, interrupts, "{features:#x} {flags}");
+        bench.quits();
+    }
+}
+
 /// Whoever takes the flag away that makes a full counter no hindrance makes its own guest stand still,
 /// and `tabard`, which sees that it does not obey, ends it.
 #[test]

@@ -29,6 +29,8 @@ const SCRIPTS: [Script; 3] = [
 const TOOLS: &str = include_str!("../../tests/stock/tools.sh");
 /// The size of a sector.
 const SECTOR: usize = 512;
+/// What an image that guests of several classes share is a multiple of.
+const BLOCK: usize = 4096;
 /// The size of the volume that guests write.
 const ARCHIVE_BYTES: u64 = 4 << 20;
 const USAGE: &str =
@@ -146,9 +148,9 @@ impl Stage {
         File::create(&archive)
             .and_then(|file| file.set_len(ARCHIVE_BYTES))
             .map_err(|error| cannot("make", &archive, &error))?;
-        // Whole sectors; the shell stops at its `exit` before what fills the last one up.
+        // Whole blocks; the shell stops at its `exit` before what fills the last one up.
         let mut disk = TOOLS.as_bytes().to_vec();
-        disk.resize(disk.len().next_multiple_of(SECTOR), 0);
+        disk.resize(disk.len().next_multiple_of(BLOCK), 0);
         fs::write(&tools, disk).map_err(|error| cannot("write", &tools, &error))?;
         Ok(archive)
     }

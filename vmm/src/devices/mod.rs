@@ -7,6 +7,7 @@ pub mod console;
 pub mod gpu;
 pub mod input;
 mod requests;
+pub mod rings;
 pub mod rng;
 pub mod transport;
 

@@ -46,7 +46,11 @@ pub fn used(queue: u64) -> u64 {
 impl<D: Device> Driver<D> {
     /// A device after power-on.
     pub fn off(device: D) -> Self {
-        let ram = allocate(16).unwrap();
+        Self::over(device, allocate(16).unwrap())
+    }
+
+    /// The same over memory that others have too.
+    pub fn over(device: D, ram: GuestRam) -> Self {
         let interrupts = Counter::default();
         let transport = Transport::new(device, interrupts.clone(), ram.clone());
         Self { transport, interrupts, ram }
@@ -54,7 +58,14 @@ impl<D: Device> Driver<D> {
 
     /// A device with all its queues ready.
     pub fn on(device: D) -> Self {
+        Self::with(device, 0)
+    }
+
+    /// The same, by a driver that takes these features as well.
+    pub fn with(device: D, features: u64) -> Self {
         let mut driver = Self::off(device);
+        driver.write(0x24, 0);
+        driver.write(0x20, features as u32);
         driver.negotiate();
         for queue in 0..driver.transport.queues() {
             driver.set_up_queue(queue as u32, u32::from(QUEUE_SIZE));

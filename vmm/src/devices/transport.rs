@@ -3,7 +3,8 @@
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
-use super::{Attached, Device, DeviceError, Progress, Serve, Trigger, read_bytes};
+use super::rings::{self, FEATURE_EVENT_IDX, FEATURE_VERSION_1, Turn};
+use super::{Attached, Device, DeviceError, Serve, Trigger, read_bytes};
 use crate::memory::GuestRam;
 
 /// Bytes of address space of one device.
@@ -20,8 +21,6 @@ const CONFIG: u64 = 0x100;
 const MAGIC: u32 = 0x7472_6976;
 /// `TBRD`, little-endian.
 const VENDOR: u32 = 0x4452_4254;
-
-const FEATURE_VERSION_1: u64 = 1 << 32;
 
 const STATUS_DRIVER_OK: u32 = 4;
 const STATUS_FEATURES_OK: u32 = 8;
@@ -119,7 +118,7 @@ impl<D: Device, T: Trigger> Transport<D, T> {
     }
 
     fn features(&self) -> u64 {
-        self.device.features() | FEATURE_VERSION_1
+        self.device.features() | rings::FEATURES
     }
 
     fn needs_reset(&mut self) {
@@ -168,6 +167,7 @@ impl<D: Device, T: Trigger> Transport<D, T> {
 
     fn set_ready(&mut self, ready: bool) {
         let ram = self.ram.clone();
+        let events = self.driver_features & FEATURE_EVENT_IDX != 0;
         let Some(slot) = self.selected() else { return };
         if !ready {
             slot.queue = None;
@@ -177,7 +177,10 @@ impl<D: Device, T: Trigger> Transport<D, T> {
             return;
         }
         match slot.build(&ram) {
-            Ok(queue) => slot.queue = Some(queue),
+            Ok(mut queue) => {
+                queue.set_event_idx(events);
+                slot.queue = Some(queue);
+            }
             Err(_) => self.needs_reset(),
         }
     }
@@ -257,10 +260,9 @@ impl<D: Device, T: Trigger> Serve for Transport<D, T> {
         }
         let queue = self.queues.get_mut(index).and_then(|slot| slot.queue.as_mut());
         let Some(queue) = queue else { return false };
-        match self.device.process(index, queue, &self.ram) {
-            Ok(Progress { used, more }) => {
-                // A driver may ask for silence by a flag; a broken ring counts as not asking.
-                if used && queue.needs_notification(&self.ram).unwrap_or(true) {
+        match rings::turn(&mut self.device, index, queue, &self.ram) {
+            Ok(Turn { interrupt, more }) => {
+                if interrupt {
                     self.interrupt(INTERRUPT_QUEUE);
                 }
                 more

@@ -27,7 +27,7 @@ use crate::devices::input::{Input, Kind, Report};
 use crate::devices::rng::Rng;
 use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::framebuffer::{self, Framebuffer};
-use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, block, device_error};
+use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, Shared, block, device_error};
 use crate::memory::{self, GuestRam};
 use crate::surface::Surface;
 use crate::vcpu::{Mailbox, Processors};
@@ -114,12 +114,12 @@ pub fn load(
         blocks.push(block);
     }
     let places = connect(&vm, &registers, &blueprint.notifiers)?;
-    let kicks = Watch::new().map_err(device_error)?;
-    let mut volumes: Vec<crate::machine::Shared<_>> = Vec::new();
-    for ((token, block), place) in (0u64..).zip(blocks).zip(places.iter().skip(FIXED_DEVICES)) {
+    let mut volumes: Vec<(Shared<_>, _)> = Vec::new();
+    for (block, place) in blocks.into_iter().zip(places.iter().skip(FIXED_DEVICES)) {
+        let kicks = Watch::new().map_err(device_error)?;
         // A volume has one queue, so its descriptor is the one that wakes the device.
-        kicks.add_edge(&place.wake, token).map_err(device_error)?;
-        volumes.push(block);
+        kicks.add_edge(&place.wake, 0).map_err(device_error)?;
+        volumes.push((block, kicks));
     }
     let lines = Lines {
         serial: line(&vm, COM1_GSI)?,
@@ -138,7 +138,7 @@ pub fn load(
         vcpus.push(vcpu);
     }
     let mailbox = blueprint.mailbox.try_clone().map_err(device_error)?;
-    let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes, kicks };
+    let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes };
     let hardware = Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, _ram: ram };
     Ok((devices, Box::new(hardware)))
 }

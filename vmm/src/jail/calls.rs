@@ -114,6 +114,7 @@ pub(super) const DEVICES: &[Call] = &[
     // Machines.
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::RUN)], "a processor runs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_REGS)], "where a guest stopped"),
+    bound(libc::SYS_ioctl, &[Only::Is(1, kvm::KVMCLOCK_CTRL)], "a guest that was paused is told"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_API_VERSION)], "whether this is KVM"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CHECK_EXTENSION)], "what this KVM can"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::CREATE_VM)], "a machine, and after a reset another"),
@@ -201,17 +202,18 @@ pub(super) const DEVICES: &[Call] = &[
 pub(super) const VCPU: &[Call] = &[
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::RUN)], "the guest runs"),
     bound(libc::SYS_ioctl, &[Only::Is(1, kvm::GET_REGS)], "where a guest stopped"),
+    bound(libc::SYS_ioctl, &[Only::Is(1, kvm::KVMCLOCK_CTRL)], "a guest that was paused is told"),
     any(libc::SYS_write, "serial log, interrupts, notices to the session"),
     any(libc::SYS_poll, "a serial log that is a pipe"),
     any(libc::SYS_ppoll, "as poll"),
 ];
 
-/// The thread that waits for disks: it reads and writes the files of volumes and answers queues.
+/// A thread that waits for a disk: it reads and writes the file of a volume and answers its queue.
 /// With [`CHILD`].
 pub(super) const DISKS: &[Call] = &[
     any(libc::SYS_epoll_wait, "waits for queues"),
     any(libc::SYS_epoll_pwait, "as epoll_wait, in other C libraries"),
-    any(libc::SYS_write, "interrupts"),
+    any(libc::SYS_write, "interrupts, another thread of the volume"),
     any(libc::SYS_pread64, "sectors"),
     any(libc::SYS_pwrite64, "sectors"),
     any(libc::SYS_preadv, "sectors by pieces"),

@@ -20,7 +20,7 @@ pub enum Role {
     Devices,
     /// A virtual processor.
     Vcpu,
-    /// The thread that reads and writes volumes.
+    /// A thread that reads and writes a volume.
     Disks,
     /// The parent of the first process in the process namespace.
     Keeper,

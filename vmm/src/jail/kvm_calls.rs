@@ -46,3 +46,4 @@ pub(super) const SET_MSRS: u32 = with::<kvm::kvm_msrs>(WRITE, 0x89);
 pub(super) const SET_FPU: u32 = with::<kvm::kvm_fpu>(WRITE, 0x8d);
 pub(super) const SET_CPUID2: u32 = with::<kvm::kvm_cpuid2>(WRITE, 0x90);
 pub(super) const ENABLE_CAP: u32 = with::<kvm::kvm_enable_cap>(WRITE, 0xa3);
+pub(super) const KVMCLOCK_CTRL: u32 = plain(0xad);

@@ -8,7 +8,7 @@ const NICE: i32 = 10;
 /// Most descriptors: 64 processors, a dozen devices with their events, the wire, and as many
 /// again while one machine takes the place of another.
 const MAX_DESCRIPTORS: u64 = 1024;
-/// Most threads: 64 processors, the session, a worker for each volume, and the keeper.
+/// Most threads: 64 processors, the session, 24 for the volumes, and the keeper.
 const MAX_THREADS: u64 = 96;
 /// Private memory besides the guest's own, in bytes: heap, stacks, the display's resources.
 const HEAP_BYTES: u64 = 256 << 20;

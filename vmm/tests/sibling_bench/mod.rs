@@ -268,8 +268,16 @@ impl Bench {
 
     /// Makes all of the handshake with these two descriptors.
     pub fn served(&self, place: usize, kick: &OwnedFd, call: &OwnedFd) {
+        self.served_with(place, kick, call, 0);
+    }
+
+    /// The same for a driver that takes these features as well.
+    pub fn served_with(&self, place: usize, kick: &OwnedFd, call: &OwnedFd, features: u64) {
         for step in handshake() {
             match step.name {
+                "set-features" => {
+                    self.post(place, &request(2, &longs(&[1 << 32 | 1 << 30 | features])), &[])
+                }
                 "kick" => self.post(place, &step.bytes, &[kick.as_fd()]),
                 "call" => self.post(place, &step.bytes, &[call.as_fd()]),
                 _ => {
@@ -287,6 +295,13 @@ impl Bench {
         descriptor.extend(words(&[16, 2]));
         memory.write_all_at(&descriptor, RING).unwrap();
         memory.write_all_at(&count.to_le_bytes(), RING + 0x1002).unwrap();
+    }
+
+    /// What the driver asks for: the flags of its ring, and at how many answers it wants to be woken.
+    pub fn wish(&self, flags: u16, event: u16) {
+        let memory = File::from(self.memory.try_clone().unwrap());
+        memory.write_all_at(&flags.to_le_bytes(), RING + 0x1000).unwrap();
+        memory.write_all_at(&event.to_le_bytes(), RING + 0x1004 + 2 * 16).unwrap();
     }
 
     /// How many buffers the device has given back.

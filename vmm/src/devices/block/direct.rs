@@ -1,31 +1,34 @@
 //! Reads a file straight into the pieces of guest memory that a request names: no copy of ours in
 //! between, so a large read costs what the host's own copy costs.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 
 use vm_memory::volatile_memory::PtrGuardMut;
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
+use super::image::Image;
 use crate::memory::GuestRam;
 
 /// Most pieces of one `preadv` (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;
 
-/// Fills the first `bytes` bytes of `room` from `offset` of the file. The caller has checked that
-/// the file has them.
+/// Fills the first `bytes` bytes of `room` from `offset` of the file; `false` if the file cannot be
+/// read into this room. The caller has checked that the file has them.
 ///
 /// # Errors
 /// Of the file; `InvalidInput` if the room is not in memory or is less than that.
 pub(super) fn read(
-    file: &File,
+    image: &Image,
     ram: &GuestRam,
     room: &[(GuestAddress, u32)],
     bytes: usize,
     offset: u64,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let pieces = pieces(ram, room, bytes)?;
+    if !image.takes(offset, pieces.iter().map(|piece| (piece.as_ptr().addr(), piece.len()))) {
+        return Ok(false);
+    }
     let mut vectors: Vec<libc::iovec> = pieces
         .iter()
         .map(|piece| libc::iovec { iov_base: piece.as_ptr().cast(), iov_len: piece.len() })
@@ -38,7 +41,7 @@ pub(super) fn read(
         // SAFETY: each vector is a part of a piece of guest memory that `pieces` keeps mapped, and
         // which the kernel may write whatever the guest does there meanwhile: nothing in this
         // process has a reference to it.
-        let done = unsafe { libc::preadv(file.as_raw_fd(), rest.as_ptr(), count, at) };
+        let done = unsafe { libc::preadv(image.file.as_raw_fd(), rest.as_ptr(), count, at) };
         let mut done = match usize::try_from(done) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(done) => done,
@@ -61,7 +64,7 @@ pub(super) fn read(
             first = first.saturating_add(1);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The first `bytes` bytes of the room, as stretches of this process's memory; none is empty.
@@ -94,11 +97,11 @@ mod tests {
     use super::*;
     use crate::memory::allocate;
 
-    fn file() -> File {
+    fn file() -> Image {
         let file = tempfile::tempfile().unwrap();
         let bytes: Vec<u8> = (0..8192u32).map(|at| (at / 3) as u8).collect();
         file.write_all_at(&bytes, 0).unwrap();
-        file
+        Image::new(file).unwrap()
     }
 
     #[test]

@@ -1,26 +1,29 @@
 //! The bytes of a volume: an image, and for a disposable guest an overlay of what it wrote, which
-//! never reaches the image. Everything here may wait for a disk, so it runs without any lock.
+//! never reaches the image. Everything here may wait for a disk, so it runs without the device's lock,
+//! in several threads at once.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::image::Image;
 use crate::memory::file_bytes;
 
 /// What an overlay keeps together: the block of the file systems that guests use, so that most
 /// writes need nothing of the image.
 const CLUSTER_BYTES: u64 = 4096;
-/// Zeroes written at once where a file cannot clear a range itself, in bytes.
-const ZEROES_BYTES: usize = 64 << 10;
+/// Most clusters of an overlay that are known to be zero and take no room: their list does.
+const MAX_ZEROED: usize = 1 << 20;
 
 /// An image with what belongs over it. The caller has checked that ranges lie in the image.
 #[derive(Debug)]
 pub(super) struct Disk {
-    image: File,
-    overlay: Option<Overlay>,
+    image: Image,
+    overlay: Option<RwLock<Overlay>>,
 }
 
 impl Disk {
@@ -29,61 +32,62 @@ impl Disk {
     /// # Errors
     /// When the file of the overlay cannot be emptied.
     pub(super) fn new(image: File, overlay: Option<File>) -> io::Result<Self> {
-        Ok(Self { image, overlay: overlay.map(Overlay::new).transpose()? })
+        Ok(Self {
+            image: Image::new(image)?,
+            overlay: overlay.map(Overlay::new).transpose()?.map(RwLock::new),
+        })
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match &self.overlay {
-            None => self.image.read_exact_at(buffer, offset),
-            Some(overlay) => overlay.read(&self.image, buffer, offset),
+            None => self.image.read(buffer, offset),
+            Some(overlay) => reads(overlay).read(&self.image, buffer, offset),
         }
     }
 
     /// The image, if all that is read comes from it.
-    pub(super) fn image_alone(&self) -> Option<&File> {
+    pub(super) fn image_alone(&self) -> Option<&Image> {
         self.overlay.is_none().then_some(&self.image)
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        match &mut self.overlay {
-            None => self.image.write_all_at(bytes, offset),
-            Some(overlay) => overlay.write(&self.image, bytes, offset),
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match &self.overlay {
+            None => self.image.write(bytes, offset),
+            Some(overlay) => writes(overlay).write(&self.image, bytes, offset),
         }
     }
 
     /// Returns once all that was written would survive a loss of power; an overlay survives
     /// nothing, by design.
     pub(super) fn flush(&self) -> io::Result<()> {
-        if self.overlay.is_some() { Ok(()) } else { self.image.sync_data() }
+        if self.overlay.is_some() { Ok(()) } else { self.image.sync() }
     }
 
     /// Gives the room of a range back where that is possible: advice, so it never fails.
     pub(super) fn discard(&self, offset: u64, bytes: u64) {
-        if self.overlay.is_none() {
-            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // A file that cannot have holes keeps its bytes.
-            let _kept = fallocate(&self.image, hole, offset, bytes);
-        }
+        // A file that cannot have holes keeps its bytes.
+        let _kept = match &self.overlay {
+            None => self.image.clear(FallocateFlags::PUNCH_HOLE, offset, bytes, false),
+            Some(overlay) => writes(overlay).clear(&self.image, offset, bytes, false),
+        };
     }
 
     /// Makes a range read as zeroes, as a hole if that may be.
-    pub(super) fn write_zeroes(&mut self, offset: u64, bytes: u64, hole: bool) -> io::Result<()> {
+    pub(super) fn write_zeroes(&self, offset: u64, bytes: u64, hole: bool) -> io::Result<()> {
         let how = if hole { FallocateFlags::PUNCH_HOLE } else { FallocateFlags::ZERO_RANGE };
-        if self.overlay.is_none()
-            && fallocate(&self.image, how | FallocateFlags::KEEP_SIZE, offset, bytes).is_ok()
-        {
-            return Ok(());
+        match &self.overlay {
+            None => self.image.clear(how, offset, bytes, true),
+            Some(overlay) => writes(overlay).clear(&self.image, offset, bytes, true),
         }
-        let zeroes = vec![0; ZEROES_BYTES];
-        let mut done = 0u64;
-        while done < bytes {
-            let left = usize::try_from(bytes.saturating_sub(done)).unwrap_or(usize::MAX);
-            let step = zeroes.get(..left.min(ZEROES_BYTES)).unwrap_or(&zeroes);
-            self.write(step, offset.saturating_add(done))?;
-            done = done.saturating_add(length(step));
-        }
-        Ok(())
     }
+}
+
+fn reads(overlay: &RwLock<Overlay>) -> RwLockReadGuard<'_, Overlay> {
+    overlay.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writes(overlay: &RwLock<Overlay>) -> RwLockWriteGuard<'_, Overlay> {
+    overlay.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What was written over an image: clusters, in the order of their first write, in a file that
@@ -91,8 +95,15 @@ impl Disk {
 #[derive(Debug)]
 struct Overlay {
     file: File,
-    /// Where the cluster of this number in the image is in the file, in clusters.
-    places: BTreeMap<u64, u64>,
+    /// Where the cluster of this number in the image is in the file, in clusters; nowhere, if it is
+    /// zero.
+    places: BTreeMap<u64, Option<u64>>,
+    /// Clusters of the file that were in use and are not.
+    free: Vec<u64>,
+    /// Clusters of the file that were ever in use.
+    used: u64,
+    /// How many of the image are zero.
+    zeroed: usize,
     /// Clusters that the file has room for. The file is sealed at this size by its owner, so that
     /// no guest takes more memory than its desk file says.
     room: u64,
@@ -105,10 +116,11 @@ impl Overlay {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             fallocate(&file, hole, 0, bytes)?;
         }
-        Ok(Self { file, places: BTreeMap::new(), room: bytes / CLUSTER_BYTES })
+        let (places, free, room) = (BTreeMap::new(), Vec::new(), bytes / CLUSTER_BYTES);
+        Ok(Self { file, places, free, used: 0, zeroed: 0, room })
     }
 
-    fn read(&self, image: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    fn read(&self, image: &Image, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut at = offset;
         let mut rest = buffer;
         while !rest.is_empty() {
@@ -116,8 +128,9 @@ impl Overlay {
             let split = usize::try_from(bytes).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at_mut(split);
             match place {
-                Some(place) => self.file.read_exact_at(now, place)?,
-                None => image.read_exact_at(now, at)?,
+                Place::Overlay(place) => self.file.read_exact_at(now, place)?,
+                Place::Image => image.read(now, at)?,
+                Place::Zero => now.fill(0),
             }
             at = at.saturating_add(bytes);
             rest = later;
@@ -125,9 +138,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// The stretch from `at`, of at most `most` bytes, that lies together: in the overlay at the
-    /// place that is returned, or in the image.
-    fn run(&self, at: u64, most: u64) -> (Option<u64>, u64) {
+    /// The stretch from `at`, of at most `most` bytes, that lies together, and where.
+    fn run(&self, at: u64, most: u64) -> (Place, u64) {
         let cluster = at / CLUSTER_BYTES;
         let within = at % CLUSTER_BYTES;
         let mut bytes = CLUSTER_BYTES.saturating_sub(within);
@@ -135,20 +147,22 @@ impl Overlay {
             // All up to the next cluster that was written.
             let next = self.places.range(cluster..).next().map(|(next, _)| *next);
             let end = next.map_or(u64::MAX, |next| next.saturating_mul(CLUSTER_BYTES));
-            return (None, most.min(end.saturating_sub(at)));
+            return (Place::Image, most.min(end.saturating_sub(at)));
         };
+        let Some(first) = first else { return (Place::Zero, bytes.min(most)) };
         let mut ahead = 1u64;
         while bytes < most
-            && self.places.get(&cluster.saturating_add(ahead)) == Some(&first.saturating_add(ahead))
+            && self.places.get(&cluster.saturating_add(ahead))
+                == Some(&Some(first.saturating_add(ahead)))
         {
             bytes = bytes.saturating_add(CLUSTER_BYTES);
             ahead = ahead.saturating_add(1);
         }
         let place = first.saturating_mul(CLUSTER_BYTES).saturating_add(within);
-        (Some(place), bytes.min(most))
+        (Place::Overlay(place), bytes.min(most))
     }
 
-    fn write(&mut self, image: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write(&mut self, image: &Image, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -167,27 +181,77 @@ impl Overlay {
 
     /// Where a cluster is, in bytes of the file; one that is new has the image's bytes unless all
     /// of it will be written.
-    fn place_to_write(&mut self, image: &File, cluster: u64, whole: bool) -> io::Result<u64> {
-        if let Some(place) = self.places.get(&cluster) {
+    fn place_to_write(&mut self, image: &Image, cluster: u64, whole: bool) -> io::Result<u64> {
+        let known = self.places.get(&cluster).copied();
+        if let Some(Some(place)) = known {
             return Ok(place.saturating_mul(CLUSTER_BYTES));
         }
-        let next = u64::try_from(self.places.len()).unwrap_or(u64::MAX);
-        if next >= self.room {
-            return Err(ErrorKind::StorageFull.into());
-        }
+        let next = match self.free.last() {
+            Some(next) => *next,
+            None if self.used < self.room => self.used,
+            None => return Err(ErrorKind::StorageFull.into()),
+        };
         let place = next.saturating_mul(CLUSTER_BYTES);
         if !whole {
             let mut old = vec![0; usize::try_from(CLUSTER_BYTES).unwrap_or(0)];
-            let from = cluster.saturating_mul(CLUSTER_BYTES);
-            // The image's last cluster may be a part of one.
-            let there = file_bytes(image)?.saturating_sub(from).min(CLUSTER_BYTES);
-            let there = usize::try_from(there).unwrap_or(0);
-            image.read_exact_at(old.get_mut(..there).unwrap_or_default(), from)?;
+            if known.is_none() {
+                let from = cluster.saturating_mul(CLUSTER_BYTES);
+                // The image's last cluster may be a part of one.
+                let there = file_bytes(&image.file)?.saturating_sub(from).min(CLUSTER_BYTES);
+                let there = usize::try_from(there).unwrap_or(0);
+                image.read(old.get_mut(..there).unwrap_or_default(), from)?;
+            }
             self.file.write_all_at(&old, place)?;
         }
-        self.places.insert(cluster, next);
+        if self.free.pop().is_none() {
+            self.used = self.used.saturating_add(1);
+        }
+        self.zeroed = self.zeroed.saturating_sub(usize::from(known.is_some()));
+        self.places.insert(cluster, Some(next));
         Ok(place)
     }
+
+    /// Gives the room of what is in the overlay back; if all of the range `must` be zero, what is in the
+    /// image is covered too, without room as long as that may be.
+    fn clear(&mut self, image: &Image, offset: u64, bytes: u64, must: bool) -> io::Result<()> {
+        let zeroes = vec![0; usize::try_from(CLUSTER_BYTES).unwrap_or(0)];
+        let (mut at, end) = (offset, offset.saturating_add(bytes));
+        while at < end {
+            let (cluster, within) = (at / CLUSTER_BYTES, at % CLUSTER_BYTES);
+            let step = CLUSTER_BYTES.saturating_sub(within).min(end.saturating_sub(at));
+            let whole = step == CLUSTER_BYTES;
+            match self.places.get(&cluster).copied() {
+                Some(Some(place)) if whole => {
+                    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                    let from = place.saturating_mul(CLUSTER_BYTES);
+                    fallocate(&self.file, hole, from, CLUSTER_BYTES)?;
+                    self.free.push(place);
+                    self.places.insert(cluster, None);
+                    self.zeroed = self.zeroed.saturating_add(1);
+                }
+                None if must && whole && self.zeroed < MAX_ZEROED => {
+                    self.places.insert(cluster, None);
+                    self.zeroed = self.zeroed.saturating_add(1);
+                }
+                known if must && known != Some(None) => {
+                    let step = usize::try_from(step).unwrap_or(usize::MAX);
+                    self.write(image, zeroes.get(..step).unwrap_or(&zeroes), at)?;
+                }
+                _ => {}
+            }
+            at = at.saturating_add(step);
+        }
+        Ok(())
+    }
+}
+
+/// Where bytes of a volume with an overlay are.
+enum Place {
+    Image,
+    /// From here in the overlay's file.
+    Overlay(u64),
+    /// Nowhere: they are zero.
+    Zero,
 }
 
 fn length(bytes: &[u8]) -> u64 {
@@ -224,16 +288,19 @@ mod tests {
         /// A disk with an overlay reads like a file that was written, and the image never changes.
         #[test]
         fn an_overlay_is_a_copy_that_leaves_the_image_alone(
-            writes in prop::collection::vec((0..IMAGE_BYTES, 1..9000u64, any::<u8>()), 0..12),
+            writes in prop::collection::vec((0..IMAGE_BYTES, 1..9000u64, 0..9u8), 0..12),
             (from, bytes) in (0..IMAGE_BYTES, 1..20_000u64),
         ) {
             let (file, mut model) = image();
-            let mut disk = Disk::new(file.try_clone().unwrap(), Some(room(11))).unwrap();
+            let disk = Disk::new(file.try_clone().unwrap(), Some(room(11))).unwrap();
             for (at, bytes, value) in writes {
                 let bytes = bytes.min(IMAGE_BYTES - at);
-                let written = vec![value; bytes as usize];
-                disk.write(&written, at).unwrap();
-                model[at as usize..(at + bytes) as usize].copy_from_slice(&written);
+                if value == 0 {
+                    disk.write_zeroes(at, bytes, true).unwrap();
+                } else {
+                    disk.write(&vec![value; bytes as usize], at).unwrap();
+                }
+                model[at as usize..(at + bytes) as usize].fill(value);
             }
             let bytes = bytes.min(IMAGE_BYTES - from);
             let mut read = vec![0; bytes as usize];
@@ -246,7 +313,7 @@ mod tests {
     #[test]
     fn an_overlay_that_is_full_refuses_and_keeps_what_it_has() {
         let (file, _) = image();
-        let mut disk = Disk::new(file, Some(room(1))).unwrap();
+        let disk = Disk::new(file, Some(room(1))).unwrap();
         disk.write(&[9; 4096], 4096).unwrap();
 
         let refused = disk.write(&[9; 4096], 0).unwrap_err();
@@ -256,6 +323,29 @@ mod tests {
         let mut read = [0; 4096];
         disk.read(&mut read, 4096).unwrap();
         assert_eq!((read[0], read[4095]), (8, 9));
+    }
+
+    #[test]
+    fn what_is_discarded_or_zeroed_in_an_overlay_gives_its_room_back() {
+        use std::os::unix::fs::MetadataExt;
+        let (file, bytes) = image();
+        let overlay = room(2);
+        let disk = Disk::new(file, Some(overlay.try_clone().unwrap())).unwrap();
+        disk.write(&[9; 8192], 0).unwrap();
+        disk.discard(0, 4096);
+        disk.write_zeroes(4096, 4096, false).unwrap();
+        assert_eq!(overlay.metadata().unwrap().blocks(), 0);
+        // More than it has room for.
+        disk.write_zeroes(0, 40_960, true).unwrap();
+        let mut read = vec![1; IMAGE_BYTES as usize];
+        disk.read(&mut read, 0).unwrap();
+        assert_eq!((&read[..40_960], &read[40_960..]), (&[0; 40_960][..], &bytes[40_960..]));
+
+        disk.write(&[8; 512], 512).unwrap();
+        disk.write(&[8; 4096], 8192).unwrap();
+        disk.read(&mut read, 0).unwrap();
+        assert_eq!((read[511], read[512], read[1023], read[1024]), (0, 8, 8, 0));
+        assert!(disk.write(&[8; 4096], 12_288).is_err());
     }
 
     #[test]
@@ -279,7 +369,7 @@ mod tests {
     fn zeroes_read_back_with_an_overlay_and_without() {
         for overlay in [None, Some(room(11))] {
             let (file, bytes) = image();
-            let mut disk = Disk::new(file, overlay).unwrap();
+            let disk = Disk::new(file, overlay).unwrap();
             for (at, hole) in [(512, true), (8192, false)] {
                 disk.write_zeroes(at, 1024, hole).unwrap();
                 let mut read = vec![1; 2048];

@@ -2,15 +2,16 @@
 //! against the size before the file is touched; a read-only volume refuses all that would write.
 //!
 //! The device takes requests and answers them, both at once and under its lock; what waits for a
-//! disk is a [`Job`] in between, which the thread of `crate::disks` runs without any lock.
+//! disk is a [`Job`] in between, which a thread of `crate::disks` runs without that lock.
 
 mod direct;
 mod disk;
+mod image;
 mod job;
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use virtio_queue::Queue;
 use vm_memory::{Bytes, GuestAddress};
@@ -28,9 +29,12 @@ pub const SECTOR_BYTES: u64 = 512;
 const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Most sectors of one discard or write of zeroes.
 const MAX_CLEAR_SECTORS: u32 = 1 << 22;
-/// Data segments of one request: the ring's descriptors without header and status.
-const MAX_SEGMENTS: u32 = 254;
+/// Data segments of one request, and bytes of each: together a request that is taken.
+const MAX_SEGMENTS: u32 = 126;
+const MAX_SEGMENT_BYTES: u32 = 32 << 10;
+const _: () = assert!((MAX_SEGMENTS * MAX_SEGMENT_BYTES) as usize <= MAX_REQUEST_BYTES);
 
+const FEATURE_SEGMENT_SIZE: u64 = 1 << 1;
 const FEATURE_SEGMENTS: u64 = 1 << 2;
 const FEATURE_READ_ONLY: u64 = 1 << 5;
 const FEATURE_FLUSH: u64 = 1 << 9;
@@ -47,27 +51,19 @@ const KIND_WRITE_ZEROES: u32 = 13;
 const IDENTIFIER_BYTES: usize = 20;
 const FLAG_UNMAP: u32 = 1;
 
-/// What the worker gives back between two jobs: the disk, and a buffer to use again.
-#[derive(Debug)]
-struct Tools {
-    disk: Disk,
-    buffer: Vec<u8>,
-}
-
 /// A volume.
 #[derive(Debug)]
 pub struct Block {
     sectors: u64,
     read_only: bool,
     identifier: [u8; IDENTIFIER_BYTES],
-    /// Not here while a job is away with it.
-    tools: Option<Tools>,
-    /// Taken from the ring and not yet fetched by the worker.
+    disk: Arc<Disk>,
+    /// Taken from the ring and not yet fetched by a thread.
     waiting: Option<Job>,
     /// Done and not yet told to the driver.
-    done: Option<Job>,
+    done: Vec<Job>,
     /// Grows with each reset: what was asked before is not answered after it.
-    epoch: Arc<Mutex<u64>>,
+    epoch: Arc<RwLock<u64>>,
     /// Whether the driver will never ask for a flush, so that each write must be durable at once.
     write_through: bool,
 }
@@ -93,9 +89,9 @@ impl Block {
             sectors,
             read_only,
             identifier,
-            tools: Some(Tools { disk: Disk::new(image, overlay)?, buffer: Vec::new() }),
+            disk: Arc::new(Disk::new(image, overlay)?),
             waiting: None,
-            done: None,
+            done: Vec::new(),
             epoch: Arc::default(),
             write_through: true,
         })
@@ -108,15 +104,13 @@ impl Block {
 
     /// Takes a job back that has been run; the next turn answers it.
     pub fn finish(&mut self, job: Job) {
-        if job.epoch == *self.epoch() {
-            self.done = Some(job);
-        } else {
-            self.tools = Some(job.tools);
+        if job.epoch == self.epoch() {
+            self.done.push(job);
         }
     }
 
-    fn epoch(&self) -> MutexGuard<'_, u64> {
-        self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn epoch(&self) -> u64 {
+        *self.epoch.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Byte offset of `bytes` bytes from `sector`; `None` if they are not all in the volume.
@@ -145,9 +139,17 @@ impl Block {
             },
             KIND_WRITE => match self.place(sector, readable) {
                 Some(offset) if !self.read_only && readable <= MAX_REQUEST_BYTES => {
-                    buffer.resize(readable, 0);
-                    let whole = reader.read_exact(buffer).is_ok();
-                    if whole { Work::Write { offset } } else { Work::Answer(Status::Failed) }
+                    let bytes = image::room(readable).and_then(|mut bytes| {
+                        reader.read_exact(&mut bytes)?;
+                        Ok(bytes)
+                    });
+                    match bytes {
+                        Ok(bytes) => {
+                            *buffer = bytes;
+                            Work::Write { offset }
+                        }
+                        Err(_) => Work::Answer(Status::Failed),
+                    }
                 }
                 _ => Work::Answer(Status::Failed),
             },
@@ -189,53 +191,42 @@ impl Block {
         }
     }
 
-    /// Takes the next request from the ring, if there is one and the disk is here.
+    /// Takes the next request from the ring, if there is one.
     fn take_request(&mut self, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
-        if self.tools.is_none() {
-            return Ok(());
-        }
         let Some((mut request, room)) = requests::next_with_room(queue, ram)? else {
             return Ok(());
         };
-        let Some(mut tools) = self.tools.take() else { return Ok(()) };
-        tools.buffer.clear();
         let mut header = [0; 16];
+        request.reader.read_exact(&mut header).map_err(|_| DeviceError::Malformed)?;
         // The status is the last byte of the chain, whatever comes before it.
         let writable = request.writer.available_bytes().checked_sub(1);
-        let headed = request.reader.read_exact(&mut header).is_ok();
-        let (Some(writable), true) = (writable, headed) else {
-            self.tools = Some(tools);
-            return Err(DeviceError::Malformed);
-        };
+        let writable = writable.ok_or(DeviceError::Malformed)?;
         let [a, b, c, d, _, _, _, _, e, f, g, h, i, j, k, l] = header;
         let kind = u32::from_le_bytes([a, b, c, d]);
         let sector = u64::from_le_bytes([e, f, g, h, i, j, k, l]);
         let lengths = (request.reader.available_bytes(), writable);
-        let work = self.work(kind, sector, &mut request.reader, lengths, &mut tools.buffer);
-        let head = request.head;
-        let (epoch, durable) = (*self.epoch(), self.write_through);
-        let (ram, present, written) = (ram.clone(), Arc::clone(&self.epoch), 0);
-        self.waiting = Some(Job { tools, work, head, room, ram, written, epoch, present, durable });
+        let mut buffer = Vec::new();
+        let work = self.work(kind, sector, &mut request.reader, lengths, &mut buffer);
+        let (disk, present) = (Arc::clone(&self.disk), Arc::clone(&self.epoch));
+        let (head, ram, written) = (request.head, ram.clone(), 0);
+        let (epoch, durable) = (self.epoch(), self.write_through);
+        self.waiting =
+            Some(Job { disk, buffer, work, head, room, ram, written, epoch, present, durable });
         Ok(())
     }
+}
 
-    /// Tells the driver what became of its request.
-    fn answer(&mut self, job: Job, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
-        let Job { tools, work, head, room, written: before, .. } = job;
-        let status = match work {
-            Work::Answer(status) => status,
-            // A job that has not been run.
-            _ => Status::Failed,
-        };
-        let outcome = fill(ram, &room, if status == Status::Ok { &tools.buffer } else { &[] })
-            .and_then(|written| put_status(ram, &room, status).map(|()| written))
-            .and_then(|written| {
-                let written = before.saturating_add(written).saturating_add(1);
-                requests::give_back(queue, ram, head, written)
-            });
-        self.tools = Some(tools);
-        outcome
-    }
+/// Tells the driver what became of its request.
+fn answer(job: Job, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
+    let Job { buffer, work, head, room, written: before, .. } = job;
+    let status = match work {
+        Work::Answer(status) => status,
+        // A job that has not been run.
+        _ => Status::Failed,
+    };
+    let written = fill(ram, &room, if status == Status::Ok { &buffer } else { &[] })?;
+    put_status(ram, &room, status)?;
+    requests::give_back(queue, ram, head, before.saturating_add(written).saturating_add(1))
 }
 
 /// Writes `bytes` to the start of the room that the driver gave; returns how many.
@@ -269,7 +260,7 @@ impl Device for Block {
     }
 
     fn features(&self) -> u64 {
-        let common = FEATURE_SEGMENTS | FEATURE_FLUSH;
+        let common = FEATURE_SEGMENT_SIZE | FEATURE_SEGMENTS | FEATURE_FLUSH;
         if self.read_only {
             common | FEATURE_READ_ONLY
         } else {
@@ -284,8 +275,9 @@ impl Device for Block {
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         // `virtio_blk_config` (virtio 1.2, 5.2.4), up to `write_zeroes_may_unmap`.
         let mut config = [0; 60];
-        let fields: [(usize, &[u8]); 9] = [
+        let fields: [(usize, &[u8]); 10] = [
             (0, &self.sectors.to_le_bytes()),
+            (8, &MAX_SEGMENT_BYTES.to_le_bytes()),
             (12, &MAX_SEGMENTS.to_le_bytes()),
             (36, &MAX_CLEAR_SECTORS.to_le_bytes()),
             (40, &1u32.to_le_bytes()),
@@ -316,21 +308,24 @@ impl Device for Block {
         ram: &GuestRam,
     ) -> Result<Progress, DeviceError> {
         let mut progress = Progress::default();
-        if let Some(job) = self.done.take() {
-            self.answer(job, queue, ram)?;
+        for job in std::mem::take(&mut self.done) {
+            answer(job, queue, ram)?;
             progress.used = true;
         }
-        self.take_request(queue, ram)?;
+        // One at a time: each thread takes one, and only then has memory of ours in use.
+        if self.waiting.is_none() {
+            self.take_request(queue, ram)?;
+        }
+        progress.more = requests::available(queue, ram)? > 0;
         Ok(progress)
     }
 
     fn reset(&mut self) {
-        let next = self.epoch().wrapping_add(1);
-        *self.epoch() = next;
+        let mut epoch = self.epoch.write().unwrap_or_else(PoisonError::into_inner);
+        *epoch = epoch.wrapping_add(1);
         self.write_through = true;
-        for job in [self.waiting.take(), self.done.take()].into_iter().flatten() {
-            self.tools = Some(job.tools);
-        }
+        self.waiting = None;
+        self.done.clear();
     }
 }
 
@@ -341,6 +336,14 @@ mod tests {
     use super::*;
     use crate::devices::Serve;
     use crate::devices::testing::Driver;
+
+    /// While this is locked the disk is too slow to flush.
+    impl Block {
+        pub(crate) fn slow(&self) -> Arc<std::sync::Mutex<()>> {
+            let image = self.disk.image_alone().unwrap();
+            Arc::clone(&image.slow)
+        }
+    }
 
     fn volume(read_only: bool) -> (Driver<Block>, File) {
         let file = tempfile::tempfile().unwrap();
@@ -442,6 +445,15 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_is_told_how_large_a_request_may_be() {
+        let (mut driver, _) = volume(true);
+        let limits = FEATURE_SEGMENTS | FEATURE_SEGMENT_SIZE;
+        assert_eq!(u64::from(driver.read(0x10)) & limits, limits);
+        let [bytes, segments] = [0x108, 0x10c].map(|register| driver.read(register));
+        assert!(bytes >= 4096 && (bytes * segments) as usize <= MAX_REQUEST_BYTES);
+    }
+
+    #[test]
     fn an_unknown_request_is_unsupported_and_a_short_one_needs_a_reset() {
         let (mut driver, _) = volume(false);
         assert_eq!(ask(&mut driver, &header(99, 0), 1), [2]);
@@ -531,9 +543,10 @@ mod tests {
         let request = [&header(KIND_WRITE, 7)[..], &[9; 512]].concat();
         assert_eq!(ask(&mut driver, &request, 1), [0]);
         assert_eq!(ask(&mut driver, &header(KIND_FLUSH, 0), 1), [0]);
+        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [9; 512]);
         assert_eq!(ask(&mut driver, &segment(KIND_DISCARD, 0, 8, 0), 1), [0]);
 
-        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [9; 512]);
+        assert_eq!(ask(&mut driver, &header(KIND_READ, 7), 513)[..512], [0; 512]);
         assert_eq!(bytes(&file), [7; 4096]);
     }
 }

@@ -14,11 +14,9 @@ use super::message::{
     Addresses, Broken, FEATURE_PROTOCOL, MAX_RING_SIZE, PROTOCOL_BACKEND_REQUESTS, PROTOCOL_CONFIG,
     Region, Request, reply,
 };
-use crate::devices::{Attached, Device, Progress, Serve};
+use crate::devices::rings::{self, FEATURE_EVENT_IDX, Turn};
+use crate::devices::{Attached, Device, Serve};
 use crate::memory::GuestRam;
-
-/// `VIRTIO_F_VERSION_1`.
-const FEATURE_VERSION_1: u64 = 1 << 32;
 
 /// Offset of the index in a used ring (virtio 1.2, 2.7.8).
 const USED_INDEX: u64 = 2;
@@ -81,7 +79,7 @@ impl<D: Device> Backend<D> {
     }
 
     fn offered(&self) -> u64 {
-        self.device.features() | FEATURE_VERSION_1
+        self.device.features() | rings::FEATURES
     }
 
     fn protocol_features(&self) -> u64 {
@@ -110,6 +108,7 @@ impl<D: Device> Backend<D> {
         queue.try_set_desc_table_address(self.guest_address(addresses.descriptors)?).ok()?;
         queue.try_set_avail_ring_address(self.guest_address(addresses.available)?).ok()?;
         queue.try_set_used_ring_address(used).ok()?;
+        queue.set_event_idx(self.features & FEATURE_EVENT_IDX != 0);
         queue.set_ready(true);
         if !queue.is_valid(&self.ram) {
             return None;
@@ -367,12 +366,9 @@ impl<D: Device> Serve for Backend<D> {
         }
         let Some(ring) = self.rings.get_mut(index) else { return false };
         let (Some(queue), true) = (ring.queue.as_mut(), ring.enabled) else { return false };
-        match self.device.process(index, queue, &self.ram) {
-            Ok(Progress { used, more }) => {
-                if used
-                    && queue.needs_notification(&self.ram).unwrap_or(true)
-                    && let Some(call) = &ring.call
-                {
+        match rings::turn(&mut self.device, index, queue, &self.ram) {
+            Ok(Turn { interrupt, more }) => {
+                if let Some(call) = ring.call.as_ref().filter(|_| interrupt) {
                     write_one(call);
                 }
                 more

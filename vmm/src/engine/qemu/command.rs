@@ -99,8 +99,8 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         say(&["-chardev", &format!("socket,id={name},fd={fd}")]);
     }
     say(&["-serial", "chardev:serial", "-mon", "chardev=monitor,mode=control"]);
-    // QEMU offers these rings to drivers itself; our devices do not have them.
-    let plain = "event_idx=off,indirect_desc=off,queue_reset=off";
+    // QEMU offers this to drivers itself; our devices do not have it.
+    let plain = "queue_reset=off";
     let mut devices = vec![
         format!("vhost-user-gpu,chardev=gpu,{plain}"),
         format!("vhost-user-input,chardev=keyboard,{plain}"),
@@ -147,7 +147,7 @@ mod tests {
         let (with, without) = (line(0, true), line(0, false));
         assert!(with.contains("vhost-user-gpu") && !without.contains("-device vhost-user-gpu"));
         for line in [with, without] {
-            assert!(line.contains("chardev=keyboard,event_idx=off,indirect_desc=off,queue_reset=off,bus=virtio-mmio-bus.1"));
+            assert!(line.contains("chardev=keyboard,queue_reset=off,bus=virtio-mmio-bus.1"));
         }
     }
 

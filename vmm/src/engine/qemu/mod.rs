@@ -228,11 +228,11 @@ impl Emulated {
         // In the console's place the agent's port: the console's rings are QEMU's.
         let slots: Vec<Arc<Mutex<dyn Serve>>> =
             vec![gpu.clone(), keyboard.clone(), pointer.clone(), rng, agent.clone()];
-        // A kick goes straight to the thread that serves disks.
-        let kicks = Watch::new().map_err(device_error)?;
-        let mut volumes: Vec<crate::machine::Shared<_>> = Vec::new();
+        // A kick goes straight to the threads that serve the volume.
+        let mut volumes: Vec<(crate::machine::Shared<_>, _)> = Vec::new();
         for (index, volume) in (0u8..).zip(&blueprint.volumes) {
-            volumes.push(make.device_kicked(block(volume, index)?, kicks.clone(), index.into())?);
+            let kicks = Watch::new().map_err(device_error)?;
+            volumes.push((make.device_kicked(block(volume, index)?, kicks.clone(), 0)?, kicks));
         }
         let theirs = make.socket()?;
         let faults = Faults::new(make.socket()?);
@@ -244,8 +244,7 @@ impl Emulated {
         watch.add(monitor.socket(), MONITOR).map_err(device_error)?;
         watch.add(display.socket(), DISPLAY).map_err(device_error)?;
         watch.add(faults.pipe(), FAULTS).map_err(device_error)?;
-        let devices =
-            Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes, kicks };
+        let devices = Devices { gpu, keyboard, pointer, agent: agent.clone(), slots, volumes };
         let emulated = Self {
             sibling,
             watch,
