@@ -73,7 +73,7 @@ impl Seat {
         let wishes = desk.outputs.iter().map(|output| output.wish.clone()).collect();
         let cards = Path::new(kms::FOLDER);
         let (screens, frames) = KmsPresenter::open(cards, desk.labels.clone(), scale, wishes)?;
-        let inputs = Inputs::open(Path::new(evdev::FOLDER))?;
+        let inputs = Inputs::open(Path::new(evdev::FOLDER), desk.strict_devices)?;
         let lock = lock::listen(Path::new(SOCKET)).map_err(SeatError::Lock)?;
         Ok(Self { screens, frames, inputs, lock, tty: tty.map(Path::to_path_buf) })
     }

@@ -4,7 +4,7 @@
 
 use crate::guests::Guest;
 use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen, words};
-use tabard_input::{Device, DeviceClass, Refusal, SourceId};
+use tabard_input::{Device, DeviceClass, SourceId, Spare};
 use tabard_view::Hint;
 
 /// Devices that are remembered at once.
@@ -12,12 +12,29 @@ const MAX_DEVICES: usize = 64;
 /// Refused devices that are still listed when they are gone, so that the user learns of them.
 const MAX_REFUSED: usize = 8;
 
+/// What the user accepts of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// That it types.
+    Keys,
+    /// That it points.
+    Pointer,
+}
+
+/// A part of a device that waits for the user's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Waiting {
+    pub(crate) source: SourceId,
+    pub(crate) part: Part,
+}
+
 /// A device that is plugged in, or a refused one that was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Known {
     pub(crate) source: SourceId,
     pub(crate) device: Device,
-    accepted: bool,
+    types: bool,
+    points: bool,
     gone: bool,
 }
 
@@ -40,43 +57,53 @@ impl Devices {
         if self.0.len() >= MAX_DEVICES || self.0.iter().any(|known| known.source == source) {
             return;
         }
-        let accepted = match device.class {
-            DeviceClass::Keyboard => proven && self.keyboards().next().is_none(),
-            DeviceClass::Pointer => true,
-            DeviceClass::Refused(_) => false,
-        };
-        self.0.push(Known { source, device, accepted, gone: false });
+        let types = device.kind.types() && proven && self.keyboards().next().is_none();
+        let points = device.kind.class == DeviceClass::Pointer;
+        self.0.push(Known { source, device, types, points, gone: false });
     }
 
     fn remove(&mut self, source: SourceId) {
         for known in &mut self.0 {
             known.gone |= known.source == source;
         }
-        self.0.retain(|known| !known.gone || matches!(known.device.class, DeviceClass::Refused(_)));
+        self.0.retain(|known| !known.gone || known.is_refused());
     }
 
-    /// Whether what this source sends may reach anybody. What is no device of the host, such as
+    /// Whether the keys of this source may reach anybody. What is no device of the host, such as
     /// the window, is the session's own.
     pub(crate) fn heeds(&self, source: SourceId) -> bool {
-        source.0 < SourceId::FIRST_DEVICE
-            || self.0.iter().any(|known| known.source == source && known.accepted)
+        source.0 < SourceId::FIRST_DEVICE || self.get(source).is_some_and(|known| known.types)
     }
 
-    /// The oldest keyboard that waits for the user's word.
-    pub(crate) fn waiting(&self) -> Option<&Known> {
-        self.0.iter().find(|known| known.waits())
+    /// Whether its movement and buttons may.
+    pub(crate) fn heeds_pointer(&self, source: SourceId) -> bool {
+        source.0 < SourceId::FIRST_DEVICE || self.get(source).is_some_and(|known| known.points)
     }
 
-    /// The user accepted this keyboard.
-    fn accept(&mut self, source: SourceId) {
-        for known in &mut self.0 {
-            known.accepted |= known.source == source && known.waits();
+    /// What waits for the user's word: keyboards, the oldest first, then what else they offer.
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        let mut waiting: Vec<_> = self.0.iter().filter_map(Known::waits).collect();
+        waiting.sort_by_key(|one| one.part != Part::Keys);
+        waiting
+    }
+
+    /// The user accepted this.
+    fn accept(&mut self, Waiting { source, part }: Waiting) {
+        for known in self.0.iter_mut().filter(|known| known.source == source) {
+            match part {
+                Part::Keys => known.types |= known.device.kind.types(),
+                Part::Pointer => known.points |= known.device.kind.points(),
+            }
         }
     }
 
     /// What may type or point.
-    pub(crate) fn accepted(&self) -> Vec<SourceId> {
-        self.0.iter().filter(|known| known.accepted).map(|known| known.source).collect()
+    pub(crate) fn accepted(&self) -> Vec<Waiting> {
+        let parts = |known: &Known| {
+            let part = |part, on: bool| on.then_some(Waiting { source: known.source, part });
+            [part(Part::Keys, known.types), part(Part::Pointer, known.points)]
+        };
+        self.0.iter().flat_map(parts).flatten().collect()
     }
 
     pub(crate) fn get(&self, source: SourceId) -> Option<&Known> {
@@ -85,17 +112,45 @@ impl Devices {
 
     /// Whether there is a keyboard that the user accepted.
     fn may_type(&self) -> bool {
-        self.keyboards().any(|known| known.accepted)
+        self.keyboards().any(|known| known.types)
     }
 
     fn keyboards(&self) -> impl Iterator<Item = &Known> {
-        self.0.iter().filter(|known| known.device.class == DeviceClass::Keyboard)
+        self.0.iter().filter(|known| known.device.kind.types())
     }
 }
 
 impl Known {
-    fn waits(&self) -> bool {
-        self.device.class == DeviceClass::Keyboard && !self.accepted
+    fn waits(&self) -> Option<Waiting> {
+        let kind = self.device.kind;
+        let part = match kind.types() {
+            true if !self.types => Part::Keys,
+            true if kind.points() && !self.points => Part::Pointer,
+            _ => return None,
+        };
+        Some(Waiting { source: self.source, part })
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.device.kind.class, DeviceClass::Refused(_))
+    }
+
+    /// What became of it.
+    fn state(&self) -> String {
+        let state = match self.device.kind.class {
+            DeviceClass::Keyboard if self.types => "accepted",
+            DeviceClass::Keyboard => "waits; it types nothing until you accept it",
+            DeviceClass::Pointer => "in use",
+            DeviceClass::Refused(why) => return why.to_string(),
+        };
+        let spare = match self.device.kind.spare {
+            Spare::Nothing => "",
+            Spare::Keys => "; its keys are thrown away",
+            Spare::Pointer if self.points => "; points too",
+            Spare::Pointer => "; its pointer is thrown away",
+            Spare::Stray => "; what else it offers is thrown away",
+        };
+        format!("{state}{spare}")
     }
 }
 
@@ -143,17 +198,19 @@ impl Monitor {
     /// is no other way to accept one then.
     pub(crate) fn chord_on(&mut self, source: SourceId) {
         if !self.devices.may_type() {
-            self.devices.accept(source);
+            self.accept(Waiting { source, part: Part::Keys });
         }
     }
 
-    pub(crate) fn accept_keyboard(&mut self, source: SourceId) {
-        self.devices.accept(source);
+    pub(crate) fn accept(&mut self, waiting: Waiting) {
+        self.devices.accept(waiting);
     }
 
     /// One line for the bar while a keyboard waits.
     pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
-        self.devices.waiting().map(|_| match &self.focus {
+        let waiting = self.devices.waiting();
+        let keyboard = waiting.first().filter(|waiting| waiting.part == Part::Keys);
+        keyboard.map(|_| match &self.focus {
             _ if !self.devices.may_type() => format!("Press {chord} on the keyboard that is yours"),
             Focus::Trusted(_) => "A new keyboard waits: press K to accept it".to_owned(),
             Focus::Guest(_) => format!("A new keyboard waits: {chord}, then K"),
@@ -163,9 +220,18 @@ impl Monitor {
 
     /// Every device, every screen, and what each guest runs on, for the trusted screen.
     pub(crate) fn device_lines(&self) -> Vec<Hint> {
+        let waiting = self.devices.waiting();
         let line = |known: &Known| {
-            let (key, state) = state(known);
-            Hint { key: key.to_owned(), text: format!("{}: {state}", known.device.name.as_str()) }
+            let class = match known.device.kind.class {
+                DeviceClass::Keyboard => "Keyboard",
+                DeviceClass::Pointer => "Pointer",
+                DeviceClass::Refused(_) => "Refused",
+            };
+            // The number that accepts it, where one key can.
+            let place = waiting.iter().take(9).position(|one| Some(*one) == known.waits());
+            let number = place.map_or(String::new(), |at| format!(" {}", at.saturating_add(1)));
+            let text = format!("{}: {}", known.device.name.as_str(), known.state());
+            Hint { key: format!("{class}{number}"), text }
         };
         let screen = |(index, output): (usize, &crate::outputs::Output)| {
             let number = index.saturating_add(1);
@@ -183,36 +249,18 @@ impl Monitor {
     }
 }
 
-/// The kind of a device, and what became of it.
-fn state(known: &Known) -> (&'static str, &'static str) {
-    match known.device.class {
-        DeviceClass::Keyboard if known.accepted => ("Keyboard", "accepted"),
-        DeviceClass::Keyboard => ("Keyboard", "waits; it types nothing until you accept it"),
-        DeviceClass::Pointer => ("Pointer", "in use"),
-        DeviceClass::Refused(why) => (
-            "Refused",
-            match why {
-                Refusal::Composite => "offers keys and a pointer in one",
-                Refusal::Changed => "was another kind of device before",
-                Refusal::Unsupported => "is a kind of pointer that is not supported",
-                Refusal::NotAlone => "is held by another program",
-            },
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::rig::{ONE, Rig, TWO};
-    use crate::{Effect, Event, GuestInput};
-    use tabard_input::{Device, DeviceClass, DeviceName, KeyCode, Refusal, SourceId};
+    use crate::{Effect, Event, GuestInput, Part};
+    use tabard_input::{Device, DeviceClass, DeviceName, KeyCode, Kind, Refusal, SourceId, Spare};
     use tabard_view::{Content, GuestId, Recipient, TrustedBody};
 
     const FIRST: SourceId = SourceId(16);
     const SECOND: SourceId = SourceId(17);
 
-    fn device(class: DeviceClass, name: &str) -> Device {
-        Device { class, name: DeviceName::new(name) }
+    fn device(kind: Kind, name: &str) -> Device {
+        Device { kind, name: DeviceName::new(name), port: DeviceName::new("a port") }
     }
 
     /// A seat with one screen and running guests, before the chord.
@@ -234,8 +282,8 @@ mod tests {
         rig
     }
 
-    fn plug(rig: &mut Rig, source: SourceId, class: DeviceClass) {
-        rig.step(Event::DeviceAppeared { source, device: device(class, "a device") });
+    fn plug(rig: &mut Rig, source: SourceId, kind: impl Into<Kind>) {
+        rig.step(Event::DeviceAppeared { source, device: device(kind.into(), "a device") });
     }
 
     fn key(rig: &mut Rig, source: SourceId, code: KeyCode, pressed: bool) -> Vec<Effect> {
@@ -275,7 +323,7 @@ mod tests {
             rig.confirm();
             assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
         }
-        assert!(lines(&rig).iter().any(|line| line.starts_with("Keyboard a device: waits")));
+        assert!(lines(&rig).iter().any(|line| line.starts_with("Keyboard 1 a device: waits")));
         assert!(lines(&rig).iter().any(|line| line.starts_with("Screen 1:")));
         chord(&mut rig, FIRST);
         rig.confirm();
@@ -372,6 +420,63 @@ mod tests {
         press(&mut rig, FIRST, KeyCode::ESC);
         rig.confirm();
         assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::B)), 2);
+    }
+
+    #[test]
+    fn page_i_numbers_what_waits_and_a_number_twice_accepts_it() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, DeviceClass::Keyboard);
+        plug(&mut rig, SourceId(18), DeviceClass::Keyboard);
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        for code in [KeyCode::I, KeyCode::DIGIT_2, KeyCode::DIGIT_2] {
+            press(&mut rig, FIRST, code);
+            rig.confirm();
+        }
+        assert!(rig.monitor.devices.heeds(SourceId(18)));
+        assert!(!rig.monitor.devices.heeds(SECOND));
+        assert!(lines(&rig).iter().any(|line| line.starts_with("Keyboard 1 a device: waits")));
+    }
+
+    #[test]
+    fn a_keyboard_that_could_point_types_once_accepted_and_points_once_that_is_accepted_too() {
+        let accepted = |part| Effect::Audit(crate::Record::DeviceAccepted(SECOND, part));
+        let mut rig = typing();
+        plug(&mut rig, SECOND, Kind { class: DeviceClass::Keyboard, spare: Spare::Pointer });
+        let points = |rig: &mut Rig| {
+            rig.step(Event::PointerMoved { source: SECOND, dx: 9, dy: 9 });
+            rig.monitor.pointer.is_some()
+        };
+        assert!(!points(&mut rig));
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::K);
+        rig.confirm();
+        assert!(press(&mut rig, FIRST, KeyCode::K).contains(&accepted(Part::Keys)));
+        rig.confirm();
+        assert!(!points(&mut rig));
+        assert_eq!(rig.monitor.waiting_notice("chord"), None);
+        press(&mut rig, FIRST, KeyCode::I);
+        let listed = "Keyboard 1 a device: accepted; its pointer is thrown away";
+        assert!(lines(&rig).iter().any(|line| line == listed), "{:?}", lines(&rig));
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::DIGIT_1);
+        rig.confirm();
+        assert!(press(&mut rig, FIRST, KeyCode::DIGIT_1).contains(&accepted(Part::Pointer)));
+        assert!(points(&mut rig));
+    }
+
+    #[test]
+    fn a_pointer_types_nothing_and_says_that_its_keys_are_thrown_away() {
+        let mut rig = typing();
+        plug(&mut rig, SECOND, Kind { class: DeviceClass::Pointer, spare: Spare::Keys });
+        rig.confirm();
+        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::ENTER)), 0);
+        chord(&mut rig, FIRST);
+        rig.confirm();
+        press(&mut rig, FIRST, KeyCode::I);
+        let listed = "Pointer a device: in use; its keys are thrown away";
+        assert!(lines(&rig).iter().any(|line| line == listed));
     }
 
     #[test]

@@ -85,12 +85,12 @@ impl Monitor {
         let target = self.target();
         let before = self.watched(&event);
         let heeded = match event {
-            Event::Key { source, .. }
-            | Event::Pointer { source, .. }
+            Event::Key { source, .. } => Some(self.devices.heeds(source)),
+            Event::Pointer { source, .. }
             | Event::PointerMoved { source, .. }
             | Event::PointerAt { source, .. }
             | Event::Button { source, .. }
-            | Event::Wheel { source, .. } => Some(self.devices.heeds(source)),
+            | Event::Wheel { source, .. } => Some(self.devices.heeds_pointer(source)),
             _ => None,
         };
         if heeded == Some(true) {

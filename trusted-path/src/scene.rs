@@ -111,8 +111,8 @@ impl Monitor {
 
     /// What the open question is about.
     fn asked_name(&self, screen: &Screen) -> &str {
-        if let Some(Ask::Accept(source)) = screen.ask {
-            return self.devices.get(source).map_or("", |known| known.device.name.as_str());
+        if let Some(Ask::Accept(waiting, _)) = screen.ask {
+            return self.devices.get(waiting.source).map_or("", |known| known.device.name.as_str());
         }
         self.guests.get(screen.selected).map_or("", |guest| &guest.config.name)
     }
@@ -134,9 +134,15 @@ impl Monitor {
             return self.sheet_view(sheet, footer);
         }
         if screen.devices || screen.unproven {
-            let (title, hints) = match screen.unproven {
-                true => (format!("Press {chord}"), Vec::new()),
-                false => ("Devices and screens".to_owned(), words::help_hints()),
+            let (title, hints) = match screen.ask {
+                _ if screen.unproven => (format!("Press {chord}"), Vec::new()),
+                Some(ask) => {
+                    (words::DEVICES.to_owned(), words::question_hints(ask, self.asked_name(screen)))
+                }
+                None if self.devices.waiting().is_empty() => {
+                    (words::DEVICES.to_owned(), words::help_hints())
+                }
+                None => (words::DEVICES.to_owned(), words::device_hints()),
             };
             let body = TrustedBody::Help(self.device_lines());
             return TrustedScreen { title, body, hints, footer };

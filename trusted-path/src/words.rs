@@ -1,7 +1,7 @@
 //! Every sentence that the monitor puts on the screen, in plain English.
 
 use crate::trusted_screen::Ask;
-use crate::{Ending, GuestState, LayoutMode};
+use crate::{Ending, GuestState, LayoutMode, Part};
 use tabard_view::{Hint, Picture};
 
 /// What fills the window of a guest in this state. `focused` is whether the trusted screen will
@@ -75,7 +75,10 @@ pub(crate) fn question(ask: Ask, name: &str) -> String {
     match ask {
         Ask::Stop => format!("{key} again stops {name}; what it has not saved is lost"),
         Ask::Reset => format!("{key} again resets {name}; what it has not saved is lost"),
-        Ask::Accept(_) => format!("{key} again accepts the keyboard {name}"),
+        Ask::Accept(one, _) if one.part == Part::Pointer => {
+            format!("{key} again lets {name} point")
+        }
+        Ask::Accept(..) => format!("{key} again accepts the keyboard {name}"),
         Ask::Quit => format!("{key} again ends the desk and stops every guest"),
     }
 }
@@ -85,7 +88,10 @@ pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
     let yes = match ask {
         Ask::Stop => format!("again to stop {name}"),
         Ask::Reset => format!("again to reset {name}"),
-        Ask::Accept(_) => format!("again to let the keyboard {name} type"),
+        Ask::Accept(one, _) if one.part == Part::Pointer => {
+            format!("again to let {name} point too")
+        }
+        Ask::Accept(..) => format!("again to let the keyboard {name} type"),
         Ask::Quit => "again to end the desk and stop every guest".to_owned(),
     };
     let mut hints = vec![hint(&ask.key().to_string(), &yes)];
@@ -138,7 +144,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("V", "give it the text that was taken"),
         hint("A", "see a question of a guest"),
         hint("I", "keyboards, pointers, screens, engines"),
-        hint("K", "accept a new keyboard (asks first)"),
+        hint("K, I 1-9", "accept a new keyboard (asks first)"),
         hint("L", "lock the screen, if the desk has users"),
         hint("Q", "end the desk (asks first)"),
         hint("Y", "yes to a question"),
@@ -146,6 +152,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
     ]
 }
 
+/// The title of the list of devices.
+pub(crate) const DEVICES: &str = "Devices and screens";
 /// What the bar says while locked.
 pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
 /// What the bar says while records wait.
@@ -170,6 +178,11 @@ pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
     hints.push(hint("Esc", "begin again"));
     hints.push(hint("Backspace", "one back"));
     hints
+}
+
+/// The hints below the list of devices while something waits.
+pub(crate) fn device_hints() -> Vec<Hint> {
+    vec![hint("1-9", "accept what has this number"), hint("Esc", "back to the list")]
 }
 
 /// The hints below the help.

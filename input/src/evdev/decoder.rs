@@ -35,6 +35,9 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     source: SourceId,
+    /// Whether its keys are told; those of a pointer never are.
+    types: bool,
+    /// How it points; of what is no pointer no movement and no button is told.
     pointing: Option<Pointing>,
     /// The values of `ABS_X` and `ABS_Y`.
     ranges: [RangeInclusive<i32>; 2],
@@ -55,12 +58,14 @@ impl Decoder {
     /// next press counts.
     pub(crate) fn new(
         source: SourceId,
+        types: bool,
         pointing: Option<Pointing>,
         ranges: [RangeInclusive<i32>; 2],
         down: BTreeSet<u16>,
     ) -> Self {
         Self {
             source,
+            types,
             pointing,
             ranges,
             down,
@@ -143,7 +148,8 @@ impl Decoder {
     fn key(&mut self, code: u16, pressed: bool, events: &mut Vec<HostEvent>) {
         let key = KeyCode(code);
         let news = if pressed { self.down.insert(code) } else { self.down.remove(&code) };
-        if !news || !(key.is_key() || key.is_button()) {
+        let told = (self.types && key.is_key()) || (self.pointing.is_some() && key.is_button());
+        if !news || !told {
             return;
         }
         // A click is where the pointer is by then.
@@ -221,7 +227,7 @@ mod tests {
     const SOURCE: SourceId = SourceId(16);
 
     fn decoder(pointing: Option<Pointing>) -> Decoder {
-        Decoder::new(SOURCE, pointing, [0..=1000, 0..=500], BTreeSet::new())
+        Decoder::new(SOURCE, pointing.is_none(), pointing, [0..=1000, 0..=500], BTreeSet::new())
     }
 
     /// Everything that these reports give, flushed at the end.
@@ -244,6 +250,14 @@ mod tests {
         let events =
             all(&mut decoder, &[(1, 30, 1), (1, 30, 2), (1, 30, 1), (1, 30, 0), (1, 30, 0)]);
         assert_eq!(events, [key(30, true), key(30, false)]);
+    }
+
+    #[test]
+    fn keys_of_a_pointer_and_buttons_and_movement_of_a_keyboard_are_thrown_away() {
+        let reports = [(1, 30, 1), (1, 0x110, 1), (2, 0, 5), (2, 8, 1), (3, 0, 9), (0, 0, 0)];
+        let mouse = all(&mut decoder(Some(Pointing::Relative)), &reports);
+        assert!(!mouse.contains(&key(30, true)) && mouse.contains(&key(0x110, true)));
+        assert_eq!(all(&mut decoder(None), &reports), [key(30, true)]);
     }
 
     #[test]
@@ -336,7 +350,7 @@ mod tests {
 
     #[test]
     fn what_was_down_before_is_never_pressed() {
-        let mut decoder = Decoder::new(SOURCE, None, [0..=1, 0..=1], BTreeSet::from([28]));
+        let mut decoder = Decoder::new(SOURCE, true, None, [0..=1, 0..=1], BTreeSet::from([28]));
         assert_eq!(
             all(&mut decoder, &[(1, 28, 1), (1, 28, 0), (1, 28, 1)]),
             [key(28, false), key(28, true)]
@@ -351,8 +365,10 @@ mod tests {
             reports in prop::collection::vec((0u16..5, 0u16..0x150, -3i32..4), 0..200),
             now in prop::collection::btree_set(1u16..0x118, 0..10),
         ) {
-            for pointing in [None, Some(Pointing::Relative), Some(Pointing::Touchpad)] {
+            let pointings = [None, Some(Pointing::Relative), Some(Pointing::Touchpad)];
+            for (pointing, types) in pointings.into_iter().flat_map(|one| [(one, true), (one, false)]) {
                 let mut decoder = decoder(pointing);
+                decoder.types = types;
                 let mut events = Vec::new();
                 for &(kind, code, value) in &reports {
                     if decoder.take(Report { kind, code, value }, &mut events) {
@@ -362,13 +378,19 @@ mod tests {
                 decoder.resync(&now, &mut events);
                 decoder.flush(&mut events);
                 let mut down = BTreeSet::new();
+                let counts = |code: &u16| {
+                    (types && KeyCode(*code).is_key())
+                        || (pointing.is_some() && KeyCode(*code).is_button())
+                };
                 for event in events {
                     if let HostEvent::Key { code, pressed, .. } = event {
                         let news = if pressed { down.insert(code.0) } else { down.remove(&code.0) };
-                        prop_assert!(news);
+                        // A pointer never types, and what is no pointer never clicks or moves.
+                        prop_assert!(news && counts(&code.0));
+                    } else {
+                        prop_assert!(pointing.is_some());
                     }
                 }
-                let counts = |code: &u16| KeyCode(*code).is_key() || KeyCode(*code).is_button();
                 prop_assert_eq!(down, now.iter().copied().filter(counts).collect());
             }
         }

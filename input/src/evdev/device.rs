@@ -31,6 +31,8 @@ impl From<io::Error> for OpenError {
 pub(super) struct Opened {
     device: RawDevice,
     decoder: Decoder,
+    /// What stays the same when it is pulled out and put in again.
+    pub(super) identity: String,
 }
 
 impl Opened {
@@ -44,17 +46,18 @@ impl Opened {
         let node = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?;
         let mut device = RawDevice::from_fd(node)?;
         let capabilities = capabilities(&device);
-        let Some(class) = rules.judge(&identity(&device), &capabilities) else { return Ok(None) };
+        let (identity, port) = identity(&device);
+        let Some(kind) = rules.judge(&identity, &capabilities) else { return Ok(None) };
         let called = device.name().unwrap_or_default().to_owned();
         if device.grab().is_err() {
             return Err(OpenError::Held(called));
         }
-        let pointing = capabilities.pointing();
+        let pointing = capabilities.pointing().filter(|_| kind.points());
         let ranges = [AbsoluteAxisCode(axis::ABS_X), AbsoluteAxisCode(axis::ABS_Y)];
         let ranges = ranges.map(|axis| range(&device, axis));
-        let decoder = Decoder::new(source, pointing, ranges, keys_down(&device)?);
-        let description = Device { class, name: DeviceName::new(&called) };
-        Ok(Some((description, Self { device, decoder })))
+        let decoder = Decoder::new(source, kind.types(), pointing, ranges, keys_down(&device)?);
+        let (name, port) = (DeviceName::new(&called), DeviceName::new(&port));
+        Ok(Some((Device { kind, name, port }, Self { device, decoder, identity })))
     }
 
     /// Takes what waits, at most so many reads. Answers whether the device is still there.
@@ -108,14 +111,15 @@ fn capabilities(device: &RawDevice) -> Capabilities {
     }
 }
 
-/// What stays the same when a device is pulled out and put in again.
-fn identity(device: &RawDevice) -> String {
+/// What stays the same when a device is pulled out and put in again, and its port alone.
+fn identity(device: &RawDevice) -> (String, String) {
     let id = device.input_id();
     // Where no port is known, what it calls itself must do, or all of them would be one.
     let port = device.physical_path().filter(|port| !port.is_empty()).or(device.name());
     let port = port.unwrap_or_default();
     let (bus, vendor, product) = (id.bus_type().0, id.vendor(), id.product());
-    format!("{bus:04x}:{vendor:04x}:{product:04x} {port}")
+    let whole = port.rsplit_once("/input").map_or(port, |(whole, _)| whole);
+    (format!("{bus:04x}:{vendor:04x}:{product:04x} {port}"), whole.to_owned())
 }
 
 fn range(device: &RawDevice, axis: AbsoluteAxisCode) -> RangeInclusive<i32> {

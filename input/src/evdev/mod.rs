@@ -6,7 +6,7 @@ mod decoder;
 mod device;
 
 use crate::SourceId;
-use crate::device::{Device, DeviceClass, DeviceRules, HostEvent, Refusal};
+use crate::device::{Device, DeviceClass, DeviceName, DeviceRules, HostEvent, Refusal};
 use device::{OpenError, Opened};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -58,8 +58,16 @@ pub enum InputError {
         name: String,
     },
     /// There is nothing to type with.
-    #[error("There is no keyboard in {}. Plug one in; a desk cannot be left without it", .0.display())]
-    NoKeyboard(PathBuf),
+    #[error(
+        "There is no keyboard in {}{refused}. Plug one in; a desk cannot be left without it",
+        .path.display()
+    )]
+    NoKeyboard {
+        /// The folder.
+        path: PathBuf,
+        /// Which devices were refused and why, in words.
+        refused: String,
+    },
 }
 
 /// The devices of the host, held.
@@ -84,11 +92,12 @@ struct Held {
 }
 
 impl Inputs {
-    /// Finds and takes every keyboard and pointer. On an error nothing stays taken.
+    /// Finds and takes every keyboard and pointer. On an error nothing stays taken. Under the
+    /// `strict` rule a device that offers keys and a pointer in one is refused.
     ///
     /// # Errors
     /// [`InputError`]: at the start, whatever is not as it should be is an error.
-    pub fn open(folder: &Path) -> Result<Self, InputError> {
+    pub fn open(folder: &Path, strict: bool) -> Result<Self, InputError> {
         let fault = |source: rustix::io::Errno| InputError::Folder {
             path: folder.to_path_buf(),
             source: source.into(),
@@ -101,7 +110,7 @@ impl Inputs {
         let mut inputs = Self {
             folder: folder.to_path_buf(),
             watch,
-            rules: DeviceRules::default(),
+            rules: DeviceRules::new(strict),
             open: BTreeMap::new(),
             next: SourceId::FIRST_DEVICE,
             told: BTreeSet::new(),
@@ -113,12 +122,18 @@ impl Inputs {
         for node in nodes {
             inputs.add(&node)?;
         }
-        let types = |event: &HostEvent| matches!(event, HostEvent::Appeared { device, .. } if device.class == DeviceClass::Keyboard);
-        if inputs.events.iter().any(types) {
-            Ok(inputs)
-        } else {
-            Err(InputError::NoKeyboard(folder.to_path_buf()))
+        let mut refused = String::new();
+        for event in &inputs.events {
+            let HostEvent::Appeared { device, .. } = event else { continue };
+            match device.kind.class {
+                DeviceClass::Keyboard => return Ok(inputs),
+                DeviceClass::Refused(why) => {
+                    refused.push_str(&format!("; {:?} was refused: it {why}", device.name));
+                }
+                DeviceClass::Pointer => {}
+            }
         }
+        Err(InputError::NoKeyboard { path: folder.to_path_buf(), refused })
     }
 
     /// Tells everything that happens until nobody listens: until `listener` says `false`. One that is slow makes the
@@ -195,8 +210,9 @@ impl Inputs {
             return;
         };
         if self.told.insert(name.to_owned()) {
-            let class = DeviceClass::Refused(Refusal::NotAlone);
-            let device = Device { class, name: crate::DeviceName::new(&called) };
+            let kind = DeviceClass::Refused(Refusal::NotAlone).into();
+            let device =
+                Device { kind, name: DeviceName::new(&called), port: DeviceName::new(name) };
             let source = self.number();
             self.events.push(HostEvent::Appeared { source, device });
             self.events.push(HostEvent::Gone(source));
@@ -216,7 +232,7 @@ impl Inputs {
             Ok(Some((device, opened))) => {
                 self.rules = rules;
                 let source = self.number();
-                let heard = !matches!(device.class, DeviceClass::Refused(_));
+                let heard = !matches!(device.kind.class, DeviceClass::Refused(_));
                 self.events.push(HostEvent::Appeared { source, device });
                 self.open.insert(name.to_owned(), Held { source, device: opened, heard });
                 Ok(())
@@ -230,6 +246,7 @@ impl Inputs {
 
     fn remove(&mut self, name: &str) {
         if let Some(held) = self.open.remove(name) {
+            self.rules.gone(&held.device.identity);
             self.events.push(HostEvent::Gone(held.source));
         }
     }

@@ -58,6 +58,8 @@ pub struct Desk {
     pub layout: LayoutMode,
     /// The secure-attention key.
     pub sak: Chord,
+    /// Whether what offers keys and a pointer in one is refused whole.
+    pub strict_devices: bool,
     /// The scale; `None`: that of the screen.
     pub scale: Option<Scale>,
     /// Every label that a guest wears.
@@ -151,6 +153,9 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
         let cause = |error| format!("{sak:?} is no secure-attention key: {}", chain(&error));
         Chord::parse(sak).map_err(cause)
     });
+    let wants = "\"split\" (of what offers keys and a pointer in one, one part is heard), or \
+                 \"strict\" (it is refused)";
+    let strict_devices = head.second("devices", ["split", "strict"], wants);
     let scale = head.read("scale", "a number from 0.5 to 4", parse_scale);
     let preset = label::read_preset(&mut head);
     let engine = guest::read_engine(&mut head).flatten();
@@ -187,6 +192,7 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
         name: name?.value,
         layout,
         sak: sak.unwrap_or_default(),
+        strict_devices,
         scale: scale.map(|scale| scale.value),
         labels: labels.set,
         volumes,

@@ -219,3 +219,11 @@ fn there_are_two_engines_and_no_other() {
     let next = parse(&with("vcpus = 2", "engine = \"x\"")).unwrap_err().faults.remove(0).next;
     assert!(next.contains("\"auto\"") && next.contains("\"kvm\" or \"qemu\""), "{next}");
 }
+
+#[test]
+fn a_desk_may_ask_for_the_strict_rule_of_devices() {
+    let strict = |line: &str| {
+        parse(&with("theme = \"us\"", &format!("theme = \"us\"\n{line}"))).unwrap().strict_devices
+    };
+    assert!(!strict("") && !strict("devices = \"split\"") && strict("devices = \"strict\""));
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::rig::*;
 use crate::{Event, GuestReport, MonitorConfig};
 use proptest::prelude::*;
-use tabard_input::SourceId;
+use tabard_input::{Device, DeviceClass, DeviceName, SourceId};
 use tabard_labels::{CategorySet, Level};
 use tabard_view::{Content, GuestId, OutputId, Recipient, TrustedBody};
 
@@ -469,11 +469,10 @@ fn without_input_the_screen_locks_and_with_input_it_does_not() {
 
 /// Two keyboards and a mouse: the first was accepted, the second nobody was asked about.
 fn devices(rig: &mut Rig) -> [SourceId; 3] {
-    use tabard_input::{Device, DeviceClass, DeviceName};
     let sources = [16, 17, 18].map(SourceId);
     let classes = [DeviceClass::Keyboard, DeviceClass::Keyboard, DeviceClass::Pointer];
     for (source, class) in sources.into_iter().zip(classes) {
-        let device = Device { class, name: DeviceName::new("a device") };
+        let device = device(class);
         rig.step(Event::DeviceAppeared { source, device });
     }
     rig.confirm();
@@ -534,8 +533,7 @@ fn when_the_last_screen_is_taken_away_the_next_one_shows_the_lock() {
 
 #[test]
 fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password() {
-    use tabard_input::{Device, DeviceClass, DeviceName};
-    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let device = device(DeviceClass::Keyboard);
     let mut rig = ann();
     let [first, second, third] = [16, 17, 18].map(SourceId);
     rig.step(Event::DeviceAppeared { source: first, device });
@@ -557,8 +555,7 @@ fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password()
 
 #[test]
 fn a_seat_with_users_asks_for_the_chord_and_heeds_no_keyboard_before_it() {
-    use tabard_input::{Device, DeviceClass, DeviceName};
-    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let device = device(DeviceClass::Keyboard);
     let source = SourceId(16);
     let monitor = Monitor::new(users(config())).unwrap().awaiting_chord();
     let mut rig = Rig { monitor };
@@ -646,4 +643,9 @@ proptest! {
             }
         }
     }
+}
+
+fn device(class: DeviceClass) -> Device {
+    let name = DeviceName::new("a device");
+    Device { kind: class.into(), name, port: name }
 }

@@ -36,7 +36,7 @@ pub fn play(desk: &mut Desk, plan: &Plan, tally: &mut Tally) -> Result<(), Strin
     }
     scene("another takes a card away, and gives it back", || usurped_screen(desk))?;
     scene("a second keyboard types nothing until it is accepted", || second_keyboard(desk))?;
-    scene("a composite device is refused", || composite(desk))?;
+    scene("a keyboard that could point waits like any other", || composite(desk))?;
     scene("unplugged with a key held, no key stays down", || unplug(desk))?;
     scene("the chord over menu, crash and flood", || chords(desk))?;
     scene("random actions", || random::play(desk, plan, tally))?;
@@ -279,7 +279,7 @@ fn composite(desk: &mut Desk) -> Result<(), String> {
     types(desk, &[])?;
     desk.call_trusted()?;
     let list = desk.qmp.glass(CARDS[0])?;
-    // The list of devices says that it was refused.
+    // The list of devices says that it waits.
     desk.press_until(&["i"], "the list of devices", |glass| {
         glass.differing(&list, 100, 600) > 2000
     })?;
