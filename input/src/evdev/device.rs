@@ -1,16 +1,16 @@
 //! One node of `/dev/input`: opened for reading, asked what it is, taken alone, read.
 
-use super::decoder::{Decoder, Report};
+use super::decoder::{Axes, Decoder, Report};
 use crate::SourceId;
 use crate::device::{Capabilities, Device, DeviceName, DeviceRules, HostEvent, axis};
 use evdev::raw_stream::RawDevice;
-use evdev::{AbsoluteAxisCode, PropType};
+use evdev::{AbsInfo, PropType};
 use rustix::fs::{Mode, OFlags};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 /// Why a node cannot be used.
 #[derive(Debug)]
@@ -53,9 +53,8 @@ impl Opened {
             return Err(OpenError::Held(called));
         }
         let pointing = capabilities.pointing().filter(|_| kind.points());
-        let ranges = [AbsoluteAxisCode(axis::ABS_X), AbsoluteAxisCode(axis::ABS_Y)];
-        let ranges = ranges.map(|axis| range(&device, axis));
-        let decoder = Decoder::new(source, kind.types(), pointing, ranges, keys_down(&device)?);
+        let (axes, down) = (axes(&device)?, keys_down(&device)?);
+        let decoder = Decoder::new(source, kind.types(), pointing, axes, down);
         let (name, port) = (DeviceName::new(&called), DeviceName::new(&port));
         Ok(Some((Device { kind, name, port }, Self { device, decoder, identity })))
     }
@@ -68,7 +67,9 @@ impl Opened {
                 Ok(reports) => {
                     for event in reports {
                         let (kind, code) = (event.event_type().0, event.code());
-                        let report = Report { kind, code, value: event.value() };
+                        let time = event.timestamp().duration_since(UNIX_EPOCH).unwrap_or_default();
+                        let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                        let report = Report { kind, code, value: event.value(), time_ms };
                         lost |= self.decoder.take(report, events);
                     }
                 }
@@ -77,9 +78,9 @@ impl Opened {
                 Err(_) => return false,
             }
             if lost {
-                match keys_down(&self.device) {
-                    Ok(down) => self.decoder.resync(&down, events),
-                    Err(_) => return false,
+                match (keys_down(&self.device), axes(&self.device)) {
+                    (Ok(down), Ok(axes)) => self.decoder.resync(&down, &axes, events),
+                    _ => return false,
                 }
             }
         }
@@ -122,9 +123,21 @@ fn identity(device: &RawDevice) -> (String, String) {
     (format!("{bus:04x}:{vendor:04x}:{product:04x} {port}"), whole.to_owned())
 }
 
-fn range(device: &RawDevice, axis: AbsoluteAxisCode) -> RangeInclusive<i32> {
-    let known = device.get_absinfo().ok().and_then(|mut all| all.find(|(code, _)| *code == axis));
-    known.map_or(0..=1, |(_, info)| info.minimum()..=info.maximum())
+fn axes(device: &RawDevice) -> io::Result<Axes> {
+    let mut known = BTreeMap::new();
+    // A keyboard has none, and is not asked.
+    if device.supported_absolute_axes().is_some() {
+        known.extend(device.get_absinfo()?.map(|(code, info)| (code.0, info)));
+    }
+    let slot = known.get(&axis::ABS_MT_SLOT).map(AbsInfo::value);
+    let codes = match slot {
+        Some(_) => [axis::ABS_MT_POSITION_X, axis::ABS_MT_POSITION_Y],
+        None => [axis::ABS_X, axis::ABS_Y],
+    };
+    let range = |code| known.get(&code).map_or(0..=1, |info| info.minimum()..=info.maximum());
+    let value = |code| known.get(&code).map_or(0, AbsInfo::value);
+    let place = [value(axis::ABS_X), value(axis::ABS_Y)];
+    Ok(Axes { ranges: codes.map(range), place, slot })
 }
 
 fn keys_down(device: &RawDevice) -> io::Result<BTreeSet<u16>> {

@@ -4,6 +4,7 @@
 
 mod decoder;
 mod device;
+mod touch;
 
 use crate::SourceId;
 use crate::device::{Device, DeviceClass, DeviceName, DeviceRules, HostEvent, Refusal};
