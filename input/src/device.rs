@@ -20,10 +20,6 @@ pub(crate) mod axis {
     pub(crate) const REL_Y: u16 = 1;
     pub(crate) const ABS_X: u16 = 0;
     pub(crate) const ABS_Y: u16 = 1;
-    pub(crate) const ABS_MT_SLOT: u16 = 0x2f;
-    pub(crate) const ABS_MT_POSITION_X: u16 = 0x35;
-    pub(crate) const ABS_MT_POSITION_Y: u16 = 0x36;
-    pub(crate) const ABS_MT_TRACKING_ID: u16 = 0x39;
     /// The first absolute axis that moves nothing (`ABS_VOLUME`); keyboards have it.
     pub(crate) const ABS_VOLUME: u16 = 0x20;
 }

@@ -104,6 +104,7 @@ impl TrustedScreen {
     /// stopping by the power button, which loses nothing. Any other key drops the question and
     /// then does what it always does; Esc only drops it. `waiting` is what may be accepted.
     pub(crate) fn key(&mut self, code: KeyCode, guests: &Guests, waiting: &[Waiting]) -> Action {
+        let code = code.on_digit_row();
         // Keys that only change others neither answer nor drop a question.
         if self.unproven || code.is_modifier() || code == KeyCode::CAPS_LOCK {
             return Action::Nothing;

@@ -1,6 +1,7 @@
 //! One node of `/dev/input`: opened for reading, asked what it is, taken alone, read.
 
 use super::decoder::{Axes, Decoder, Report};
+use super::touch;
 use crate::SourceId;
 use crate::device::{Capabilities, Device, DeviceName, DeviceRules, HostEvent, axis};
 use evdev::raw_stream::RawDevice;
@@ -129,9 +130,9 @@ fn axes(device: &RawDevice) -> io::Result<Axes> {
     if device.supported_absolute_axes().is_some() {
         known.extend(device.get_absinfo()?.map(|(code, info)| (code.0, info)));
     }
-    let slot = known.get(&axis::ABS_MT_SLOT).map(AbsInfo::value);
+    let slot = known.get(&touch::ABS_MT_SLOT).map(AbsInfo::value);
     let codes = match slot {
-        Some(_) => [axis::ABS_MT_POSITION_X, axis::ABS_MT_POSITION_Y],
+        Some(_) => [touch::ABS_MT_POSITION_X, touch::ABS_MT_POSITION_Y],
         None => [axis::ABS_X, axis::ABS_Y],
     };
     let range = |code| known.get(&code).map_or(0..=1, |info| info.minimum()..=info.maximum());

@@ -10,6 +10,10 @@ use crate::device::axis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+pub(super) const ABS_MT_SLOT: u16 = 0x2f;
+pub(super) const ABS_MT_POSITION_X: u16 = 0x35;
+pub(super) const ABS_MT_POSITION_Y: u16 = 0x36;
+const ABS_MT_TRACKING_ID: u16 = 0x39;
 /// A finger is on the touchpad.
 const BTN_TOUCH: u16 = 0x14a;
 /// `BTN_TOOL_FINGER` and its kin, and how many fingers each stands for.
@@ -88,7 +92,7 @@ impl Touchpad {
     /// An absolute axis has this value; `down` is which keys and buttons are.
     pub(super) fn axis(&mut self, code: u16, value: i32, down: &BTreeSet<u16>) {
         let multi = self.slot.is_some();
-        if code == axis::ABS_MT_SLOT && multi {
+        if code == ABS_MT_SLOT && multi {
             self.slot = Some(value);
         }
         let number = self.slot.unwrap_or(0);
@@ -98,12 +102,12 @@ impl Touchpad {
         let slot = self.slots.entry(number).or_default();
         let [x, y] = &mut slot.place;
         match code {
-            axis::ABS_MT_TRACKING_ID if multi => {
+            ABS_MT_TRACKING_ID if multi => {
                 slot.finger = (value >= 0).then(Finger::default);
                 return;
             }
-            axis::ABS_MT_POSITION_X if multi => *x = Some(value),
-            axis::ABS_MT_POSITION_Y if multi => *y = Some(value),
+            ABS_MT_POSITION_X if multi => *x = Some(value),
+            ABS_MT_POSITION_Y if multi => *y = Some(value),
             axis::ABS_X if !multi => *x = Some(value),
             axis::ABS_Y if !multi => *y = Some(value),
             _ => return,
@@ -256,17 +260,17 @@ mod tests {
         }
 
         fn put(&mut self, slot: i32, x: i32, y: i32) -> &mut Self {
-            let id = (axis::ABS_MT_TRACKING_ID, slot + 7);
-            self.say(&[(axis::ABS_MT_SLOT, slot), id]).to(slot, x, y)
+            let id = (ABS_MT_TRACKING_ID, slot + 7);
+            self.say(&[(ABS_MT_SLOT, slot), id]).to(slot, x, y)
         }
 
         fn to(&mut self, slot: i32, x: i32, y: i32) -> &mut Self {
-            let place = [(axis::ABS_MT_POSITION_X, x), (axis::ABS_MT_POSITION_Y, y)];
-            self.say(&[(axis::ABS_MT_SLOT, slot)]).say(&place)
+            let place = [(ABS_MT_POSITION_X, x), (ABS_MT_POSITION_Y, y)];
+            self.say(&[(ABS_MT_SLOT, slot)]).say(&place)
         }
 
         fn lift(&mut self, slot: i32) -> &mut Self {
-            self.say(&[(axis::ABS_MT_SLOT, slot), (axis::ABS_MT_TRACKING_ID, -1)])
+            self.say(&[(ABS_MT_SLOT, slot), (ABS_MT_TRACKING_ID, -1)])
         }
 
         fn say(&mut self, axes: &[(u16, i32)]) -> &mut Self {
@@ -353,8 +357,8 @@ mod tests {
         pad.put(0, 100, 100).frame();
         pad.lift(0).frame();
         // The kernel says only what differs.
-        pad.say(&[(axis::ABS_MT_TRACKING_ID, 9)]).frame();
-        assert_eq!(pad.say(&[(axis::ABS_MT_POSITION_X, 110)]).frame(), moved(15, 0));
+        pad.say(&[(ABS_MT_TRACKING_ID, 9)]).frame();
+        assert_eq!(pad.say(&[(ABS_MT_POSITION_X, 110)]).frame(), moved(15, 0));
     }
 
     #[test]
@@ -363,7 +367,7 @@ mod tests {
         pad.put(0, 100, 100).frame();
         pad.down.extend([BTN_TOUCH, 0x145]);
         pad.pad.forget(Some(0));
-        let say = |pad: &mut Pad, x| pad.say(&[(axis::ABS_MT_POSITION_X, x)]).frame();
+        let say = |pad: &mut Pad, x| pad.say(&[(ABS_MT_POSITION_X, x)]).frame();
         assert_eq!(say(&mut pad, 900), NOTHING);
         assert_eq!(say(&mut pad, 910), moved(15, 0));
         pad.down.clear();

@@ -494,6 +494,8 @@ fn an_unaccepted_keyboard_keeps_no_lock_away_and_the_motion_of_a_pointer_does() 
     assert!(!rig.monitor.is_locked());
     for minute in 10..13 {
         rig.step(Event::Key { source: foreign, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::Key { source: mouse, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::PointerMoved { source: foreign, dx: 1, dy: 0 });
         rig.step(Event::PointerMoved { source: SourceId(99), dx: 1, dy: 0 });
         rig.step(Event::Clock { minute_of_day: minute });
     }
