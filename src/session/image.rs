@@ -2,9 +2,10 @@
 //! start, so that a guest restarted later runs what was checked then. Their contents are never
 //! parsed here: that is the jailed process's work.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::memory::sealed;
@@ -106,22 +107,60 @@ fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
 /// Opens a file that is neither empty nor anything but a file.
 pub(super) fn open_file(path: &Path, write: bool) -> Result<File, ImageError> {
     let open = |source| ImageError::Open { path: path.to_path_buf(), source };
-    let check = |metadata: Metadata| match metadata.len() {
-        _ if !metadata.is_file() => Err(ImageError::NotAFile(path.to_path_buf())),
+    let file = regular(path, write).map_err(open)?;
+    let file = file.ok_or_else(|| ImageError::NotAFile(path.to_path_buf()))?;
+    match file.metadata().map_err(open)?.len() {
         0 => Err(ImageError::Empty(path.to_path_buf())),
-        _ => Ok(()),
+        _ => Ok(file),
+    }
+}
+
+/// Opens a regular file; `None` if it is anything else. Asked first, because to open a device may
+/// do something, and opened so that it never waits: it may be a pipe by then.
+pub(crate) fn regular(path: &Path, write: bool) -> io::Result<Option<File>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let wait = i32::from_ne_bytes(rustix::fs::OFlags::NONBLOCK.bits().to_ne_bytes());
+    let file = File::options().read(true).write(write).custom_flags(wait).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The text of a regular file of at most so many bytes.
+///
+/// # Errors
+/// If it is anything else, or cannot be read.
+pub fn text(path: &Path, most_bytes: u64) -> io::Result<String> {
+    let Some(file) = regular(path, false)? else {
+        return Err(io::Error::other("it is not a regular file"));
     };
-    // Asked first: to open a pipe would wait for its other end.
-    check(fs::metadata(path).map_err(open)?)?;
-    let file = File::options().read(true).write(write).open(path).map_err(open)?;
-    check(file.metadata().map_err(open)?)?;
-    Ok(file)
+    let length = file.metadata()?.len();
+    if length > most_bytes {
+        return Err(io::Error::other(format!(
+            "it has {length} bytes, at most {most_bytes} are read"
+        )));
+    }
+    io::read_to_string(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode};
     use std::io::Read;
+
+    #[test]
+    fn a_pipe_or_socket_or_device_is_refused_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, socket] = ["pipe", "socket"].map(|name| folder.path().join(name));
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [&pipe, &socket, Path::new("/dev/null"), folder.path()] {
+            let error = open_file(path, false).unwrap_err();
+            assert!(matches!(error, ImageError::NotAFile(_)), "{error}");
+            assert!(text(path, 1).is_err());
+        }
+    }
 
     #[test]
     fn what_was_checked_is_what_boots_whatever_has_its_name_since() {

@@ -1,10 +1,11 @@
 //! The images of volumes as descriptors: opened once, at the start, with no more rights than the
-//! guest has, and locked by the one that writes. Their contents are never read here.
+//! guest has, and locked by the one that writes. Of their contents only the marks of other formats are
+//! looked for: a guest that took such a file for its disk would destroy it.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -25,6 +26,14 @@ pub enum VolumeError {
     /// The image cannot be opened, is empty, or is no file.
     #[error("{0}. Mend its path, or make an image with `truncate -s 1G FILE`")]
     Image(#[from] ImageError),
+    /// It is no raw image, and nothing says that it is to be taken for one.
+    #[error("{} is an image of the format {format}, and a guest would destroy it. Convert it with `qemu-img convert -O raw {} NEW`, or write format = \"raw\" if a guest made it so on its own disk", path.display(), path.display())]
+    Format {
+        /// The image.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
     /// Its size is no whole number of sectors.
     #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {SECTOR_BYTES}. Is it cut short? `truncate -s %{SECTOR_BYTES} FILE` fills the last one up", path.display())]
     Size {
@@ -57,7 +66,7 @@ pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
     let mut faults = Vec::new();
     for volume in &desk.volumes {
         let path = desk.base.join(&volume.path);
-        let checked = image(&path, false).and_then(|(_, metadata)| {
+        let checked = image(&path, false, volume.raw).and_then(|(_, metadata)| {
             let identity = (metadata.dev(), metadata.ino());
             if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
                 return Err(VolumeError::SameFile { path, other: other.clone() });
@@ -90,11 +99,36 @@ fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
     files.into_iter().filter_map(|(path, what)| Some((identity(path).ok()?, what))).collect()
 }
 
+/// Marks of formats that are not raw, and where they stand.
+const FORMATS: [(&str, u64, &[u8]); 7] = [
+    ("qcow2", 0, b"QFI\xfb"),
+    ("VMDK", 0, b"KDMV"),
+    ("VMDK", 0, b"COWD"),
+    ("VMDK", 0, b"# Disk DescriptorFile"),
+    ("VDI", 64, b"\x7f\x10\xda\xbe"),
+    ("VHD", 0, b"conectix"),
+    ("VHDX", 0, b"vhdxfile"),
+];
+
+/// The format of an image that is not raw. A VHD of fixed size has its mark in the last sector.
+fn format(image: &File, bytes: u64) -> Option<&'static str> {
+    let footer = ("VHD", bytes.saturating_sub(SECTOR_BYTES), &b"conectix"[..]);
+    let is = |(at, mark): (u64, &[u8])| {
+        let mut found = vec![0; mark.len()];
+        image.read_exact_at(&mut found, at).is_ok() && found == mark
+    };
+    let formats = FORMATS.into_iter().chain([footer]);
+    formats.into_iter().find(|(_, at, mark)| is((*at, mark))).map(|(name, ..)| name)
+}
+
 /// Opens an image, and asks for its identity and size.
-fn image(path: &Path, write: bool) -> Result<(File, Metadata), VolumeError> {
+fn image(path: &Path, write: bool, raw: bool) -> Result<(File, Metadata), VolumeError> {
     let file = open_file(path, write)?;
     let open = |source| ImageError::Open { path: path.to_path_buf(), source };
     let metadata = file.metadata().map_err(open)?;
+    if let Some(format) = format(&file, metadata.len()).filter(|_| !raw) {
+        return Err(VolumeError::Format { path: path.to_path_buf(), format });
+    }
     if !metadata.len().is_multiple_of(SECTOR_BYTES) {
         return Err(VolumeError::Size { path: path.to_path_buf(), bytes: metadata.len() });
     }
@@ -125,7 +159,7 @@ impl Volume {
         let spec = desk.volumes.get(attachment.volume)?;
         let path = desk.base.join(&spec.path);
         let write = attachment.access == Access::Write;
-        Some(image(&path, write).and_then(|(image, metadata)| {
+        Some(image(&path, write, spec.raw).and_then(|(image, metadata)| {
             if write && lock && flock(&image, FlockOperation::NonBlockingLockExclusive).is_err() {
                 return Err(VolumeError::InUse(path));
             }
@@ -150,7 +184,6 @@ impl Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
 
     fn desk(folder: &Path) -> Desk {
         std::fs::write(folder.join("data.img"), [7; 8192]).unwrap();
@@ -171,6 +204,24 @@ mod tests {
             let file = File::from(volume.image().unwrap());
             assert_eq!(file.write_at(&[1], 0).is_ok(), writes, "{access:?}");
         }
+    }
+
+    #[test]
+    fn an_image_of_another_format_is_refused_unless_the_desk_says_that_it_is_raw() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        let path = folder.path().join("data.img");
+        let last = ("VHD", 8192 - SECTOR_BYTES, &b"conectix"[..]);
+        for (name, at, mark) in FORMATS.into_iter().chain([last]) {
+            std::fs::write(&path, [0; 8192]).unwrap();
+            assert_eq!(check(&desk), Ok(()));
+            File::options().write(true).open(&path).unwrap().write_all_at(mark, at).unwrap();
+            let faults = check(&desk).unwrap_err();
+            assert!(faults[0].1.contains(&format!("of the format {name}, ")), "{faults:?}");
+            assert!(faults[0].1.contains("qemu-img convert -O raw"), "{faults:?}");
+        }
+        desk.volumes[0].raw = true;
+        assert_eq!(check(&desk), Ok(()));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use tabard_wire::Layers;
 use toml::de::{DeTable, DeValue};
 
 use super::audit::sha256_hex;
+use super::image;
 use report::Report;
 pub(crate) use report::chain;
 use table::{Placed, Table};
@@ -90,19 +91,9 @@ impl Desk {
             file: file.to_path_buf(),
             faults: vec![Fault { line: 1, cause, next: next.to_owned() }],
         };
-        let length = std::fs::metadata(file)
-            .map_err(|error| {
-                unreadable(format!("Cannot read the file: {error}"), "Check its path")
-            })?
-            .len();
-        if length > MAX_FILE_BYTES {
-            return Err(unreadable(
-                format!("The file has {length} bytes"),
-                "A desk file has at most 1 MiB; is this the right file?",
-            ));
-        }
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            unreadable(format!("Cannot read the file: {error}"), "It must be readable UTF-8 text")
+        let text = image::text(file, MAX_FILE_BYTES).map_err(|error| {
+            let next = "Check its path. A desk file is UTF-8 text of at most 1 MiB";
+            unreadable(format!("Cannot read the file: {error}"), next)
         })?;
         Self::parse(&text, file)
     }
