@@ -23,6 +23,8 @@ pub(crate) mod axis {
     /// The first absolute axis that moves nothing (`ABS_VOLUME`); keyboards have it.
     pub(crate) const ABS_VOLUME: u16 = 0x20;
 }
+/// The bus of what has an address of its own in place of a port (linux/input.h).
+pub(crate) const BUS_BLUETOOTH: u16 = 5;
 /// `BTN_TOOL_FINGER`: what a touchpad has and a tablet or a mouse has not.
 const BTN_TOOL_FINGER: u16 = 0x145;
 
@@ -147,8 +149,19 @@ pub struct Device {
     pub kind: Kind,
     /// What it calls itself.
     pub name: DeviceName,
-    /// Where it is plugged in, as the kernel says: nodes of one physical device share it.
+    /// Where it is plugged in, as the kernel says, or the own address of a wireless one: nodes of
+    /// one physical device share it.
     pub port: DeviceName,
+    /// Bus, maker and product.
+    pub ids: [u16; 3],
+}
+
+impl Device {
+    /// Whether it comes and goes by itself, because it sleeps (`BUS_BLUETOOTH`).
+    #[must_use]
+    pub fn is_wireless(&self) -> bool {
+        matches!(self.ids, [BUS_BLUETOOTH, ..])
+    }
 }
 
 /// What the keyboards and pointers of the host have to say.

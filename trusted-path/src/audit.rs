@@ -5,7 +5,7 @@
 use tabard_input::{Device, SourceId};
 use tabard_view::{GuestId, OutputId};
 
-use crate::devices::{Part, Waiting};
+use crate::devices::Part;
 use crate::focus::Focus;
 use crate::{
     Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, LockCause, Monitor,
@@ -75,7 +75,7 @@ pub(crate) struct Watched {
     /// Whether the screen that the event is about is there.
     output: bool,
     /// What may type or point.
-    accepted: Vec<Waiting>,
+    accepted: Vec<(SourceId, Part)>,
 }
 
 impl Monitor {
@@ -120,7 +120,7 @@ impl Monitor {
             _ => None,
         };
         let accepted = after.accepted.into_iter().filter(|it| !before.accepted.contains(it));
-        let accepted = accepted.map(|it| Record::DeviceAccepted(it.source, it.part));
+        let accepted = accepted.map(|(source, part)| Record::DeviceAccepted(source, part));
         about.into_iter().chain(accepted).chain(layout).chain(chosen).collect()
     }
 }

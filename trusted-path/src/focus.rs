@@ -174,8 +174,8 @@ impl Monitor {
             Action::GiveText(guest) => self.give_text(guest),
             Action::OpenQuestion => self.open_question(),
             Action::Sheet(turn) => self.sheet_turn(turn),
-            Action::Accept(waiting) => {
-                self.accept(waiting);
+            Action::Decide(waiting, accepted) => {
+                self.decide(waiting, accepted);
                 Vec::new()
             }
             Action::Quit => vec![Effect::Quit],

@@ -63,8 +63,8 @@ pub(crate) enum Action {
     OpenQuestion,
     /// What a key did to the open text.
     Sheet(Turn),
-    /// That this keyboard may type, or point too.
-    Accept(Waiting),
+    /// That this keyboard may type, or point too; or that it may not in this session.
+    Decide(Waiting, bool),
     /// To lock the screen.
     Lock,
     /// To end the desk.
@@ -118,12 +118,15 @@ impl TrustedScreen {
             if code == ask.key() || code == KeyCode::Y {
                 return match ask {
                     Ask::Quit => Action::Quit,
-                    Ask::Accept(waiting, _) => Action::Accept(waiting),
+                    Ask::Accept(waiting, _) => Action::Decide(waiting, true),
                     Ask::Stop if state.is_alive() => self.command(GuestCommand::Stop),
                     Ask::Reset if state.is_alive() => self.command(GuestCommand::Reset),
                     // It ended by itself meanwhile: a yes to stopping it must not start it.
                     Ask::Stop | Ask::Reset => Action::Nothing,
                 };
+            }
+            if let (Ask::Accept(waiting, _), KeyCode::N) = (ask, code) {
+                return Action::Decide(waiting, false);
             }
             if ask == Ask::Stop && code == KeyCode::O && state == GuestState::Running {
                 return self.command(GuestCommand::PowerButton);

@@ -98,6 +98,9 @@ pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
     if ask == Ask::Stop {
         hints.push(hint("O", "press its power button, so that it shuts down in order"));
     }
+    if let Ask::Accept(..) = ask {
+        hints.push(hint("N", "ask no more in this session"));
+    }
     hints.push(hint("Esc", "leave it as it is"));
     hints
 }

@@ -3,7 +3,9 @@
 use super::decoder::{Axes, Decoder, Report};
 use super::touch;
 use crate::SourceId;
-use crate::device::{Capabilities, Device, DeviceName, DeviceRules, HostEvent, axis};
+use crate::device::{
+    BUS_BLUETOOTH, Capabilities, Device, DeviceName, DeviceRules, HostEvent, axis,
+};
 use evdev::raw_stream::RawDevice;
 use evdev::{AbsInfo, PropType};
 use rustix::fs::{Mode, OFlags};
@@ -47,7 +49,7 @@ impl Opened {
         let node = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?;
         let mut device = RawDevice::from_fd(node)?;
         let capabilities = capabilities(&device);
-        let (identity, port) = identity(&device);
+        let (identity, port, ids) = identity(&device);
         let Some(kind) = rules.judge(&identity, &capabilities) else { return Ok(None) };
         let called = device.name().unwrap_or_default().to_owned();
         if device.grab().is_err() {
@@ -56,8 +58,8 @@ impl Opened {
         let pointing = capabilities.pointing().filter(|_| kind.points());
         let (axes, down) = (axes(&device)?, keys_down(&device)?);
         let decoder = Decoder::new(source, kind.types(), pointing, axes, down);
-        let (name, port) = (DeviceName::new(&called), DeviceName::new(&port));
-        Ok(Some((Device { kind, name, port }, Self { device, decoder, identity })))
+        let name = DeviceName::new(&called);
+        Ok(Some((Device { kind, name, port, ids }, Self { device, decoder, identity })))
     }
 
     /// Takes what waits, at most so many reads. Answers whether the device is still there.
@@ -113,15 +115,17 @@ fn capabilities(device: &RawDevice) -> Capabilities {
     }
 }
 
-/// What stays the same when a device is pulled out and put in again, and its port alone.
-fn identity(device: &RawDevice) -> (String, String) {
+/// What stays the same when a device is pulled out and put in again, its port alone, and its ids.
+fn identity(device: &RawDevice) -> (String, DeviceName, [u16; 3]) {
     let id = device.input_id();
-    // Where no port is known, what it calls itself must do, or all of them would be one.
-    let port = device.physical_path().filter(|port| !port.is_empty()).or(device.name());
-    let port = port.unwrap_or_default();
     let (bus, vendor, product) = (id.bus_type().0, id.vendor(), id.product());
-    let whole = port.rsplit_once("/input").map_or(port, |(whole, _)| whole);
-    (format!("{bus:04x}:{vendor:04x}:{product:04x} {port}"), whole.to_owned())
+    // All wireless ones are on the port of what hears them. Where no port is known, what it calls
+    // itself must do, or all of them would be one.
+    let own = device.unique_name().filter(|_| bus == BUS_BLUETOOTH);
+    let port = own.or(device.physical_path()).filter(|port| !port.is_empty());
+    let port = port.or(device.name()).unwrap_or_default();
+    let whole = DeviceName::new(port.rsplit_once("/input").map_or(port, |(whole, _)| whole));
+    (format!("{bus:04x}:{vendor:04x}:{product:04x} {port}"), whole, [bus, vendor, product])
 }
 
 fn axes(device: &RawDevice) -> io::Result<Axes> {

@@ -212,8 +212,8 @@ impl Inputs {
         };
         if self.told.insert(name.to_owned()) {
             let kind = DeviceClass::Refused(Refusal::NotAlone).into();
-            let device =
-                Device { kind, name: DeviceName::new(&called), port: DeviceName::new(name) };
+            let (called, port) = (DeviceName::new(&called), DeviceName::new(name));
+            let device = Device { kind, name: called, port, ids: [0; 3] };
             let source = self.number();
             self.events.push(HostEvent::Appeared { source, device });
             self.events.push(HostEvent::Gone(source));

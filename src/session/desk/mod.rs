@@ -61,6 +61,8 @@ pub struct Desk {
     pub sak: Chord,
     /// Whether what offers keys and a pointer in one is refused whole.
     pub strict_devices: bool,
+    /// Whether an accepted wireless keyboard that comes back is accepted until the lock.
+    pub keep_wireless: bool,
     /// The scale; `None`: that of the screen.
     pub scale: Option<Scale>,
     /// Every label that a guest wears.
@@ -147,6 +149,8 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
     let wants = "\"split\" (of what offers keys and a pointer in one, one part is heard), or \
                  \"strict\" (it is refused)";
     let strict_devices = head.second("devices", ["split", "strict"], wants);
+    let wants = "\"ask\", or \"keep\" (one that was accepted and comes back is, until the lock)";
+    let keep_wireless = head.second("wireless", ["ask", "keep"], wants);
     let scale = head.read("scale", "a number from 0.5 to 4", parse_scale);
     let preset = label::read_preset(&mut head);
     let engine = guest::read_engine(&mut head).flatten();
@@ -184,6 +188,7 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
         layout,
         sak: sak.unwrap_or_default(),
         strict_devices,
+        keep_wireless,
         scale: scale.map(|scale| scale.value),
         labels: labels.set,
         volumes,

@@ -221,9 +221,10 @@ fn there_are_two_engines_and_no_other() {
 }
 
 #[test]
-fn a_desk_may_ask_for_the_strict_rule_of_devices() {
-    let strict = |line: &str| {
-        parse(&with("theme = \"us\"", &format!("theme = \"us\"\n{line}"))).unwrap().strict_devices
-    };
+fn a_desk_may_ask_for_the_strict_rule_and_keep_wireless_keyboards() {
+    let desk =
+        |line: &str| parse(&with("theme = \"us\"", &format!("theme = \"us\"\n{line}"))).unwrap();
+    let strict = |line: &str| desk(line).strict_devices;
+    assert!(desk("wireless = \"keep\"").keep_wireless && !desk("").keep_wireless);
     assert!(!strict("") && !strict("devices = \"split\"") && strict("devices = \"strict\""));
 }

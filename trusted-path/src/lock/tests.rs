@@ -21,7 +21,7 @@ fn users(config: MonitorConfig) -> MonitorConfig {
     };
     let users = vec![user("ann", 9, true), user("bob", 3, false)];
     MonitorConfig {
-        login: LoginConfig { users, lock_after_minutes: Some(3), wait_seconds: 0 },
+        login: LoginConfig { users, lock_after_minutes: Some(3), ..LoginConfig::default() },
         ..config
     }
 }
@@ -649,5 +649,5 @@ proptest! {
 
 fn device(class: DeviceClass) -> Device {
     let name = DeviceName::new("a device");
-    Device { kind: class.into(), name, port: name }
+    Device { kind: class.into(), name, port: name, ids: [3, 1, 2] }
 }
