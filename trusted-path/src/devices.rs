@@ -210,6 +210,7 @@ impl Monitor {
     /// that the user has learnt it, and Tabard knows which keyboard is the user's.
     #[must_use]
     pub fn awaiting_chord(mut self) -> Self {
+        self.seated = true;
         let previous = match self.focus {
             Focus::Guest(guest) => Some(guest),
             Focus::Trusted(ref screen) => screen.previous,
@@ -261,8 +262,11 @@ impl Monitor {
         self.devices.decide(waiting, accepted);
     }
 
-    /// One line for the bar while a keyboard waits.
+    /// One line for the bar while a keyboard waits, or is waited for.
     pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
+        if self.seated && self.devices.keyboards().next().is_none() {
+            return Some("There is no keyboard: plug one in".to_owned());
+        }
         let waiting = self.devices.waiting();
         let asks = |one: &&Waiting| one.part == Part::Keys && !one.dismissed;
         let keyboard = waiting.first().filter(asks);

@@ -31,6 +31,8 @@ pub struct Monitor {
     pub(crate) focus: Focus,
     pub(crate) held: HeldKeys,
     pub(crate) devices: Devices,
+    /// Whether the keyboards and pointers of the host are its own.
+    pub(crate) seated: bool,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
     pub(crate) records_wait: bool,
@@ -68,6 +70,7 @@ impl Monitor {
             focus,
             held: HeldKeys::default(),
             devices: Devices::default(),
+            seated: false,
             pointer: None,
             minute_of_day: None,
             records_wait: false,

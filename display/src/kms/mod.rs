@@ -33,6 +33,8 @@ use card::{Card, Glass, chosen, size_of};
 pub const FOLDER: &str = "/dev/dri";
 /// After which a screen that cannot be drawn is tried again, and one that is still is looked after.
 const RETRY: Duration = Duration::from_millis(250);
+/// After which screens are looked for again while there is none; the kernel should tell of them.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// In which a flip is done; later, the screen has failed.
 const FLIP_TIME: Duration = Duration::from_secs(2);
 /// The multicast group of the kernel's own messages about devices (netlink(7), lib/kobject_uevent.c).
@@ -64,11 +66,8 @@ pub struct ModeWish {
 /// Why the screens cannot be had. Each message names the device and says what to do.
 #[derive(Debug, Error)]
 pub enum KmsError {
-    /// There is no folder of graphics cards, or it cannot be read.
-    #[error(
-        "Cannot read {}: {source}. Is there a graphics card, and is its driver loaded?",
-        .path.display()
-    )]
+    /// The folder of graphics cards cannot be read.
+    #[error("Cannot read {}: {source}. Start as root (the unit tabard@.service does)", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -91,8 +90,11 @@ pub enum KmsError {
          `systemctl isolate multi-user.target`", .0.display()
     )]
     Held(PathBuf),
-    /// No card has a connected screen.
-    #[error("No screen is connected to a card in {}. Connect one that is switched on", .0.display())]
+    /// No card has a connected screen, or there is no card.
+    #[error(
+        "No screen is connected to a card in {}. Connect one that is switched on; is the driver of \
+         the graphics card loaded?", .0.display()
+    )]
     NoScreen(PathBuf),
     /// The presenter cannot wait for screens.
     #[error("Cannot be told of screens that come and go: {0}. Is the kernel built with netlink?")]
@@ -113,6 +115,8 @@ pub struct KmsPresenter {
     requests: Receiver<FrameRequest>,
     woken: Arc<OwnedFd>,
     uevents: OwnedFd,
+    /// When to look for screens while there is none.
+    look_at: Instant,
 }
 
 struct Screen {
@@ -130,7 +134,7 @@ struct Screen {
 struct Ended;
 
 impl KmsPresenter {
-    /// Takes every card; the screens still show what they showed.
+    /// Takes every card; the screens still show what they showed. There may be none yet.
     ///
     /// # Errors
     ///
@@ -171,16 +175,20 @@ impl KmsPresenter {
             requests,
             woken,
             uevents,
+            look_at: Instant::now(),
         };
         for path in presenter.nodes()? {
             presenter.take_card(&path)?;
         }
+        Ok((presenter, sender))
+    }
+
+    /// What it waits for: [`KmsError::NoScreen`], if there is none yet.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<KmsError> {
         let connected = |card: &Arc<Card>| card.connected().is_ok_and(|all| !all.is_empty());
-        if presenter.cards.values().any(connected) {
-            Ok((presenter, sender))
-        } else {
-            Err(KmsError::NoScreen(folder.to_path_buf()))
-        }
+        let dark = !self.cards.values().any(connected);
+        dark.then(|| KmsError::NoScreen(self.folder.clone()))
     }
 
     /// Draws until the session is gone. The cards are given back when it returns.
@@ -209,7 +217,9 @@ impl KmsPresenter {
             for id in ids {
                 self.draw(id, events)?;
             }
-            if self.wait(events)? {
+            let look = self.screens.is_empty() && Instant::now() >= self.look_at;
+            if self.wait(events)? || look {
+                self.look_at = Instant::now().checked_add(LOOK_EVERY).unwrap_or(self.look_at);
                 self.find_cards();
                 self.find_screens(events)?;
             }
@@ -440,7 +450,11 @@ impl KmsPresenter {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.strip_prefix("card").is_some_and(|number| number.parse::<u32>().is_ok())
         };
-        let entries = std::fs::read_dir(&self.folder).map_err(fault)?;
+        let entries = match std::fs::read_dir(&self.folder) {
+            // Before the first driver there is none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(fault)?,
+        };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut nodes: Vec<PathBuf> = paths.filter(is_card).collect();
         nodes.sort();
@@ -458,11 +472,11 @@ mod tests {
     use tabard_labels::LabelSet;
 
     #[test]
-    fn without_cards_the_error_names_the_folder_and_what_to_do() {
+    fn without_cards_it_waits_for_one_and_says_where_and_what_to_do() {
         let folder = std::env::temp_dir().join("tabard-no-such-folder");
-        let error =
-            KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE, Vec::new()).err().unwrap();
-        let text = error.to_string();
+        let (presenter, _sender) =
+            KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE, Vec::new()).unwrap();
+        let text = presenter.waits_for().unwrap().to_string();
         assert!(text.contains("tabard-no-such-folder") && text.contains("driver"), "{text}");
     }
 }

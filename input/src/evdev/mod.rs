@@ -93,8 +93,8 @@ struct Held {
 }
 
 impl Inputs {
-    /// Finds and takes every keyboard and pointer. On an error nothing stays taken. Under the
-    /// `strict` rule a device that offers keys and a pointer in one is refused.
+    /// Finds and takes every keyboard and pointer; there may be none yet. On an error nothing stays
+    /// taken. Under the `strict` rule a device that offers keys and a pointer in one is refused.
     ///
     /// # Errors
     /// [`InputError`]: at the start, whatever is not as it should be is an error.
@@ -123,18 +123,24 @@ impl Inputs {
         for node in nodes {
             inputs.add(&node)?;
         }
+        Ok(inputs)
+    }
+
+    /// What they wait for: [`InputError::NoKeyboard`], if none was found.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<InputError> {
         let mut refused = String::new();
-        for event in &inputs.events {
+        for event in &self.events {
             let HostEvent::Appeared { device, .. } = event else { continue };
             match device.kind.class {
-                DeviceClass::Keyboard => return Ok(inputs),
+                DeviceClass::Keyboard => return None,
                 DeviceClass::Refused(why) => {
                     refused.push_str(&format!("; {:?} was refused: it {why}", device.name));
                 }
                 DeviceClass::Pointer => {}
             }
         }
-        Err(InputError::NoKeyboard { path: folder.to_path_buf(), refused })
+        Some(InputError::NoKeyboard { path: self.folder.clone(), refused })
     }
 
     /// Tells everything that happens until nobody listens: until `listener` says `false`. One that is slow makes the
@@ -272,6 +278,25 @@ impl Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_keyboard_it_waits_for_one_and_names_what_was_refused_and_why() {
+        let folder = std::env::temp_dir().join(format!("tabard-none-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut inputs = Inputs::open(&folder, false).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let device = |class: DeviceClass| {
+            let name = DeviceName::new("Desk 4");
+            let device = Device { kind: class.into(), name, port: name, ids: [3, 1, 2] };
+            HostEvent::Appeared { source: SourceId(16), device }
+        };
+        inputs.events.push(device(DeviceClass::Refused(Refusal::Changed)));
+        let text = inputs.waits_for().unwrap().to_string();
+        assert!(text.contains("no keyboard in") && text.contains("tabard-none"), "{text}");
+        assert!(text.contains("\"Desk 4\" was refused: it was another kind"), "{text}");
+        inputs.events.push(device(DeviceClass::Keyboard));
+        assert!(inputs.waits_for().is_none());
+    }
 
     #[test]
     fn no_number_is_spent_on_a_node_that_is_ignored() {

@@ -83,6 +83,18 @@ fn a_seat_obeys_nothing_before_the_chord() {
 }
 
 #[test]
+fn a_seat_without_a_keyboard_says_so_until_there_is_one() {
+    let mut rig = Rig::awaiting_chord();
+    rig.confirm();
+    let notice = |rig: &Rig| rig.monitor.view().outputs[0].bar.notice.clone();
+    plug(&mut rig, SECOND, DeviceClass::Refused(Refusal::Changed));
+    assert_eq!(notice(&rig), "There is no keyboard: plug one in");
+    assert!(lines(&rig).iter().any(|line| line.starts_with("Refused a device")));
+    plug(&mut rig, FIRST, DeviceClass::Keyboard);
+    assert!(notice(&rig).starts_with("Press "), "{}", notice(&rig));
+}
+
+#[test]
 fn the_keyboard_with_the_first_chord_is_accepted_and_no_other() {
     let mut rig = seat();
     plug(&mut rig, SECOND, DeviceClass::Keyboard);
