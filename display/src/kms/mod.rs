@@ -4,6 +4,7 @@
 //! frame is whole again.
 
 mod card;
+mod name;
 mod plane;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::{
     Ringing,
 };
 use card::{Card, Glass, chosen, size_of};
+pub use name::{edid_names, is_screen_name};
 
 /// Where the kernel lists graphics cards.
 pub const FOLDER: &str = "/dev/dri";
@@ -43,12 +45,13 @@ const KERNEL_GROUP: u32 = 1;
 /// The number of the first screen that is wished for by name; others have lower ones.
 pub const FIRST_NAMED: u8 = 128;
 
-/// What is wished of a screen that is known by the name of its connector.
+/// What is wished of a screen that is known by a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// Its number, [`FIRST_NAMED`] or higher, when it is there.
     pub output: OutputId,
-    /// Its connector, such as `HDMI-A-1`, or with the card as the kernel writes it.
+    /// Its connector, such as `HDMI-A-1`, or with the card as the kernel writes it; or another form
+    /// that [`is_screen_name`] knows.
     pub connector: String,
     /// Its mode; without one, or if the screen lacks it, the one that the screen prefers.
     pub mode: Option<ModeWish>,

@@ -154,6 +154,7 @@ fn outputs_that_cannot_be_are_refused() {
         ("[outputs.DP-1]\nmode = \"1024x768@\"", "no mode"),
         ("[outputs.DP-1]\nguest = \"bee\"", "no guest \"bee\""),
         ("[outputs.DP-1]\nguest = \"ant\"\n[outputs.DP-2]\nguest = \"ant\"", "another output"),
+        ("[outputs.left]", "no name of a screen"),
         ("[outputs.DP-1]\nscale = 2", "scale"),
     ] {
         let found = faults(&format!("{GOOD}{outputs}\n"));
