@@ -4,7 +4,7 @@
 
 use crate::guests::Guest;
 use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen, words};
-use tabard_input::{Device, DeviceClass, SourceId, Spare};
+use tabard_input::{Device, DeviceClass, DeviceName, SourceId, Spare};
 use tabard_view::Hint;
 
 /// Devices that are remembered at once.
@@ -262,6 +262,20 @@ impl Monitor {
         self.devices.decide(waiting, accepted);
     }
 
+    /// A screen is left out, or no longer.
+    pub(crate) fn screen_dark(&mut self, name: DeviceName, dark: bool) {
+        self.dark.retain(|other| *other != name);
+        if dark && self.dark.len() < MAX_DEVICES {
+            self.dark.push(name);
+        }
+    }
+
+    /// The words of the bar while a screen is left out.
+    pub(crate) fn dark_notice(&self) -> String {
+        let first = self.dark.first();
+        first.map_or(String::new(), |name| format!("Screen {} stays dark", name.as_str()))
+    }
+
     /// One line for the bar while a keyboard waits, or is waited for.
     pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
         if self.seated && self.devices.keyboards().next().is_none() {
@@ -313,6 +327,11 @@ impl Monitor {
             Hint { key: "Guest".to_owned(), text: format!("{}: {engine}", guest.config.name) }
         };
         let guests = self.guests.iter().filter(|guest| guest.shown).map(guest);
+        let dark = self.dark.iter().map(|name| Hint {
+            key: "Screen".to_owned(),
+            text: format!("{}: cannot be lit, stays dark", name.as_str()),
+        });
+        let screens = screens.chain(dark);
         screens.chain(self.devices.known.iter().rev().filter_map(line)).chain(guests).collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     trusted_screen::TrustedScreen,
     windows::Windows,
 };
-use tabard_input::HeldKeys;
+use tabard_input::{DeviceName, HeldKeys};
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
 
 /// Decides who receives input and what is shown.
@@ -33,6 +33,8 @@ pub struct Monitor {
     pub(crate) devices: Devices,
     /// Whether the keyboards and pointers of the host are its own.
     pub(crate) seated: bool,
+    /// Screens that are left out, because they cannot be lit.
+    pub(crate) dark: Vec<DeviceName>,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
     pub(crate) records_wait: bool,
@@ -71,6 +73,7 @@ impl Monitor {
             held: HeldKeys::default(),
             devices: Devices::default(),
             seated: false,
+            dark: Vec::new(),
             pointer: None,
             minute_of_day: None,
             records_wait: false,
@@ -128,6 +131,7 @@ impl Monitor {
                     done = self.lock(LockCause::SeatLost);
                 }
             }
+            Event::ScreenDark { name, dark } => self.screen_dark(name, dark),
             Event::Presented { output, serial } => {
                 self.outputs.confirm(output, serial, self.view.serial);
                 done = self.start_dead_time();

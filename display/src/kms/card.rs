@@ -175,6 +175,18 @@ impl Glass {
         self.lit && (!ours.contains(&shown) || self.card.acquire_master_lock().is_err())
     }
 
+    /// Whether it shows nothing of ours, and nobody else can draw there.
+    pub(super) fn is_dark(&self) -> bool {
+        let shown = self.card.get_crtc(self.crtc).map(|circuit| circuit.framebuffer());
+        let ours = [&self.front, &self.back].map(|buffer| Some(buffer.framebuffer));
+        shown.is_ok_and(|shown| !ours.contains(&shown)) && self.card.acquire_master_lock().is_ok()
+    }
+
+    /// Whether the kernel says that the cable lost what it carried, and a mode must be set anew.
+    pub(super) fn has_bad_link(&self) -> bool {
+        self.card.property(self.connector, b"link-status") == Some(1)
+    }
+
     /// Shows nothing at all, as far as the card still obeys.
     pub(super) fn blank(&mut self) {
         self.lit = false;

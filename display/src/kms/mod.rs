@@ -4,10 +4,11 @@
 //! frame is whole again.
 
 mod card;
+mod limit;
 mod name;
 mod plane;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::{
     Ringing,
 };
 use card::{Card, Glass, chosen, size_of};
+use limit::{Limit, TRIES};
 pub use name::{edid_names, is_screen_name};
 
 /// Where the kernel lists graphics cards.
@@ -120,6 +122,10 @@ pub struct KmsPresenter {
     uevents: OwnedFd,
     /// When to look for screens while there is none.
     look_at: Instant,
+    /// What is left to try of the screens that could not be lit, by the names of their connectors.
+    limits: BTreeMap<String, Limit>,
+    /// The connected screens that show nothing of ours, as the session was told.
+    dark: BTreeSet<String>,
 }
 
 struct Screen {
@@ -131,6 +137,10 @@ struct Screen {
     flipping: Option<(FrameSerial, Instant)>,
     /// Not to be drawn before, because it failed.
     retry_at: Option<Instant>,
+    /// How often it failed in a row.
+    failures: u8,
+    /// How often its cable failed since it was connected.
+    bad_links: u8,
 }
 
 /// The session is gone: nothing is left to do.
@@ -179,6 +189,8 @@ impl KmsPresenter {
             woken,
             uevents,
             look_at: Instant::now(),
+            limits: BTreeMap::new(),
+            dark: BTreeSet::new(),
         };
         for path in presenter.nodes()? {
             presenter.take_card(&path)?;
@@ -223,6 +235,7 @@ impl KmsPresenter {
             let look = self.screens.is_empty() && Instant::now() >= self.look_at;
             if self.wait(events)? || look {
                 self.look_at = Instant::now().checked_add(LOOK_EVERY).unwrap_or(self.look_at);
+                self.find_bad_links(events)?;
                 self.find_cards();
                 self.find_screens(events)?;
             }
@@ -280,6 +293,7 @@ impl KmsPresenter {
                     && screen.glass.crtc == flip.crtc
                     && let Some((serial, _)) = screen.flipping.take()
                 {
+                    screen.failures = 0;
                     tell(events, PresenterEvent::Presented { output: *id, serial })?;
                 }
             }
@@ -331,18 +345,58 @@ impl KmsPresenter {
         }
     }
 
-    /// A screen does not show what it should. To the monitor it is a new one from now on.
+    /// A screen does not show what it should. To the monitor it is a new one from now on. If it fails
+    /// again and again while another is lit, a smaller mode is tried, and in the end it is left out.
     fn failed(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let mut others = self.screens.iter().filter(|(other, _)| **other != id);
+        let alone = !others.any(|(_, other)| other.glass.is_lit());
         let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
         screen.flipping = None;
         screen.retry_at = Instant::now().checked_add(RETRY);
-        if !screen.glass.is_lit() {
-            return Ok(());
+        screen.failures = screen.failures.saturating_add(1);
+        let (lit, size) = (screen.glass.is_lit(), screen.glass.size());
+        if lit {
+            screen.glass.blank();
         }
-        screen.glass.blank();
-        let size = screen.glass.size();
+        if screen.failures >= TRIES && !alone && screen.glass.is_dark() {
+            return self.give_up(id, events);
+        }
+        if lit {
+            tell(events, PresenterEvent::OutputRemoved { output: id })?;
+            tell(events, PresenterEvent::OutputAdded { output: id, size, scale: self.scale })?;
+        }
+        Ok(())
+    }
+
+    /// A screen cannot be lit in its mode.
+    fn give_up(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let Some(screen) = self.screens.remove(&id) else { return Ok(()) };
+        let (card, connector) = (Arc::clone(&screen.glass.card), screen.glass.connector);
+        if let Ok(info) = card.get_connector(connector, false) {
+            let name = card.full_name(&info);
+            let (before, size) = (self.limits.get(&name), screen.glass.size());
+            let limit = Limit::after(before, size, info.modes().to_vec());
+            self.limits.insert(name, limit);
+        }
+        drop(screen);
+        self.compositor.forget(id);
         tell(events, PresenterEvent::OutputRemoved { output: id })?;
-        tell(events, PresenterEvent::OutputAdded { output: id, size, scale: self.scale })
+        self.find_screens(events)
+    }
+
+    /// Sets the mode anew where a cable lost what it carried (the property `link-status`), as the
+    /// kernel asks for.
+    fn find_bad_links(&mut self, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let mut bad = Vec::new();
+        for (id, screen) in &mut self.screens {
+            if screen.glass.is_lit() && screen.glass.has_bad_link() {
+                screen.bad_links = screen.bad_links.saturating_add(1);
+                // A frame that the card has taken says nothing of the cable.
+                screen.failures = screen.failures.max(screen.bad_links);
+                bad.push(*id);
+            }
+        }
+        bad.into_iter().try_for_each(|id| self.failed(id, events))
     }
 
     /// Takes new cards, and lets those go that are no longer there.
@@ -377,6 +431,12 @@ impl KmsPresenter {
         let same = |screen: &Screen, card: &Arc<Card>, info: &connector::Info| {
             Arc::ptr_eq(&screen.glass.card, card) && screen.glass.connector == info.handle()
         };
+        self.limits.retain(|name, limit| {
+            let same = |(card, info): &(Arc<Card>, connector::Info)| {
+                card.full_name(info) == *name && info.modes() == limit.modes
+            };
+            connected.iter().any(same)
+        });
         // Another screen on the same connector may have another size.
         let gone: Vec<OutputId> = self
             .screens
@@ -394,30 +454,41 @@ impl KmsPresenter {
             self.compositor.forget(id);
             tell(events, PresenterEvent::OutputRemoved { output: id })?;
         }
-        for (card, info) in connected {
-            if self.screens.values().any(|screen| same(screen, &card, &info)) {
+        for (card, info) in &connected {
+            if self.screens.values().any(|screen| same(screen, card, info)) {
                 continue;
             }
             let on_card = self.screens.values().map(|screen| &screen.glass);
             let used: Vec<_> = on_card
-                .filter(|glass| Arc::ptr_eq(&glass.card, &card))
+                .filter(|glass| Arc::ptr_eq(&glass.card, card))
                 .map(|glass| glass.crtc)
                 .collect();
-            let named = self.wish(&card, &info).map(|wish| wish.output);
+            let named = self.wish(card, info).map(|wish| wish.output);
             let mut ids = named.into_iter().chain((0..FIRST_NAMED).map(OutputId));
             let free = ids.find(|id| !self.screens.contains_key(id));
-            let glass = self.mode(&card, &info).map(|mode| Glass::new(&card, &info, mode, &used));
+            let glass = self.mode(card, info).map(|mode| Glass::new(card, info, mode, &used));
             let (Some(output), Some(Ok(glass))) = (free, glass) else {
                 // It stays dark; nothing on it could be taken for ours.
                 continue;
             };
             let (size, scale) = (glass.size(), self.scale);
             let frame = Frame::new(size);
-            let screen = Screen { glass, frame, waiting: None, flipping: None, retry_at: None };
+            let (waiting, flipping, retry_at) = (None, None, None);
+            let (failures, bad_links) = (0, 0);
+            let screen = Screen { glass, frame, waiting, flipping, retry_at, failures, bad_links };
             self.screens.insert(output, screen);
             tell(events, PresenterEvent::OutputAdded { output, size, scale })?;
         }
-        Ok(())
+        let unlit = |(card, info): &&(Arc<Card>, connector::Info)| {
+            !self.screens.values().any(|screen| same(screen, card, info))
+        };
+        let unlit =
+            connected.iter().filter(unlit).map(|(card, info)| card.full_name(info)).collect();
+        let before = std::mem::replace(&mut self.dark, unlit);
+        before.symmetric_difference(&self.dark).try_for_each(|name| {
+            let (name, dark) = (name.clone(), self.dark.contains(name));
+            tell(events, PresenterEvent::OutputDark { name, dark })
+        })
     }
 
     fn wish(&self, card: &Card, info: &connector::Info) -> Option<&Wish> {
@@ -425,6 +496,10 @@ impl KmsPresenter {
     }
 
     fn mode(&self, card: &Card, info: &connector::Info) -> Option<Mode> {
+        if let Some(limit) = self.limits.get(&card.full_name(info)) {
+            let sizes: Vec<Size> = info.modes().iter().map(size_of).collect();
+            return limit.choose(&sizes).and_then(|place| info.modes().get(place)).copied();
+        }
         chosen(info, self.wish(card, info).and_then(|wish| wish.mode))
     }
 

@@ -416,3 +416,21 @@ fn a_mouse_moves_over_all_screens_and_stops_at_their_ends() {
         [(ONE, middle), (TWO, middle + 1_000 - width), (TWO, last), (TWO, last), (ONE, 0)];
     assert_eq!(places, expected);
 }
+
+#[test]
+fn a_screen_that_is_left_out_is_named_on_the_others_until_it_is_lit() {
+    let mut rig = typing();
+    let name = DeviceName::new("card0-DP-1");
+    rig.step(Event::ScreenDark { name, dark: true });
+    rig.confirm();
+    let named =
+        |rig: &Rig| rig.monitor.view().outputs[0].bar.notice.contains("card0-DP-1 stays dark");
+    assert!(named(&rig));
+    assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::A)), 2, "and nobody waits for it");
+    chord(&mut rig, FIRST);
+    rig.confirm();
+    press(&mut rig, FIRST, KeyCode::I);
+    assert!(lines(&rig).contains(&"Screen card0-DP-1: cannot be lit, stays dark".to_owned()));
+    rig.step(Event::ScreenDark { name, dark: false });
+    assert!(!named(&rig));
+}
