@@ -374,6 +374,9 @@ impl Session {
         if let Some(listens) = changed.listens {
             self.step(Event::Listens { guest: id, listens }, frames);
         }
+        if let Some(lights) = changed.lights {
+            self.step(Event::Lights { guest: id, lights }, frames);
+        }
         match changed.said {
             Some(Said::Offered(clip)) => {
                 self.step(Event::Offered { guest: id, clip }, frames);

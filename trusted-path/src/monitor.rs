@@ -142,6 +142,7 @@ impl Monitor {
             }
             Event::Offered { guest, clip } => self.offered(guest, clip),
             Event::Listens { guest, listens } => self.listens(guest, listens),
+            Event::Lights { guest, lights } => self.guests.lights(guest, lights),
             Event::Asked { guest, question } => done = self.asked(guest, question),
             Event::Elapsed(Timer::Restart(guest, failure)) => done = self.restart(guest, failure),
             Event::Elapsed(timer) => done = self.elapsed(timer),

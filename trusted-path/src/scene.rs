@@ -51,7 +51,10 @@ impl Monitor {
             (Focus::Locked(_), _) => {
                 (BarKind::Trusted { message: words::LOCKED.to_owned() }, clock)
             }
-            (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
+            (Focus::Guest(_), Recipient::Guest(guest)) => {
+                let lights = self.guests.get(guest).map_or([false; 3], |guest| guest.lights);
+                (self.typing_into(guest), words::lights(lights, &clock))
+            }
             (Focus::Guest(_), _) => {
                 (BarKind::Nobody { message: words::too_small(self.layout, chord) }, clock)
             }

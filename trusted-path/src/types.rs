@@ -134,6 +134,13 @@ pub enum Event {
         /// Open or closed.
         listens: bool,
     },
+    /// A guest switched lights of its keyboard.
+    Lights {
+        /// The guest.
+        guest: GuestId,
+        /// Which are on: Num, Caps and Scroll.
+        lights: [bool; 3],
+    },
     /// A guest asks the user something.
     Asked {
         /// The guest.

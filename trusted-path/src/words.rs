@@ -52,6 +52,13 @@ pub(crate) fn clock(minute_of_day: u16) -> String {
     format!("{hours:02}:{minutes:02}Z")
 }
 
+/// The time, after the lock keys that are on.
+pub(crate) fn lights(lights: [bool; 3], clock: &str) -> String {
+    let names = ["Num", "Caps", "Scroll"].into_iter().zip(lights).filter(|(_, on)| *on);
+    let parts = names.map(|(name, _)| name).chain(Some(clock).filter(|clock| !clock.is_empty()));
+    parts.collect::<Vec<_>>().join("  ")
+}
+
 /// What the bar says when an output cannot show the guests.
 pub(crate) fn too_small(mode: LayoutMode, chord: &str) -> String {
     match mode {
@@ -204,6 +211,13 @@ mod tests {
     #[test]
     fn the_clock_has_two_digits_each() {
         assert_eq!((clock(0), clock(14 * 60 + 7)), ("00:00Z".into(), "14:07Z".into()));
+    }
+
+    #[test]
+    fn lock_keys_stand_before_the_clock() {
+        assert_eq!(lights([false, true, false], "14:07Z"), "Caps  14:07Z");
+        assert_eq!(lights([true; 3], ""), "Num  Caps  Scroll");
+        assert_eq!(lights([false; 3], "14:07Z"), "14:07Z");
     }
 
     #[test]

@@ -38,9 +38,9 @@ pub const SIDES: [Side; 2] = [
             "src/seat",
         ],
         promise: 12_000,
-        budget: 15_490,
+        budget: 15_521,
     },
-    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 9_498 },
+    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 9_520 },
 ];
 
 /// Presenters that only run where there is no trusted path to protect: a window on somebody's
