@@ -75,6 +75,9 @@ fn ask(user: &str) -> io::Result<Zeroizing<String>> {
     if !stdin.is_terminal() {
         return line();
     }
+    eprintln!(
+        "The lock screen reads a US keyboard, whatever this one is: choose what you can type there."
+    );
     let hidden = Hidden::new()?;
     let prompt = |words: String| {
         eprint!("{words}");

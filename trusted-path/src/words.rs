@@ -187,6 +187,7 @@ pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
     }
     hints.push(hint("Esc", "begin again"));
     hints.push(hint("Backspace", "one back"));
+    hints.push(hint("Keyboard", "US, whatever is printed on it"));
     hints
 }
 

@@ -472,7 +472,8 @@ fn devices(rig: &mut Rig) -> [SourceId; 3] {
     let sources = [16, 17, 18].map(SourceId);
     let classes = [DeviceClass::Keyboard, DeviceClass::Keyboard, DeviceClass::Pointer];
     for (source, class) in sources.into_iter().zip(classes) {
-        let device = device(class);
+        let port = DeviceName::new(&format!("port {}", source.0));
+        let device = Device { port, ..device(class) };
         rig.step(Event::DeviceAppeared { source, device });
     }
     rig.confirm();
@@ -650,4 +651,12 @@ proptest! {
 fn device(class: DeviceClass) -> Device {
     let name = DeviceName::new("a device");
     Device { kind: class.into(), name, port: name, ids: [3, 1, 2] }
+}
+
+#[test]
+fn the_lock_screen_says_which_layout_it_reads() {
+    let rig = locked();
+    let view = rig.view();
+    let Content::Trusted(screen) = &view.outputs[0].content else { panic!("not locked") };
+    assert!(screen.hints.iter().any(|hint| hint.key == "Keyboard" && hint.text.contains("US")));
 }
