@@ -56,8 +56,8 @@ pub(crate) struct Devices {
 
 impl Devices {
     /// A device is there. A pointer needs no question: it can only choose what is on the glass.
-    /// A keyboard needs none if it is the only one and `proven`: the user has shown that the
-    /// session has a keyboard, so that no device can be first by waiting for the start.
+    /// A keyboard needs none if it is the only one, with all its nodes, and `proven`: the user has
+    /// shown that the session has a keyboard, so that no device can be first by waiting for the start.
     fn add(&mut self, source: SourceId, device: Device, proven: bool) {
         let old = self.known.iter().position(|known| known.gone);
         let refused = self.known.iter().filter(|known| known.gone).count();
@@ -71,7 +71,8 @@ impl Devices {
             return;
         }
         let awake = self.asleep.iter().position(|other| *other == device);
-        let only = proven && self.keyboards().next().is_none();
+        let same = |known: &Known| known.types && known.device.port == device.port;
+        let only = proven && self.keyboards().all(same);
         let types = device.kind.types() && (awake.is_some() || only);
         if let Some(place) = awake {
             self.asleep.remove(place);

@@ -349,6 +349,20 @@ fn a_keyboard_that_is_the_only_one_needs_no_question() {
 }
 
 #[test]
+fn the_only_keyboard_needs_no_question_for_any_of_its_nodes() {
+    let mut rig = typing();
+    rig.step(Event::DeviceGone(FIRST));
+    let node = device(DeviceClass::Keyboard.into(), "a keyboard");
+    for source in [17, 18].map(SourceId) {
+        rig.step(Event::DeviceAppeared { source, device: node });
+        assert!(rig.monitor.devices.heeds(source));
+    }
+    plug(&mut rig, SourceId(19), DeviceClass::Keyboard);
+    rig.step(Event::DeviceAppeared { source: SourceId(20), device: node });
+    assert!(!rig.monitor.devices.heeds(SourceId(19)) && !rig.monitor.devices.heeds(SourceId(20)));
+}
+
+#[test]
 fn unplugged_with_keys_down_leaves_none_down() {
     let mut rig = typing();
     assert_eq!(delivered(&key(&mut rig, FIRST, KeyCode::A, true)), 1);
