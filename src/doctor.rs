@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use tabard_display::kms::edid_names;
 use tabard_wire::{Layer, Layers};
 
 use crate::engine::{self, Found};
@@ -208,7 +209,7 @@ fn devices(folder: &str, prefix: &str, what: &str, group: &str) -> Finding {
     }
 }
 
-/// Every connected screen by the name that a desk file may use, with the sizes of its modes.
+/// Every connected screen by the names that a desk file may use, with the sizes of its modes.
 fn connectors(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut screens: Vec<String> = entries
@@ -219,7 +220,9 @@ fn connectors(folder: &Path) -> Vec<String> {
             let mut sizes: Vec<&str> = modes.lines().collect();
             sizes.dedup();
             let name = path.file_name()?.to_string_lossy().into_owned();
-            (status.trim() == "connected").then(|| format!("{name}: {}", sizes.join(" ")))
+            let edid = fs::read(path.join("edid")).unwrap_or_default();
+            let own = edid_names(&edid).pop().map_or(String::new(), |own| format!(" ({own})"));
+            (status.trim() == "connected").then(|| format!("{name}{own}: {}", sizes.join(" ")))
         })
         .collect();
     screens.sort();
@@ -363,6 +366,10 @@ mod tests {
             }
         }
         assert_eq!(connectors(folder.path()), ["card0-HDMI-A-1: 1920x1080 800x600"]);
+        let mut edid = vec![0; 128];
+        edid[..12].copy_from_slice(&[0, 255, 255, 255, 255, 255, 255, 0, 0x10, 0xac, 0x34, 0x12]);
+        fs::write(folder.path().join("card0-HDMI-A-1/edid"), edid).unwrap();
+        assert_eq!(connectors(folder.path()), ["card0-HDMI-A-1 (DEL 1234): 1920x1080 800x600"]);
         assert!(connectors(&folder.path().join("none")).is_empty());
     }
 }

@@ -5,8 +5,11 @@ use std::io::{self, BufRead, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 use zeroize::Zeroizing;
 
 use crate::session::{Account, AccountsError, keys, read_accounts};
@@ -72,6 +75,9 @@ fn ask(user: &str) -> io::Result<Zeroizing<String>> {
     if !stdin.is_terminal() {
         return line();
     }
+    eprintln!(
+        "The lock screen reads a US keyboard, whatever this one is: choose what you can type there."
+    );
     let hidden = Hidden::new()?;
     let prompt = |words: String| {
         eprint!("{words}");
@@ -94,7 +100,7 @@ fn line() -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// A terminal that shows nothing of what is typed, until it is dropped.
+/// A terminal that shows nothing of what is typed, until it is dropped or a signal ends the program.
 struct Hidden(Termios);
 
 impl Hidden {
@@ -102,6 +108,16 @@ impl Hidden {
         let before = tcgetattr(io::stdin().as_fd())?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
+        let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
+        let shown = Self(before.clone());
+        thread::Builder::new().spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                drop(shown);
+                eprintln!();
+                // Not by the signal's own way: SIGQUIT would leave what was typed in a core file.
+                std::process::exit(128 + signal);
+            }
+        })?;
         tcsetattr(io::stdin().as_fd(), OptionalActions::Flush, &silent)?;
         Ok(Self(before))
     }

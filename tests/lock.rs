@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -26,6 +26,39 @@ fn passwd(folder: &Path, user: &str, phrase: &str, password: &str) -> Output {
         .unwrap();
     writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
     child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_password_that_is_given_up_leaves_a_terminal_that_shows_what_is_typed() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+    let folder = tempfile::tempdir().unwrap();
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let end = std::fs::File::options().read(true).write(true).open(name).unwrap();
+        let echo = || tcgetattr(&end).unwrap().local_modes.contains(LocalModes::ECHO);
+        let mut child = Command::new(tabard())
+            .args(["passwd", "passwords", "ann"])
+            .current_dir(folder.path())
+            .stdin(end.try_clone().unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut said, mut byte) = (Vec::new(), [0]);
+        while !said.ends_with(b"New password") {
+            child.stderr.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+        assert!(text(&said).contains("US keyboard") && !echo(), "what is typed is not shown");
+
+        kill_process(Pid::from_child(&child), signal).unwrap();
+
+        assert_eq!(child.wait().unwrap().code(), Some(128 + signal.as_raw()));
+        assert!(echo(), "{signal:?}");
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -62,6 +62,13 @@ pub enum PresenterEvent {
         /// The screen.
         output: OutputId,
     },
+    /// A connected screen is left out, because it cannot be lit; or no longer.
+    OutputDark {
+        /// The name of its connector.
+        name: String,
+        /// Whether it is.
+        dark: bool,
+    },
     /// The view of this number is on this screen, not only on its way.
     Presented {
         /// The screen.

@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         node?;
     }
-    let inputs = Inputs::open(Path::new(FOLDER))?;
+    let inputs = Inputs::open(Path::new(FOLDER), false)?;
     let (listener, events) = bounded(QUEUE);
     thread::spawn(move || inputs.run(|event| listener.send(event).is_ok()));
     let (tapped, taps) = bounded(64);

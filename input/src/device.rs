@@ -1,6 +1,6 @@
 //! What a keyboard or pointer of the host is and says, as plain values, and the rules by which a
-//! device is taken for one. A device is not believed: its name is cleaned, and whatever offers
-//! more than one thing is refused.
+//! device is taken for one. A device is not believed: its name is cleaned, and of one that offers
+//! keys and a pointer in one only the part is heard that it is taken for.
 
 use crate::{KeyCode, SourceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ pub(crate) mod axis {
     /// The first absolute axis that moves nothing (`ABS_VOLUME`); keyboards have it.
     pub(crate) const ABS_VOLUME: u16 = 0x20;
 }
+/// The bus of what has an address of its own in place of a port (linux/input.h).
+pub(crate) const BUS_BLUETOOTH: u16 = 5;
 /// `BTN_TOOL_FINGER`: what a touchpad has and a tablet or a mouse has not.
 const BTN_TOOL_FINGER: u16 = 0x145;
 
@@ -76,9 +78,9 @@ pub enum DeviceClass {
 /// Why a device is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// It offers keys and a pointer in one: a mouse that can type is not a mouse.
+    /// It offers keys and a pointer in one, on a desk that asks for the strict rule.
     Composite,
-    /// It was here before, and was something else then.
+    /// It was here before, was pulled out, and is something else now.
     Changed,
     /// A pointer of a kind that is not supported, such as a touch screen or a joystick.
     Unsupported,
@@ -86,13 +88,80 @@ pub enum Refusal {
     NotAlone,
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Composite => "offers keys and a pointer in one",
+            Self::Changed => "was another kind of device before",
+            Self::Unsupported => "is a kind of pointer that is not supported",
+            Self::NotAlone => "is held by another program",
+        })
+    }
+}
+
+/// What a device offers besides what it is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Spare {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Keys of a pointer: thrown away where it is read, so that a mouse never types.
+    Keys,
+    /// A pointer in a keyboard: nothing comes of it unless the user accepts it too.
+    Pointer,
+    /// Axes or buttons of a keyboard that make no pointer: thrown away where it is read.
+    Stray,
+}
+
+/// What a device is taken for, and what else it offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// What it is taken for.
+    pub class: DeviceClass,
+    /// What else it offers.
+    pub spare: Spare,
+}
+
+impl From<DeviceClass> for Kind {
+    fn from(class: DeviceClass) -> Self {
+        Self { class, spare: Spare::Nothing }
+    }
+}
+
+impl Kind {
+    /// Whether its keys are heard.
+    #[must_use]
+    pub fn types(self) -> bool {
+        self.class == DeviceClass::Keyboard
+    }
+
+    /// Whether its movement and buttons are heard.
+    #[must_use]
+    pub fn points(self) -> bool {
+        self.class == DeviceClass::Pointer || self.spare == Spare::Pointer
+    }
+}
+
 /// A device as the monitor and the trusted screen know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     /// What it is taken for.
-    pub class: DeviceClass,
+    pub kind: Kind,
     /// What it calls itself.
     pub name: DeviceName,
+    /// Where it is plugged in, as the kernel says, or the own address of a wireless one: nodes of
+    /// one physical device share it.
+    pub port: DeviceName,
+    /// Bus, maker and product.
+    pub ids: [u16; 3],
+}
+
+impl Device {
+    /// Whether it comes and goes by itself, because it sleeps (`BUS_BLUETOOTH`).
+    #[must_use]
+    pub fn is_wireless(&self) -> bool {
+        matches!(self.ids, [BUS_BLUETOOTH, ..])
+    }
 }
 
 /// What the keyboards and pointers of the host have to say.
@@ -171,24 +240,26 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// What the device is; `None` if it is neither keyboard nor pointer, such as a power button
-    /// or the jack of headphones, and is left to the rest of the system.
+    /// or the jack of headphones, and is left to the rest of the system. What has as many keys as
+    /// it takes to type is a keyboard, whatever it offers besides: it is not heard unasked.
     #[must_use]
-    pub fn class(&self) -> Option<DeviceClass> {
-        let refused = |why| Some(DeviceClass::Refused(why));
-        let types = self.keys.iter().any(|&code| KeyCode(code).is_key());
-        if self.moves() {
-            return match self.pointing() {
-                // One key is enough: with 0 to 9 alone a PIN is typed.
-                _ if types => refused(Refusal::Composite),
-                Some(_) => Some(DeviceClass::Pointer),
-                None => refused(Refusal::Unsupported),
-            };
-        }
-        if self.keys.iter().filter(|code| (2..=83).contains(*code)).count() < MIN_TYPING_KEYS {
+    pub fn kind(&self) -> Option<Kind> {
+        let has = |wanted: fn(KeyCode) -> bool| self.keys.iter().any(|&code| wanted(KeyCode(code)));
+        let points = self.pointing().is_some();
+        let typing = self.keys.iter().filter(|code| (2..=83).contains(*code)).count();
+        let (class, spare) = if typing >= MIN_TYPING_KEYS {
+            let stray = self.moves() || has(KeyCode::is_button);
+            let spare = if stray { Spare::Stray } else { Spare::Nothing };
+            (DeviceClass::Keyboard, if points { Spare::Pointer } else { spare })
+        } else if points {
+            let spare = if has(KeyCode::is_key) { Spare::Keys } else { Spare::Nothing };
+            (DeviceClass::Pointer, spare)
+        } else if self.moves() {
+            (DeviceClass::Refused(Refusal::Unsupported), Spare::Nothing)
+        } else {
             return None;
-        }
-        let buttons = self.keys.iter().any(|&code| KeyCode(code).is_button());
-        if buttons { refused(Refusal::Composite) } else { Some(DeviceClass::Keyboard) }
+        };
+        Some(Kind { class, spare })
     }
 
     /// How it points, if it is a pointer that is supported.
@@ -215,22 +286,53 @@ impl Capabilities {
     }
 }
 
-/// Remembers what each device was, so that none comes back as another class.
+/// Remembers what each device was, so that none comes back as another kind.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceRules {
-    seen: BTreeMap<String, DeviceClass>,
+    /// Whether what offers keys and a pointer in one is refused whole.
+    strict: bool,
+    seen: BTreeMap<String, Seen>,
+}
+
+/// What was there under one identity. The nodes of one interface share it.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    kinds: BTreeSet<Kind>,
+    /// One of them has been pulled out since: from then on nothing may be new.
+    left: bool,
 }
 
 impl DeviceRules {
+    /// Nothing is known yet. Under the `strict` rule what offers keys and a pointer in one is
+    /// refused.
+    #[must_use]
+    pub fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
     /// What the device is taken for. `identity` is what stays the same when it is pulled out and
     /// put in again: bus, maker, product and port.
-    pub fn judge(&mut self, identity: &str, capabilities: &Capabilities) -> Option<DeviceClass> {
-        let class = capabilities.class()?;
+    pub fn judge(&mut self, identity: &str, capabilities: &Capabilities) -> Option<Kind> {
+        let mut kind = capabilities.kind()?;
+        if self.strict && kind.spare != Spare::Nothing {
+            kind = DeviceClass::Refused(Refusal::Composite).into();
+        }
         if self.seen.len() >= MAX_IDENTITIES && !self.seen.contains_key(identity) {
             self.seen.pop_first();
         }
-        let first = *self.seen.entry(identity.to_owned()).or_insert(class);
-        Some(if first == class { class } else { DeviceClass::Refused(Refusal::Changed) })
+        let seen = self.seen.entry(identity.to_owned()).or_default();
+        if !seen.left {
+            seen.kinds.insert(kind);
+        }
+        let known = seen.kinds.contains(&kind);
+        Some(if known { kind } else { DeviceClass::Refused(Refusal::Changed).into() })
+    }
+
+    /// A device of this identity was pulled out.
+    pub fn gone(&mut self, identity: &str) {
+        if let Some(seen) = self.seen.get_mut(identity) {
+            seen.left = true;
+        }
     }
 }
 
@@ -243,6 +345,15 @@ mod tests {
         Capabilities { keys: (1..=120).collect(), ..Capabilities::default() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as `kind` answers")]
+    fn kind(class: DeviceClass, spare: Spare) -> Option<Kind> {
+        Some(Kind { class, spare })
+    }
+
+    fn refused(why: Refusal) -> Option<Kind> {
+        kind(DeviceClass::Refused(why), Spare::Nothing)
+    }
+
     fn mouse() -> Capabilities {
         let keys = (0x110..=0x114).collect();
         Capabilities { keys, relative: [0, 1, 8].into(), ..Capabilities::default() }
@@ -253,14 +364,14 @@ mod tests {
         let keypad = Capabilities { keys: (55..=83).collect(), ..Capabilities::default() };
         let tablet = Capabilities { absolute: [0, 1].into(), relative: [8].into(), ..mouse() };
         let finger = Capabilities { keys: [0x110, 0x145, 0x14a].into(), ..tablet.clone() };
-        assert_eq!(keyboard().class(), Some(DeviceClass::Keyboard));
-        assert_eq!(keypad.class(), Some(DeviceClass::Keyboard));
+        assert_eq!(keyboard().kind(), kind(DeviceClass::Keyboard, Spare::Nothing));
+        assert_eq!(keypad.kind(), kind(DeviceClass::Keyboard, Spare::Nothing));
         for (device, pointing) in [
             (mouse(), Pointing::Relative),
             (tablet, Pointing::Absolute),
             (finger, Pointing::Touchpad),
         ] {
-            assert_eq!(device.class(), Some(DeviceClass::Pointer));
+            assert_eq!(device.kind(), kind(DeviceClass::Pointer, Spare::Nothing));
             assert_eq!(device.pointing(), Some(pointing));
         }
     }
@@ -272,53 +383,103 @@ mod tests {
             relative: [6].into(),
             ..keyboard()
         };
-        assert_eq!(knob.class(), Some(DeviceClass::Keyboard));
+        assert_eq!(knob.kind(), kind(DeviceClass::Keyboard, Spare::Nothing));
     }
 
     #[test]
     fn power_buttons_lids_and_jacks_are_left_alone() {
         let button = Capabilities { keys: [116].into(), ..Capabilities::default() };
-        assert_eq!(button.class(), None);
-        assert_eq!(Capabilities::default().class(), None);
+        assert_eq!(button.kind(), None);
+        assert_eq!(Capabilities::default().kind(), None);
     }
 
     #[test]
-    fn a_pointer_that_can_type_is_refused_even_with_one_key() {
-        let composite = Some(DeviceClass::Refused(Refusal::Composite));
+    fn a_pointer_that_could_type_keeps_pointing() {
+        let mut one_key = mouse();
+        one_key.keys.insert(KeyCode::ENTER.0);
+        let mut media_keys = mouse();
+        media_keys.keys.extend([28, 113, 114, 115, 163, 164, 165]);
+        for device in [one_key, media_keys] {
+            assert_eq!(device.kind(), kind(DeviceClass::Pointer, Spare::Keys));
+            let taken = device.kind().unwrap();
+            assert_eq!((taken.types(), taken.points()), (false, true));
+        }
+    }
+
+    #[test]
+    fn a_receiver_with_everything_in_one_node_is_a_keyboard_that_could_point() {
+        let keys = (1..=120).chain(272..=287).collect();
+        let receiver = Capabilities { keys, relative: [0, 1, 8].into(), ..Capabilities::default() };
+        assert_eq!(receiver.kind(), kind(DeviceClass::Keyboard, Spare::Pointer));
+    }
+
+    #[test]
+    fn one_stray_axis_or_button_condemns_nothing() {
+        let mut axis = keyboard();
+        axis.relative = [0].into();
+        let mut button = keyboard();
+        button.keys.insert(KeyCode::BUTTON_LEFT.0);
+        let mut tilt = keyboard();
+        tilt.absolute = [0, 1, 2].into();
+        for device in [axis, button, tilt] {
+            assert_eq!(device.kind(), kind(DeviceClass::Keyboard, Spare::Stray));
+            assert!(!device.kind().unwrap().points());
+        }
+        let mut mouse = mouse();
+        mouse.absolute = [0].into();
+        assert_eq!(mouse.kind(), kind(DeviceClass::Pointer, Spare::Nothing));
+    }
+
+    #[test]
+    fn the_strict_rule_refuses_whatever_offers_both() {
+        let mut rules = DeviceRules::new(true);
         let mut typing = mouse();
         typing.keys.insert(KeyCode::ENTER.0);
-        assert_eq!(typing.class(), composite);
-        let mut pointing = keyboard();
-        pointing.relative = [0, 1].into();
-        assert_eq!(pointing.class(), composite);
         let mut clicking = keyboard();
         clicking.keys.insert(KeyCode::BUTTON_LEFT.0);
-        assert_eq!(clicking.class(), composite);
+        for device in [typing, clicking] {
+            assert_eq!(rules.judge("port", &device), refused(Refusal::Composite));
+        }
+        assert_eq!(rules.judge("port", &mouse()), kind(DeviceClass::Pointer, Spare::Nothing));
     }
 
     #[test]
     fn joysticks_and_touch_screens_are_refused() {
-        let unsupported = Some(DeviceClass::Refused(Refusal::Unsupported));
         let stick = Capabilities {
             keys: (0x120..=0x12f).collect(),
             absolute: [0, 1].into(),
             ..Capabilities::default()
         };
-        assert_eq!(stick.class(), unsupported);
+        assert_eq!(stick.kind(), refused(Refusal::Unsupported));
         let screen = Capabilities { absolute: [0, 1].into(), direct: true, ..mouse() };
-        assert_eq!(screen.class(), unsupported);
+        assert_eq!(screen.kind(), refused(Refusal::Unsupported));
     }
 
     #[test]
-    fn a_device_that_comes_back_as_another_class_is_refused() {
+    fn nodes_of_one_interface_that_are_there_together_are_siblings_in_either_order() {
+        for order in [[keyboard(), mouse()], [mouse(), keyboard()]] {
+            let mut rules = DeviceRules::default();
+            for _ in 0..3 {
+                for node in &order {
+                    assert_eq!(rules.judge("interface", node), node.kind());
+                }
+                rules.gone("interface");
+                rules.gone("interface");
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_that_comes_back_as_another_kind_is_refused() {
         let mut rules = DeviceRules::default();
-        assert_eq!(rules.judge("port 1", &mouse()), Some(DeviceClass::Pointer));
-        assert_eq!(
-            rules.judge("port 1", &keyboard()),
-            Some(DeviceClass::Refused(Refusal::Changed))
-        );
-        assert_eq!(rules.judge("port 2", &keyboard()), Some(DeviceClass::Keyboard));
-        assert_eq!(rules.judge("port 1", &mouse()), Some(DeviceClass::Pointer));
+        let pointer = kind(DeviceClass::Pointer, Spare::Nothing);
+        assert_eq!(rules.judge("port 1", &mouse()), pointer);
+        rules.gone("port 1");
+        assert_eq!(rules.judge("port 1", &keyboard()), refused(Refusal::Changed));
+        assert_eq!(rules.judge("port 2", &keyboard()), keyboard().kind());
+        assert_eq!(rules.judge("port 1", &mouse()), pointer);
+        // Not beside what it was either.
+        assert_eq!(rules.judge("port 1", &keyboard()), refused(Refusal::Changed));
     }
 
     #[test]
@@ -329,7 +490,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a device offers, it is never both: who points has no key, who types no pointer.
+        /// Whatever a device offers, it is heard as one thing unless the user says so too, and
+        /// under the strict rule it offers only that.
         #[test]
         fn nothing_is_keyboard_and_pointer_at_once(
             keys in prop::collection::btree_set(0u16..0x2ff, 0..90),
@@ -338,14 +500,47 @@ mod tests {
             direct: bool,
         ) {
             let device = Capabilities { keys, relative, absolute, direct };
-            let types = device.keys.iter().any(|&code| KeyCode(code).is_key());
-            match device.class() {
-                Some(DeviceClass::Pointer) => prop_assert!(!types && device.pointing().is_some()),
-                Some(DeviceClass::Keyboard) => {
-                    prop_assert!(types && device.pointing().is_none());
-                    prop_assert!(!device.keys.iter().any(|&code| KeyCode(code).is_button()));
+            let has = |wanted: fn(KeyCode) -> bool| {
+                device.keys.iter().any(|&code| wanted(KeyCode(code)))
+            };
+            let points = device.pointing().is_some();
+            if let Some(kind) = device.kind() {
+                prop_assert!(!kind.types() || !kind.points() || kind.spare == Spare::Pointer);
+                prop_assert!(!kind.points() || points);
+            }
+            let mut rules = DeviceRules::new(true);
+            match rules.judge("port", &device).map(|kind| (kind.class, kind.spare)) {
+                Some((DeviceClass::Pointer, spare)) => {
+                    prop_assert!(spare == Spare::Nothing && points && !has(KeyCode::is_key));
                 }
-                Some(DeviceClass::Refused(_)) | None => {}
+                Some((DeviceClass::Keyboard, spare)) => {
+                    prop_assert!(spare == Spare::Nothing && !points && !has(KeyCode::is_button));
+                }
+                Some((DeviceClass::Refused(_), _)) | None => {}
+            }
+        }
+
+        /// Once something of an identity was pulled out, nothing comes there that was not there before.
+        #[test]
+        fn nothing_new_comes_after_a_removal(
+            moves in prop::collection::vec((0..4usize, 0..2usize), 0..40),
+        ) {
+            let both = Capabilities { relative: [0, 1].into(), ..keyboard() };
+            let nodes = [keyboard(), mouse(), both];
+            let mut rules = DeviceRules::default();
+            let (mut known, mut left) = ([BTreeSet::new(), BTreeSet::new()], [false; 2]);
+            for (what, place) in moves {
+                let identity = ["one", "two"][place];
+                let Some(node) = nodes.get(what) else {
+                    rules.gone(identity);
+                    left[place] = !known[place].is_empty();
+                    continue;
+                };
+                if !left[place] {
+                    known[place].insert(what);
+                }
+                let heard = rules.judge(identity, node) == node.kind();
+                prop_assert_eq!(heard, known[place].contains(&what));
             }
         }
 

@@ -23,8 +23,8 @@ mod text;
 
 pub use chord::{Chord, ChordError};
 pub use device::{
-    Capabilities, Device, DeviceClass, DeviceName, DeviceRules, HostEvent, MAX_DEVICE_NAME_BYTES,
-    Pointing, Refusal,
+    Capabilities, Device, DeviceClass, DeviceName, DeviceRules, HostEvent, Kind,
+    MAX_DEVICE_NAME_BYTES, Pointing, Refusal, Spare,
 };
 pub use held::{Capacity, Fate, HeldKeys, MAX_KEYS, MAX_KEYS_PER_SOURCE};
 pub use key::KeyCode;

@@ -7,8 +7,11 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::packages::tool;
-use crate::session::BUILTIN_PREFIX;
 use crate::session::desk::Desk;
+use crate::session::{BUILTIN_PREFIX, file_text};
+
+/// None is longer, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 
 /// How much is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub fn check(desk: &Desk, depth: Depth) -> Result<(), String> {
 
 /// What is wrong with this file; nothing that is known, if there is no manifest.
 fn fault(path: &Path, depth: Depth) -> Option<String> {
-    let manifest = fs::read_to_string(path.with_file_name("manifest.toml")).ok()?;
+    let manifest = file_text(&path.with_file_name("manifest.toml"), MAX_MANIFEST_BYTES).ok()?;
     let table = DeTable::parse(&manifest).ok()?.into_inner();
     let name = path.file_name()?.to_str()?;
     let files = table.get("file")?.get_ref().as_array()?;
@@ -56,8 +59,8 @@ fn fault(path: &Path, depth: Depth) -> Option<String> {
     })?;
     let entry = entry.get_ref();
     let bytes: u64 = entry.get("bytes")?.get_ref().as_integer()?.as_str().parse().ok()?;
-    // A file that is not there is another's fault to tell.
-    let length = fs::metadata(path).ok()?.len();
+    // What is not there or no file is another's fault to tell.
+    let length = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
     if length != bytes {
         return Some(format!("has {length} bytes, and its manifest.toml says {bytes}"));
     }

@@ -237,15 +237,9 @@ fn run_checked(
 fn read(file: &Path) -> Result<Script, ScriptError> {
     let refuse =
         |cause: String| Faults { file: file.to_path_buf(), faults: vec![Fault { line: 1, cause }] };
-    let length = std::fs::metadata(file)
-        .map_err(|error| refuse(format!("Cannot read the script: {error}. Check its path")))?
-        .len();
-    if length > MAX_FILE_BYTES {
-        let cause = format!("The file has {length} bytes. A script has at most 1 MiB");
-        return Err(refuse(cause).into());
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        refuse(format!("Cannot read the script: {error}. It must be UTF-8 text"))
+    let text = crate::session::file_text(file, MAX_FILE_BYTES).map_err(|error| {
+        let next = "Check its path. A script is UTF-8 text of at most 1 MiB";
+        refuse(format!("Cannot read the script: {error}. {next}"))
     })?;
     Ok(parse::parse(&text, file)?)
 }

@@ -40,6 +40,8 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Script, Faults> {
         pace: Duration::ZERO,
         faults: Vec::new(),
     };
+    // Some editors put a byte-order mark before the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate() {
         let line_number = index + 1;
         if let Err(cause) = parser.line(line_number, line) {
@@ -414,6 +416,12 @@ mod tests {
         ] {
             assert!(parse(bad, Path::new("t")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_text_is_nothing() {
+        assert!(parse("\u{feff}sak\n", Path::new("t")).is_ok());
+        assert!(parse("sak\n\u{feff}sak\n", Path::new("t")).is_err());
     }
 
     proptest! {

@@ -64,7 +64,7 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes screens and devices; the console is still as it was.
+    /// Takes screens and devices, as far as they are there yet; the console is still as it was.
     ///
     /// # Errors
     /// [`SeatError`]; nothing stays taken then.
@@ -73,7 +73,7 @@ impl Seat {
         let wishes = desk.outputs.iter().map(|output| output.wish.clone()).collect();
         let cards = Path::new(kms::FOLDER);
         let (screens, frames) = KmsPresenter::open(cards, desk.labels.clone(), scale, wishes)?;
-        let inputs = Inputs::open(Path::new(evdev::FOLDER))?;
+        let inputs = Inputs::open(Path::new(evdev::FOLDER), desk.strict_devices)?;
         let lock = lock::listen(Path::new(SOCKET)).map_err(SeatError::Lock)?;
         Ok(Self { screens, frames, inputs, lock, tty: tty.map(Path::to_path_buf) })
     }
@@ -82,8 +82,13 @@ impl Seat {
     ///
     /// # Errors
     /// [`SeatError::Console`], with the console untouched.
-    pub fn run(self, session: Session, signals: Signals) -> Result<Outcome, SeatError> {
+    pub fn run(self, mut session: Session, signals: Signals) -> Result<Outcome, SeatError> {
         let (console, mut guardian) = Console::take(self.tty.as_deref())?;
+        let screen = self.screens.waits_for().map(|error| error.to_string());
+        let keyboard = self.inputs.waits_for().map(|error| error.to_string());
+        for missing in screen.into_iter().chain(keyboard) {
+            session.log(&format!("The session waits. {missing}"));
+        }
         let bell = session.bell();
         let (control, controls) = bell.channel(1);
         let (orders, lock, signalled) = (control.clone(), self.lock, control.clone());

@@ -45,6 +45,8 @@ pub(crate) struct Changed {
     pub(crate) said: Option<Said>,
     /// Whether its agent has come or gone.
     pub(crate) listens: Option<bool>,
+    /// Which lock keys it has on: Num, Caps and Scroll.
+    pub(crate) lights: Option<[bool; 3]>,
 }
 
 /// A guest of the desk.
@@ -318,6 +320,7 @@ impl Guest {
                 self.agent.closed();
                 Changed { listens: Some(open), ..Changed::default() }
             }
+            FromVmm::Lights(lights) => Changed { lights: Some(lights), ..Changed::default() },
             FromVmm::Cursor { generation, visible, hot_x, hot_y } => {
                 if generation != self.generation {
                     return Changed::default();

@@ -3,7 +3,7 @@
 //! parsed here: that is the jailed process's work. Reading them leaves no trace in their access times,
 //! which every process that has the same file could see.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl Images {
             no_acpi: kernel.starts_with(BUILTIN_PREFIX),
             kernel: open_kernel(kernel, base)?,
             initrd: initrd
-                .map(|path| open_file(&base.join(path), OFlags::RDONLY))
+                .map(|path| open_file(&base.join(path), false))
                 .transpose()?
                 .map(Into::into),
             command_line: sealed("command line", command_line.as_bytes())?,
@@ -104,7 +104,7 @@ impl Images {
 /// Opens a kernel by path or by `builtin:NAME`.
 fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
     let Some(name) = kernel.strip_prefix(BUILTIN_PREFIX) else {
-        return open_file(&base.join(kernel), OFlags::RDONLY).map(OwnedFd::from);
+        return open_file(&base.join(kernel), false).map(OwnedFd::from);
     };
     let builtin = tabard_guests::builtin(name).ok_or_else(|| ImageError::Builtin {
         name: name.to_owned(),
@@ -118,37 +118,74 @@ fn open_kernel(kernel: &str, base: &Path) -> Result<OwnedFd, ImageError> {
 }
 
 /// Opens a file that is neither empty nor anything but a file, so that reads leave no trace in it.
-pub(super) fn open_file(path: &Path, flags: OFlags) -> Result<File, ImageError> {
+pub(super) fn open_file(path: &Path, write: bool) -> Result<File, ImageError> {
     let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
-    let check = |metadata: Metadata| match metadata.len() {
-        _ if !metadata.is_file() => Err(ImageError::NotAFile(path.to_path_buf())),
-        0 => Err(ImageError::Empty(path.to_path_buf())),
-        _ => Ok(()),
-    };
-    // Asked first: to open a pipe would wait for its other end.
-    check(fs::metadata(path).map_err(fault)?)?;
-    let flags = flags | OFlags::CLOEXEC;
-    let file = match open(path, flags | OFlags::NOATIME, Mode::empty()) {
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let not_a_file = || ImageError::NotAFile(path.to_path_buf());
+    let file = match regular(path, access | OFlags::NOATIME) {
         // Only its owner may ask for that. A mount that keeps no access times needs nobody to ask.
-        Err(Errno::PERM) => {
-            let file = open(path, flags, Mode::empty()).map_err(|errno| fault(errno.into()))?;
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            let file = regular(path, access).map_err(fault)?.ok_or_else(not_a_file)?;
             let mount = fstatvfs(&file).map_err(|errno| fault(errno.into()))?.f_flag;
             if !mount.intersects(StatVfsMountFlags::NOATIME | StatVfsMountFlags::RDONLY) {
                 return Err(ImageError::AccessTime(path.to_path_buf()));
             }
             file
         }
-        other => other.map_err(|errno| fault(errno.into()))?,
+        other => other.map_err(fault)?.ok_or_else(not_a_file)?,
     };
-    let file = File::from(file);
-    check(file.metadata().map_err(fault)?)?;
-    Ok(file)
+    match file.metadata().map_err(fault)?.len() {
+        0 => Err(ImageError::Empty(path.to_path_buf())),
+        _ => Ok(file),
+    }
+}
+
+/// Opens a regular file; `None` if it is anything else. Asked first, because to open a device may
+/// do something, and opened so that it never waits: it may be a pipe by then.
+pub(crate) fn regular(path: &Path, access: OFlags) -> io::Result<Option<File>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The text of a regular file of at most so many bytes.
+///
+/// # Errors
+/// If it is anything else, or cannot be read.
+pub fn text(path: &Path, most_bytes: u64) -> io::Result<String> {
+    let Some(file) = regular(path, OFlags::RDONLY)? else {
+        return Err(io::Error::other("it is not a regular file"));
+    };
+    let length = file.metadata()?.len();
+    if length > most_bytes {
+        return Err(io::Error::other(format!(
+            "it has {length} bytes, at most {most_bytes} are read"
+        )));
+    }
+    io::read_to_string(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode};
     use std::io::Read;
+
+    #[test]
+    fn a_pipe_or_socket_or_device_is_refused_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, socket] = ["pipe", "socket"].map(|name| folder.path().join(name));
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [&pipe, &socket, Path::new("/dev/null"), folder.path()] {
+            let error = open_file(path, false).unwrap_err();
+            assert!(matches!(error, ImageError::NotAFile(_)), "{error}");
+            assert!(text(path, 1).is_err());
+        }
+    }
 
     #[test]
     fn what_was_checked_is_what_boots_whatever_has_its_name_since() {
@@ -186,7 +223,7 @@ mod tests {
         let other =
             if rustix::process::getuid().is_root() { &own } else { Path::new("/etc/passwd") };
 
-        let refused = open_file(other, OFlags::RDONLY).unwrap_err();
+        let refused = open_file(other, false).unwrap_err();
 
         assert!(matches!(refused, ImageError::AccessTime(_)), "{refused}");
         let words = refused.with("Mend the desk file");

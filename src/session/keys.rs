@@ -7,9 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::audit::{hex, unhex};
+use super::image::regular;
 
 /// None is longer, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -19,7 +21,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// # Errors
 /// If it cannot be read, or others can read or write it.
 pub fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
-    let Some(file) = found(File::open(path))? else { return Ok(None) };
+    let Some(file) = found(regular(path, OFlags::RDONLY))? else { return Ok(None) };
+    let file = file.ok_or_else(|| io::Error::other("it is not a regular file"))?;
     let is = file.metadata()?;
     if is.mode() & 0o077 != 0 {
         return Err(io::Error::other("others may read or write it. Give it mode 0600"));

@@ -37,7 +37,7 @@ mod volume;
 
 pub use accounts::{Account, AccountsError, PasswordError, read_accounts};
 pub use engine::{Engine, Qemu, stock_kernel_obstacle};
-pub use image::{BUILTIN_PREFIX, ImageError};
+pub use image::{BUILTIN_PREFIX, ImageError, text as file_text};
 pub use process::{ProcessError, open_kvm, probe_jail};
 pub use run::{Control, Outcome, Session, Status};
 pub use start::{

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use tabard_display::{Bell, FrameSender, Pictures, PresenterEvent, RawInput};
-use tabard_input::{HostEvent, KeyCode, SourceId};
+use tabard_input::{DeviceName, HostEvent, KeyCode, SourceId};
 use tabard_trusted_path::{
     Effect, Ending, Event, GuestCommand, GuestReport, LockCause, Monitor, Passage, Question, Timer,
 };
@@ -288,6 +288,12 @@ impl Session {
                 Event::OutputResized { output, size, scale }
             }
             PresenterEvent::OutputRemoved { output } => Event::OutputRemoved(output),
+            PresenterEvent::OutputDark { name, dark } => {
+                let what =
+                    if dark { "cannot be lit: it stays dark" } else { "is no longer left out" };
+                self.log(&format!("Screen {name} {what}"));
+                Event::ScreenDark { name: DeviceName::new(&name), dark }
+            }
             PresenterEvent::Presented { output, serial } => {
                 frames.confirmed();
                 Event::Presented { output, serial }
@@ -368,6 +374,9 @@ impl Session {
         if let Some(listens) = changed.listens {
             self.step(Event::Listens { guest: id, listens }, frames);
         }
+        if let Some(lights) = changed.lights {
+            self.step(Event::Lights { guest: id, lights }, frames);
+        }
         match changed.said {
             Some(Said::Offered(clip)) => {
                 self.step(Event::Offered { guest: id, clip }, frames);
@@ -422,7 +431,7 @@ impl Session {
     }
 
     /// Prints a line on standard error, where the person who started the session reads it.
-    fn log(&mut self, line: &str) {
+    pub(crate) fn log(&mut self, line: &str) {
         if let Some(left) = self.log_left.checked_sub(1) {
             self.log_left = left;
             eprintln!("tabard: {line}");

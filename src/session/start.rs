@@ -216,8 +216,11 @@ fn login_config(
     logs: &Path,
 ) -> Result<(LoginConfig, Failures), StartError> {
     let failures = Failures::open(logs).map_err(StartError::Failures)?;
-    let mut login =
-        LoginConfig { lock_after_minutes: desk.users.lock_after_minutes, ..LoginConfig::default() };
+    let mut login = LoginConfig {
+        lock_after_minutes: desk.users.lock_after_minutes,
+        keep_wireless: desk.keep_wireless,
+        ..LoginConfig::default()
+    };
     for (user, account) in desk.users.users.iter().zip(accounts) {
         let (wrong, ago) = failures.of(&user.name);
         let left = u64::from(delay_seconds(wrong)).saturating_sub(ago);

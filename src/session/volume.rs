@@ -1,13 +1,16 @@
 //! The images of volumes as descriptors: opened once, at the start, with no more rights than the
-//! guest has, and locked by the one that writes. Their contents are never read here.
+//! guest has, and locked by the one that writes. Of their contents only the marks of other formats are
+//! looked for: a guest that took such a file for its disk would destroy it.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind::InvalidInput};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, StatxFlags, flock, fstatfs, statx};
+use rustix::fs::{
+    AtFlags, FlockOperation, OFlags, StatxFlags, fcntl_getfl, fcntl_setfl, flock, fstatfs, statx,
+};
 
 use super::desk::{Access, Attachment, Desk};
 use super::image::{ImageError, open_file};
@@ -29,6 +32,14 @@ pub enum VolumeError {
     /// The image cannot be opened, is empty, or is no file.
     #[error("{}", .0.with("Mend its path, or make an image with `truncate -s 1G FILE`"))]
     Image(#[from] ImageError),
+    /// It is no raw image, and nothing says that it is to be taken for one.
+    #[error("{} is an image of the format {format}, and a guest would destroy it. Convert it with `qemu-img convert -O raw {} NEW`, or write format = \"raw\" if a guest made it so on its own disk", path.display(), path.display())]
+    Format {
+        /// The image.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
     /// Its size is no whole number of sectors, or of blocks where guests of several classes reach it.
     #[error("{} has {bytes} bytes, which is no disk: it needs whole sectors of {step}. Is it cut short? `truncate -s %{step} FILE` fills the last one up", path.display())]
     Size {
@@ -67,7 +78,7 @@ pub(crate) fn check(desk: &Desk) -> Result<(), Vec<(usize, String)>> {
     for (index, volume) in desk.volumes.iter().enumerate() {
         let path = desk.base.join(&volume.path);
         let checked =
-            image(&path, OFlags::RDONLY, is_shared(desk, index)).and_then(|(_, metadata)| {
+            image(&path, false, volume.raw, is_shared(desk, index)).and_then(|(_, metadata)| {
                 let identity = (metadata.dev(), metadata.ino());
                 if let Some((_, other)) = seen.iter().find(|(other, _)| *other == identity) {
                     return Err(VolumeError::SameFile { path, other: other.clone() });
@@ -100,6 +111,28 @@ fn others(desk: &Desk) -> Vec<((u64, u64), String)> {
     files.into_iter().filter_map(|(path, what)| Some((identity(path).ok()?, what))).collect()
 }
 
+/// Marks of formats that are not raw, and where they stand.
+const FORMATS: [(&str, u64, &[u8]); 7] = [
+    ("qcow2", 0, b"QFI\xfb"),
+    ("VMDK", 0, b"KDMV"),
+    ("VMDK", 0, b"COWD"),
+    ("VMDK", 0, b"# Disk DescriptorFile"),
+    ("VDI", 64, b"\x7f\x10\xda\xbe"),
+    ("VHD", 0, b"conectix"),
+    ("VHDX", 0, b"vhdxfile"),
+];
+
+/// The format of an image that is not raw. A VHD of fixed size has its mark in the last sector.
+fn format(image: &File, bytes: u64) -> Option<&'static str> {
+    let footer = ("VHD", bytes.saturating_sub(SECTOR_BYTES), &b"conectix"[..]);
+    let is = |(at, mark): (u64, &[u8])| {
+        let mut found = vec![0; mark.len()];
+        image.read_exact_at(&mut found, at).is_ok() && found == mark
+    };
+    let formats = FORMATS.into_iter().chain([footer]);
+    formats.into_iter().find(|(_, at, mark)| is((*at, mark))).map(|(name, ..)| name)
+}
+
 /// Whether guests of more than one class reach a volume: in the host's page cache each would see by
 /// the time that a read takes what the others have read.
 fn is_shared(desk: &Desk, volume: usize) -> bool {
@@ -110,20 +143,22 @@ fn is_shared(desk: &Desk, volume: usize) -> bool {
 }
 
 /// Opens an image, past the page cache if it is shared, and asks for its identity and size.
-fn image(path: &Path, mut flags: OFlags, shared: bool) -> Result<(File, Metadata), VolumeError> {
-    flags.set(OFlags::DIRECT, shared);
-    let cached = || VolumeError::Cached(path.to_path_buf());
-    let file = match open_file(path, flags) {
-        Err(ImageError::Open { source, .. }) if shared && source.kind() == InvalidInput => {
-            return Err(cached());
-        }
-        other => other?,
-    };
-    if shared && !goes_past_cache(&file) {
-        return Err(cached());
-    }
+fn image(
+    path: &Path,
+    write: bool,
+    raw: bool,
+    shared: bool,
+) -> Result<(File, Metadata), VolumeError> {
+    let file = open_file(path, write)?;
     let fault = |source| ImageError::Open { path: path.to_path_buf(), source };
     let metadata = file.metadata().map_err(fault)?;
+    if let Some(format) = format(&file, metadata.len()).filter(|_| !raw) {
+        return Err(VolumeError::Format { path: path.to_path_buf(), format });
+    }
+    // From here on, because what was looked for does not stand in whole blocks.
+    if shared && !go_past_cache(&file) {
+        return Err(VolumeError::Cached(path.to_path_buf()));
+    }
     let step = if shared { BLOCK_BYTES } else { SECTOR_BYTES };
     if !metadata.len().is_multiple_of(step) {
         return Err(VolumeError::Size { path: path.to_path_buf(), bytes: metadata.len(), step });
@@ -131,12 +166,15 @@ fn image(path: &Path, mut flags: OFlags, shared: bool) -> Result<(File, Metadata
     Ok((file, metadata))
 }
 
-/// Whether `O_DIRECT`, which every file system may take and then not heed, is heeded for this file.
-fn goes_past_cache(file: &File) -> bool {
+/// Reads and writes of this file go past the page cache from now on; `false` where `O_DIRECT`, which
+/// every file system may take and then not heed, is not heeded.
+fn go_past_cache(file: &File) -> bool {
+    let direct = fcntl_getfl(file).and_then(|flags| fcntl_setfl(file, flags | OFlags::DIRECT));
     let asked = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
     // Not every kernel and file system says it.
     let unsaid = |mask: u32| mask & StatxFlags::DIOALIGN.bits() == 0;
-    fstatfs(file).is_ok_and(|found| !IN_MEMORY.contains(&found.f_type))
+    direct.is_ok()
+        && fstatfs(file).is_ok_and(|found| !IN_MEMORY.contains(&found.f_type))
         && asked.is_ok_and(|told| unsaid(told.stx_mask) || told.stx_dio_offset_align != 0)
 }
 
@@ -164,9 +202,8 @@ impl Volume {
         let spec = desk.volumes.get(attachment.volume)?;
         let path = desk.base.join(&spec.path);
         let write = attachment.access == Access::Write;
-        let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
         let shared = is_shared(desk, attachment.volume);
-        Some(image(&path, flags, shared).and_then(|(image, metadata)| {
+        Some(image(&path, write, spec.raw, shared).and_then(|(image, metadata)| {
             if write && lock && flock(&image, FlockOperation::NonBlockingLockExclusive).is_err() {
                 return Err(VolumeError::InUse(path));
             }
@@ -191,7 +228,6 @@ impl Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
 
     fn desk(folder: &Path) -> Desk {
         std::fs::write(folder.join("data.img"), [7; 8192]).unwrap();
@@ -267,6 +303,24 @@ mod tests {
         let refused = flags(folder.path(), ["UNCLASSIFIED", "SECRET"]).unwrap_err();
         assert!(refused.contains("`truncate -s %4096 FILE`"), "{refused}");
         assert!(flags(folder.path(), ["SECRET", "SECRET"]).is_ok());
+    }
+
+    #[test]
+    fn an_image_of_another_format_is_refused_unless_the_desk_says_that_it_is_raw() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        let path = folder.path().join("data.img");
+        let last = ("VHD", 8192 - SECTOR_BYTES, &b"conectix"[..]);
+        for (name, at, mark) in FORMATS.into_iter().chain([last]) {
+            std::fs::write(&path, [0; 8192]).unwrap();
+            assert_eq!(check(&desk), Ok(()));
+            File::options().write(true).open(&path).unwrap().write_all_at(mark, at).unwrap();
+            let faults = check(&desk).unwrap_err();
+            assert!(faults[0].1.contains(&format!("of the format {name}, ")), "{faults:?}");
+            assert!(faults[0].1.contains("qemu-img convert -O raw"), "{faults:?}");
+        }
+        desk.volumes[0].raw = true;
+        assert_eq!(check(&desk), Ok(()));
     }
 
     #[test]

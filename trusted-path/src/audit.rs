@@ -5,6 +5,7 @@
 use tabard_input::{Device, SourceId};
 use tabard_view::{GuestId, OutputId};
 
+use crate::devices::Part;
 use crate::focus::Focus;
 use crate::{
     Clip, Effect, Event, GuestCommand, GuestReport, GuestState, LayoutMode, LockCause, Monitor,
@@ -31,7 +32,7 @@ pub enum Record {
     /// An input device appeared; its name is its own word.
     DeviceAdded(SourceId, Device),
     /// An input device may type or point from now on.
-    DeviceAccepted(SourceId),
+    DeviceAccepted(SourceId, Part),
     /// An input device went away.
     SourceLost(SourceId),
     /// The user takes the text that a guest offers.
@@ -74,7 +75,7 @@ pub(crate) struct Watched {
     /// Whether the screen that the event is about is there.
     output: bool,
     /// What may type or point.
-    accepted: Vec<SourceId>,
+    accepted: Vec<(SourceId, Part)>,
 }
 
 impl Monitor {
@@ -119,7 +120,7 @@ impl Monitor {
             _ => None,
         };
         let accepted = after.accepted.into_iter().filter(|it| !before.accepted.contains(it));
-        let accepted = accepted.map(Record::DeviceAccepted);
+        let accepted = accepted.map(|(source, part)| Record::DeviceAccepted(source, part));
         about.into_iter().chain(accepted).chain(layout).chain(chosen).collect()
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::guests::Guest;
 use crate::{Effect, LockCause, Monitor, focus::Focus, trusted_screen::TrustedScreen, words};
-use tabard_input::{Device, DeviceClass, Refusal, SourceId};
+use tabard_input::{Device, DeviceClass, DeviceName, SourceId, Spare};
 use tabard_view::Hint;
 
 /// Devices that are remembered at once.
@@ -12,90 +12,197 @@ const MAX_DEVICES: usize = 64;
 /// Refused devices that are still listed when they are gone, so that the user learns of them.
 const MAX_REFUSED: usize = 8;
 
+/// What the user accepts of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// That it types.
+    Keys,
+    /// That it points.
+    Pointer,
+}
+
+/// A part of a physical device that waits for the user's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Waiting {
+    /// Its first node.
+    pub(crate) source: SourceId,
+    pub(crate) part: Part,
+    /// Its last node: a later one was not there when the user was asked.
+    last: SourceId,
+    /// Whether the user said that it is not to be used in this session.
+    dismissed: bool,
+}
+
 /// A device that is plugged in, or a refused one that was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Known {
     pub(crate) source: SourceId,
     pub(crate) device: Device,
-    accepted: bool,
+    types: bool,
+    points: bool,
+    dismissed: bool,
     gone: bool,
 }
 
 /// All devices, in the order in which they appeared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Devices(Vec<Known>);
+pub(crate) struct Devices {
+    known: Vec<Known>,
+    /// What was dismissed: it stays so when it comes back.
+    dismissed: Vec<Device>,
+    /// Wireless keyboards that were accepted and are asleep.
+    asleep: Vec<Device>,
+}
 
 impl Devices {
     /// A device is there. A pointer needs no question: it can only choose what is on the glass.
-    /// A keyboard needs none if it is the only one and `proven`: the user has shown that the
-    /// session has a keyboard, so that no device can be first by waiting for the start.
+    /// A keyboard needs none if it is the only one, with all its nodes, and `proven`: the user has
+    /// shown that the session has a keyboard, so that no device can be first by waiting for the start.
     fn add(&mut self, source: SourceId, device: Device, proven: bool) {
-        let old = self.0.iter().position(|known| known.gone);
-        let refused = self.0.iter().filter(|known| known.gone).count();
-        if (self.0.len() >= MAX_DEVICES || refused > MAX_REFUSED)
+        let old = self.known.iter().position(|known| known.gone);
+        let refused = self.known.iter().filter(|known| known.gone).count();
+        if (self.known.len() >= MAX_DEVICES || refused > MAX_REFUSED)
             && let Some(old) = old
         {
-            self.0.remove(old);
+            self.known.remove(old);
         }
-        if self.0.len() >= MAX_DEVICES || self.0.iter().any(|known| known.source == source) {
+        if self.known.len() >= MAX_DEVICES || self.known.iter().any(|known| known.source == source)
+        {
             return;
         }
-        let accepted = match device.class {
-            DeviceClass::Keyboard => proven && self.keyboards().next().is_none(),
-            DeviceClass::Pointer => true,
-            DeviceClass::Refused(_) => false,
-        };
-        self.0.push(Known { source, device, accepted, gone: false });
+        let awake = self.asleep.iter().position(|other| *other == device);
+        let same = |known: &Known| known.types && known.device.port == device.port;
+        let only = proven && self.keyboards().all(same);
+        let types = device.kind.types() && (awake.is_some() || only);
+        if let Some(place) = awake {
+            self.asleep.remove(place);
+        }
+        let points = device.kind.class == DeviceClass::Pointer;
+        let dismissed = self.dismissed.contains(&device);
+        self.known.push(Known { source, device, types, points, dismissed, gone: false });
     }
 
-    fn remove(&mut self, source: SourceId) {
-        for known in &mut self.0 {
+    /// A device is gone. One that sleeps may be kept in mind.
+    fn remove(&mut self, source: SourceId, keep_wireless: bool) {
+        let asleep = |known: &&Known| keep_wireless && known.types && known.device.is_wireless();
+        let asleep = self.get(source).filter(asleep).map(|known| known.device);
+        asleep.into_iter().for_each(|device| remember(&mut self.asleep, device));
+        for known in &mut self.known {
             known.gone |= known.source == source;
         }
-        self.0.retain(|known| !known.gone || matches!(known.device.class, DeviceClass::Refused(_)));
+        self.known.retain(|known| !known.gone || known.is_refused());
     }
 
-    /// Whether what this source sends may reach anybody. What is no device of the host, such as
+    /// Whether the keys of this source may reach anybody. What is no device of the host, such as
     /// the window, is the session's own.
     pub(crate) fn heeds(&self, source: SourceId) -> bool {
-        source.0 < SourceId::FIRST_DEVICE
-            || self.0.iter().any(|known| known.source == source && known.accepted)
+        source.0 < SourceId::FIRST_DEVICE || self.get(source).is_some_and(|known| known.types)
     }
 
-    /// The oldest keyboard that waits for the user's word.
-    pub(crate) fn waiting(&self) -> Option<&Known> {
-        self.0.iter().find(|known| known.waits())
+    /// Whether its movement and buttons may.
+    pub(crate) fn heeds_pointer(&self, source: SourceId) -> bool {
+        source.0 < SourceId::FIRST_DEVICE || self.get(source).is_some_and(|known| known.points)
     }
 
-    /// The user accepted this keyboard.
-    fn accept(&mut self, source: SourceId) {
-        for known in &mut self.0 {
-            known.accepted |= known.source == source && known.waits();
+    /// Who logs in next says anew what may type.
+    pub(crate) fn forget_wireless(&mut self) {
+        self.asleep.clear();
+    }
+
+    /// What waits for the user's word, one entry for each physical device: keyboards, the oldest
+    /// first, then what else they offer, and in the end what was dismissed.
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        for known in &self.known {
+            let Some(part) = known.waits() else { continue };
+            let (source, dismissed) = (known.source, known.dismissed);
+            match waiting.iter_mut().find(|one| self.is_of(known, one)) {
+                Some(one) => one.last = source,
+                None => waiting.push(Waiting { source, part, last: source, dismissed }),
+            }
+        }
+        waiting.sort_by_key(|one| (one.dismissed, one.part != Part::Keys));
+        waiting
+    }
+
+    /// Whether this node waits in the same way and is of the same physical device.
+    fn is_of(&self, known: &Known, waiting: &Waiting) -> bool {
+        let port = self.get(waiting.source).map(|first| first.device.port);
+        port == Some(known.device.port)
+            && known.waits() == Some(waiting.part)
+            && known.dismissed == waiting.dismissed
+    }
+
+    /// The user said this of what waits.
+    fn decide(&mut self, waiting: Waiting, accepted: bool) {
+        let meant = |known: &&Known| known.source <= waiting.last && self.is_of(known, &waiting);
+        let meant: Vec<SourceId> =
+            self.known.iter().filter(meant).map(|known| known.source).collect();
+        for known in self.known.iter_mut().filter(|known| meant.contains(&known.source)) {
+            self.dismissed.retain(|device| *device != known.device);
+            match waiting.part {
+                _ if !accepted => remember(&mut self.dismissed, known.device),
+                Part::Keys => known.types = true,
+                Part::Pointer => known.points = true,
+            }
+            known.dismissed = !accepted;
         }
     }
 
     /// What may type or point.
-    pub(crate) fn accepted(&self) -> Vec<SourceId> {
-        self.0.iter().filter(|known| known.accepted).map(|known| known.source).collect()
+    pub(crate) fn accepted(&self) -> Vec<(SourceId, Part)> {
+        let parts = |known: &Known| {
+            let part = |part, on: bool| on.then_some((known.source, part));
+            [part(Part::Keys, known.types), part(Part::Pointer, known.points)]
+        };
+        self.known.iter().flat_map(parts).flatten().collect()
     }
 
     pub(crate) fn get(&self, source: SourceId) -> Option<&Known> {
-        self.0.iter().find(|known| known.source == source)
+        self.known.iter().find(|known| known.source == source)
     }
 
     /// Whether there is a keyboard that the user accepted.
     fn may_type(&self) -> bool {
-        self.keyboards().any(|known| known.accepted)
+        self.keyboards().any(|known| known.types)
     }
 
     fn keyboards(&self) -> impl Iterator<Item = &Known> {
-        self.0.iter().filter(|known| known.device.class == DeviceClass::Keyboard)
+        self.known.iter().filter(|known| known.device.kind.types())
     }
 }
 
 impl Known {
-    fn waits(&self) -> bool {
-        self.device.class == DeviceClass::Keyboard && !self.accepted
+    fn waits(&self) -> Option<Part> {
+        let kind = self.device.kind;
+        match kind.types() {
+            true if !self.types => Some(Part::Keys),
+            true if kind.points() && !self.points => Some(Part::Pointer),
+            _ => None,
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.device.kind.class, DeviceClass::Refused(_))
+    }
+
+    /// What became of it.
+    fn state(&self) -> String {
+        let state = match self.device.kind.class {
+            DeviceClass::Keyboard if self.types => "accepted",
+            DeviceClass::Keyboard if self.dismissed => "dismissed, types nothing",
+            DeviceClass::Keyboard => "waits, types nothing",
+            DeviceClass::Pointer => "in use",
+            DeviceClass::Refused(why) => return why.to_string(),
+        };
+        let spare = match self.device.kind.spare {
+            Spare::Nothing => "",
+            Spare::Keys => "; its keys are thrown away",
+            Spare::Pointer if self.points => "; points too",
+            Spare::Pointer => "; its pointer is thrown away",
+            Spare::Stray => "; what else it offers is thrown away",
+        };
+        format!("{state}{spare}")
     }
 }
 
@@ -104,6 +211,7 @@ impl Monitor {
     /// that the user has learnt it, and Tabard knows which keyboard is the user's.
     #[must_use]
     pub fn awaiting_chord(mut self) -> Self {
+        self.seated = true;
         let previous = match self.focus {
             Focus::Guest(guest) => Some(guest),
             Focus::Trusted(ref screen) => screen.previous,
@@ -131,7 +239,7 @@ impl Monitor {
     pub(crate) fn device_gone(&mut self, source: SourceId) -> Vec<Effect> {
         let had_one = self.devices.may_type();
         let mut effects = self.source_lost(source);
-        self.devices.remove(source);
+        self.devices.remove(source, self.config.login.keep_wireless);
         // Whoever brings the next keyboard, which needs no question, need not be who had this one.
         if had_one && !self.devices.may_type() {
             effects.extend(self.lock(LockCause::SeatLost));
@@ -142,18 +250,42 @@ impl Monitor {
     /// The chord was completed on this keyboard. If no other is accepted, it is the user's: there
     /// is no other way to accept one then.
     pub(crate) fn chord_on(&mut self, source: SourceId) {
-        if !self.devices.may_type() {
-            self.devices.accept(source);
+        let port = |source| self.devices.get(source).map(|known| known.device.port);
+        let is_it = |one: &Waiting| one.part == Part::Keys && port(one.source) == port(source);
+        let waiting = self.devices.waiting().into_iter().find(is_it);
+        if let Some(waiting) = waiting.filter(|_| !self.devices.may_type()) {
+            self.decide(waiting, true);
         }
     }
 
-    pub(crate) fn accept_keyboard(&mut self, source: SourceId) {
-        self.devices.accept(source);
+    /// The user accepts this, or dismisses it for this session.
+    pub(crate) fn decide(&mut self, waiting: Waiting, accepted: bool) {
+        self.devices.decide(waiting, accepted);
     }
 
-    /// One line for the bar while a keyboard waits.
+    /// A screen is left out, or no longer.
+    pub(crate) fn screen_dark(&mut self, name: DeviceName, dark: bool) {
+        self.dark.retain(|other| *other != name);
+        if dark && self.dark.len() < MAX_DEVICES {
+            self.dark.push(name);
+        }
+    }
+
+    /// The words of the bar while a screen is left out.
+    pub(crate) fn dark_notice(&self) -> String {
+        let first = self.dark.first();
+        first.map_or(String::new(), |name| format!("Screen {} stays dark", name.as_str()))
+    }
+
+    /// One line for the bar while a keyboard waits, or is waited for.
     pub(crate) fn waiting_notice(&self, chord: &str) -> Option<String> {
-        self.devices.waiting().map(|_| match &self.focus {
+        if self.seated && self.devices.keyboards().next().is_none() {
+            return Some("There is no keyboard: plug one in".to_owned());
+        }
+        let waiting = self.devices.waiting();
+        let asks = |one: &&Waiting| one.part == Part::Keys && !one.dismissed;
+        let keyboard = waiting.first().filter(asks);
+        keyboard.map(|_| match &self.focus {
             _ if !self.devices.may_type() => format!("Press {chord} on the keyboard that is yours"),
             Focus::Trusted(_) => "A new keyboard waits: press K to accept it".to_owned(),
             Focus::Guest(_) => format!("A new keyboard waits: {chord}, then K"),
@@ -163,9 +295,26 @@ impl Monitor {
 
     /// Every device, every screen, and what each guest runs on, for the trusted screen.
     pub(crate) fn device_lines(&self) -> Vec<Hint> {
+        let waiting = self.devices.waiting();
         let line = |known: &Known| {
-            let (key, state) = state(known);
-            Hint { key: key.to_owned(), text: format!("{}: {state}", known.device.name.as_str()) }
+            let class = match known.device.kind.class {
+                DeviceClass::Keyboard => "Keyboard",
+                DeviceClass::Pointer => "Pointer",
+                DeviceClass::Refused(_) => "Refused",
+            };
+            let group = waiting.iter().position(|one| self.devices.is_of(known, one));
+            // The other nodes of a device that waits are in the line of its last.
+            let last = group.and_then(|at| waiting.get(at)).map(|one| one.last);
+            if last.is_some_and(|last| last != known.source) {
+                return None;
+            }
+            // The number that accepts it, where one key can.
+            let place = group.filter(|at| *at < 9);
+            let number = place.map_or(String::new(), |at| format!(" {}", at.saturating_add(1)));
+            let port =
+                group.map_or(String::new(), |_| format!(" ({})", known.device.port.as_str()));
+            let text = format!("{}: {}{port}", known.device.name.as_str(), known.state());
+            Some(Hint { key: format!("{class}{number}"), text })
         };
         let screen = |(index, output): (usize, &crate::outputs::Output)| {
             let number = index.saturating_add(1);
@@ -179,291 +328,20 @@ impl Monitor {
             Hint { key: "Guest".to_owned(), text: format!("{}: {engine}", guest.config.name) }
         };
         let guests = self.guests.iter().filter(|guest| guest.shown).map(guest);
-        screens.chain(self.devices.0.iter().rev().map(line)).chain(guests).collect()
+        let dark = self.dark.iter().map(|name| Hint {
+            key: "Screen".to_owned(),
+            text: format!("{}: cannot be lit, stays dark", name.as_str()),
+        });
+        let screens = screens.chain(dark);
+        screens.chain(self.devices.known.iter().rev().filter_map(line)).chain(guests).collect()
     }
 }
 
-/// The kind of a device, and what became of it.
-fn state(known: &Known) -> (&'static str, &'static str) {
-    match known.device.class {
-        DeviceClass::Keyboard if known.accepted => ("Keyboard", "accepted"),
-        DeviceClass::Keyboard => ("Keyboard", "waits; it types nothing until you accept it"),
-        DeviceClass::Pointer => ("Pointer", "in use"),
-        DeviceClass::Refused(why) => (
-            "Refused",
-            match why {
-                Refusal::Composite => "offers keys and a pointer in one",
-                Refusal::Changed => "was another kind of device before",
-                Refusal::Unsupported => "is a kind of pointer that is not supported",
-                Refusal::NotAlone => "is held by another program",
-            },
-        ),
+fn remember(list: &mut Vec<Device>, device: Device) {
+    if !list.contains(&device) && list.len() < MAX_DEVICES {
+        list.push(device);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::rig::{ONE, Rig, TWO};
-    use crate::{Effect, Event, GuestInput};
-    use tabard_input::{Device, DeviceClass, DeviceName, KeyCode, Refusal, SourceId};
-    use tabard_view::{Content, GuestId, Recipient, TrustedBody};
-
-    const FIRST: SourceId = SourceId(16);
-    const SECOND: SourceId = SourceId(17);
-
-    fn device(class: DeviceClass, name: &str) -> Device {
-        Device { class, name: DeviceName::new(name) }
-    }
-
-    /// A seat with one screen and running guests, before the chord.
-    fn seat() -> Rig {
-        let mut rig = Rig::awaiting_chord();
-        plug(&mut rig, FIRST, DeviceClass::Keyboard);
-        rig.confirm();
-        rig
-    }
-
-    /// The same after the chord and the way back to the first guest.
-    fn typing() -> Rig {
-        let mut rig = seat();
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::ESC);
-        rig.confirm();
-        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
-        rig
-    }
-
-    fn plug(rig: &mut Rig, source: SourceId, class: DeviceClass) {
-        rig.step(Event::DeviceAppeared { source, device: device(class, "a device") });
-    }
-
-    fn key(rig: &mut Rig, source: SourceId, code: KeyCode, pressed: bool) -> Vec<Effect> {
-        rig.step(Event::Key { source, code, pressed })
-    }
-
-    fn press(rig: &mut Rig, source: SourceId, code: KeyCode) -> Vec<Effect> {
-        let mut effects = key(rig, source, code, true);
-        effects.extend(key(rig, source, code, false));
-        effects
-    }
-
-    /// Presses and releases the chord; everything that came of it.
-    fn chord(rig: &mut Rig, source: SourceId) -> Vec<Effect> {
-        let keys = [KeyCode::LEFT_CTRL, KeyCode::LEFT_ALT, KeyCode::ESC];
-        let moves = [true, false].into_iter().flat_map(|down| keys.map(|code| (code, down)));
-        moves.flat_map(|(code, down)| key(rig, source, code, down)).collect()
-    }
-
-    fn delivered(effects: &[Effect]) -> usize {
-        effects.iter().filter(|effect| matches!(effect, Effect::Deliver { .. })).count()
-    }
-
-    fn lines(rig: &Rig) -> Vec<String> {
-        let Content::Trusted(screen) = &rig.monitor.view().outputs[0].content else {
-            return vec![];
-        };
-        let TrustedBody::Help(lines) = &screen.body else { return vec![] };
-        lines.iter().map(|line| format!("{} {}", line.key, line.text)).collect()
-    }
-
-    #[test]
-    fn a_seat_obeys_nothing_before_the_chord() {
-        let mut rig = seat();
-        for code in [KeyCode::DIGIT_1, KeyCode::ENTER, KeyCode::ESC, KeyCode::Q, KeyCode::Q] {
-            assert_eq!(delivered(&press(&mut rig, FIRST, code)), 0);
-            rig.confirm();
-            assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
-        }
-        assert!(lines(&rig).iter().any(|line| line.starts_with("Keyboard a device: waits")));
-        assert!(lines(&rig).iter().any(|line| line.starts_with("Screen 1:")));
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::DIGIT_1);
-        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
-    }
-
-    #[test]
-    fn the_keyboard_with_the_first_chord_is_accepted_and_no_other() {
-        let mut rig = seat();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        chord(&mut rig, SECOND);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::DIGIT_1);
-        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
-        press(&mut rig, SECOND, KeyCode::DIGIT_1);
-        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
-    }
-
-    #[test]
-    fn an_unaccepted_second_keyboard_types_nothing_but_the_chord() {
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 0);
-        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::A)), 2);
-        chord(&mut rig, SECOND);
-        rig.confirm();
-        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
-        for _ in 0..2 {
-            press(&mut rig, SECOND, KeyCode::K);
-            rig.confirm();
-        }
-        press(&mut rig, SECOND, KeyCode::DIGIT_1);
-        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
-    }
-
-    #[test]
-    fn the_chord_on_an_unaccepted_keyboard_opens_the_trusted_screen_and_does_nothing_else() {
-        let attention = Effect::Audit(crate::Record::Attention);
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        let opened = chord(&mut rig, SECOND);
-        assert!(opened.contains(&attention));
-        rig.confirm();
-        assert_eq!(rig.monitor.recipient(), Recipient::Trusted);
-        // A question of the owner's stays open, and no record is written without end.
-        press(&mut rig, FIRST, KeyCode::Q);
-        rig.confirm();
-        let asked = rig.monitor.view();
-        for _ in 0..100 {
-            assert_eq!(chord(&mut rig, SECOND), []);
-        }
-        assert_eq!(rig.monitor.view(), asked);
-        assert!(chord(&mut rig, FIRST).contains(&attention));
-    }
-
-    #[test]
-    fn an_unaccepted_keyboard_changes_no_key_of_an_accepted_one() {
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        for code in [KeyCode::LEFT_CTRL, KeyCode::LEFT_ALT] {
-            key(&mut rig, SECOND, code, true);
-        }
-        // Half of a chord on one, half on the other.
-        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::ESC)), 2);
-        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(0)));
-        // More keys than the ledger has room for.
-        for source in 17..40 {
-            plug(&mut rig, SourceId(source), DeviceClass::Keyboard);
-            for code in 1..=255 {
-                key(&mut rig, SourceId(source), KeyCode(code), true);
-            }
-        }
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::ESC);
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, FIRST, KeyCode::A)), 2);
-    }
-
-    #[test]
-    fn a_second_keyboard_types_once_it_is_accepted() {
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        rig.confirm();
-        let notice = rig.monitor.view().outputs[0].bar.notice.clone();
-        assert!(notice.contains("new keyboard waits"), "{notice}");
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::K);
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::B)), 0);
-        press(&mut rig, FIRST, KeyCode::K);
-        press(&mut rig, FIRST, KeyCode::ESC);
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::B)), 2);
-    }
-
-    #[test]
-    fn an_answer_for_a_keyboard_that_is_gone_accepts_no_other() {
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::K);
-        rig.confirm();
-        rig.step(Event::DeviceGone(SECOND));
-        plug(&mut rig, SourceId(18), DeviceClass::Keyboard);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::K);
-        assert!(!rig.monitor.devices.heeds(SourceId(18)));
-    }
-
-    #[test]
-    fn a_keyboard_that_is_the_only_one_needs_no_question() {
-        let mut rig = typing();
-        rig.step(Event::DeviceGone(FIRST));
-        plug(&mut rig, SECOND, DeviceClass::Keyboard);
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 2);
-    }
-
-    #[test]
-    fn unplugged_with_keys_down_leaves_none_down() {
-        let mut rig = typing();
-        assert_eq!(delivered(&key(&mut rig, FIRST, KeyCode::A, true)), 1);
-        let effects = rig.step(Event::DeviceGone(FIRST));
-        let input = GuestInput::Key { code: KeyCode::A.0, pressed: false };
-        assert!(effects.contains(&Effect::Deliver { guest: GuestId(0), input }));
-    }
-
-    #[test]
-    fn a_refused_device_is_listed_even_when_it_is_gone_and_types_nothing() {
-        let mut rig = typing();
-        plug(&mut rig, SECOND, DeviceClass::Refused(Refusal::Composite));
-        rig.confirm();
-        assert_eq!(delivered(&press(&mut rig, SECOND, KeyCode::A)), 0);
-        rig.step(Event::DeviceGone(SECOND));
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::I);
-        let lines = lines(&rig);
-        assert!(lines.iter().any(|line| line.starts_with("Refused a device:")), "{lines:?}");
-    }
-
-    #[test]
-    fn what_each_guest_runs_on_is_listed_and_an_emulated_one_says_so_in_the_bar() {
-        let mut rig = typing();
-        assert!(!rig.monitor.view().outputs[0].bar.notice.contains("emulated"));
-        chord(&mut rig, FIRST);
-        rig.confirm();
-        press(&mut rig, FIRST, KeyCode::I);
-        let lines = lines(&rig);
-        for line in ["Guest notes: kvm", "Guest spare: qemu: emulated, slower"] {
-            assert!(lines.iter().any(|shown| shown == line), "{lines:?}");
-        }
-        press(&mut rig, FIRST, KeyCode::ESC);
-        press(&mut rig, FIRST, KeyCode::DIGIT_3);
-        rig.confirm();
-        assert_eq!(rig.monitor.recipient(), Recipient::Guest(GuestId(2)));
-        assert!(rig.monitor.view().outputs[0].bar.notice.contains("emulated, slower"));
-    }
-
-    #[test]
-    fn an_unannounced_device_is_nobody() {
-        let mut rig = typing();
-        assert_eq!(delivered(&press(&mut rig, SourceId(99), KeyCode::A)), 0);
-        let moved = rig.step(Event::PointerMoved { source: SourceId(99), dx: 9, dy: 9 });
-        assert_eq!(delivered(&moved), 0);
-        assert_eq!(rig.monitor.pointer, None);
-    }
-
-    #[test]
-    fn a_mouse_moves_over_all_screens_and_stops_at_their_ends() {
-        let mut rig = typing();
-        rig.add_output(TWO);
-        rig.confirm();
-        plug(&mut rig, SECOND, DeviceClass::Pointer);
-        let mut places = Vec::new();
-        for dx in [0, 1_000, 1_000, 100_000, -100_000] {
-            rig.step(Event::PointerMoved { source: SECOND, dx, dy: 0 });
-            let place = rig.monitor.pointer.unwrap();
-            places.push((place.output, place.x));
-        }
-        let width = rig.monitor.view().outputs[0].size.width;
-        let (middle, last) = (width / 2, width - 1);
-        let expected =
-            [(ONE, middle), (TWO, middle + 1_000 - width), (TWO, last), (TWO, last), (ONE, 0)];
-        assert_eq!(places, expected);
-    }
-}
+mod tests;

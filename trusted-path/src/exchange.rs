@@ -355,7 +355,8 @@ impl Monitor {
             _ => false,
         };
         let engine = if emulated { crate::words::EMULATED } else { "" };
-        let parts = [slow, &self.exchange.news, &waiting, &self.config.notice, engine];
+        let dark = self.dark_notice();
+        let parts = [slow, &self.exchange.news, &waiting, &dark, &self.config.notice, engine];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ·  ")
     }
 }

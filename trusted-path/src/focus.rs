@@ -147,8 +147,7 @@ impl Monitor {
     fn trusted_key(&mut self, code: KeyCode) -> Vec<Effect> {
         let Focus::Trusted(screen) = &mut self.focus else { return Vec::new() };
         let asked = screen.ask;
-        let waiting = self.devices.waiting().map(|known| known.source);
-        let action = screen.key(code, &self.guests, waiting);
+        let action = screen.key(code, &self.guests, &self.devices.waiting());
         if screen.ask.is_some() && screen.ask != asked {
             // A key that bounces must not answer a question that is not on the glass yet.
             self.recipient_serial = self.next_serial();
@@ -175,8 +174,8 @@ impl Monitor {
             Action::GiveText(guest) => self.give_text(guest),
             Action::OpenQuestion => self.open_question(),
             Action::Sheet(turn) => self.sheet_turn(turn),
-            Action::Accept(source) => {
-                self.accept_keyboard(source);
+            Action::Decide(waiting, accepted) => {
+                self.decide(waiting, accepted);
                 Vec::new()
             }
             Action::Quit => vec![Effect::Quit],

@@ -39,6 +39,8 @@ pub(crate) struct Guest {
     pub(crate) failures: u8,
     /// What its agent says.
     pub(crate) agent: Agent,
+    /// Which lock keys it has on: Num, Caps and Scroll.
+    pub(crate) lights: [bool; 3],
     /// Whether the user is cleared for it. What is not shown cannot be reached.
     pub(crate) shown: bool,
 }
@@ -70,6 +72,7 @@ impl Guests {
                 size: None,
                 failures: 0,
                 agent,
+                lights: [false; 3],
                 shown: true,
             }
         };
@@ -117,12 +120,20 @@ impl Guests {
         if let Some(guest) = self.0.get_mut(usize::from(id.0)) {
             if matches!(report, GuestReport::Stopped(_)) {
                 guest.agent = Agent::default();
+                guest.lights = [false; 3];
             }
             guest.state = match report {
                 GuestReport::Running => GuestState::Running,
                 GuestReport::Paused => GuestState::Paused,
                 GuestReport::Stopped(ending) => GuestState::Ended(ending),
             };
+        }
+    }
+
+    /// A guest has these lock keys on.
+    pub(crate) fn lights(&mut self, id: GuestId, lights: [bool; 3]) {
+        if let Some(guest) = self.0.get_mut(usize::from(id.0)) {
+            guest.lights = lights;
         }
     }
 

@@ -594,3 +594,17 @@ fn more_guests_than_rows_are_paged_by_the_selection() {
     assert!(rows.iter().any(|row| row.selected && row.guest == GuestId(22)));
     assert!(rows.iter().all(|row| HD.rect().covers(row.rect)));
 }
+
+#[test]
+fn invariant_3_lock_keys_are_words_in_the_bar_of_the_guest_that_has_the_keyboard_and_no_more() {
+    let mut rig = Rig::new();
+    let right = |rig: &Rig| rig.view().outputs[0].bar.right.clone();
+    let quiet = rig.view();
+    rig.step(Event::Lights { guest: SKETCH, lights: [true; 3] });
+    assert_eq!(rig.view(), quiet, "another guest's are nobody's business");
+    rig.step(Event::Lights { guest: NOTES, lights: [false, true, false] });
+    assert!(right(&rig).contains("Caps") && !right(&rig).contains("Num"));
+    assert!(rig.monitor.input_open(), "and nobody waits for them");
+    rig.report(NOTES, GuestReport::Stopped(Ending::ByUser));
+    assert!(!right(&rig).contains("Caps"));
+}

@@ -490,6 +490,8 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(source, code, pressed)| Event::Button { source, code, pressed }),
         1 => source().prop_map(|source| Event::Wheel { source, vertical: 1, horizontal: -1 }),
         1 => source().prop_map(Event::SourceLost),
+        1 => ((0..3u8).prop_map(GuestId), any::<[bool; 3]>())
+            .prop_map(|(guest, lights)| Event::Lights { guest, lights }),
         1 => (output(), screen()).prop_map(|(output, (size, scale))| {
             Event::OutputAdded { output, size, scale }
         }),

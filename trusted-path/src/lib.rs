@@ -48,6 +48,7 @@ mod screens_tests;
 
 pub use audit::{Record, Verdict};
 pub use config::{ConfigError, GuestConfig, LayoutMode, MAX_GUESTS, MAX_NAME_CHARS, MonitorConfig};
+pub use devices::Part;
 pub use exchange::ShownText;
 pub use guests::GuestState;
 pub use lock::{

@@ -43,6 +43,9 @@ pub struct LoginConfig {
     pub users: Vec<UserConfig>,
     /// Lock at the latest after so many minutes without input; `None`: never.
     pub lock_after_minutes: Option<u16>,
+    /// Whether an accepted wireless keyboard that goes and comes back is accepted until the screen
+    /// is locked.
+    pub keep_wireless: bool,
     /// No password is taken for so many seconds, because of wrong ones in an earlier session; the
     /// session says that [`Timer::LoginDelay`] of 0 is over.
     pub wait_seconds: u32,
@@ -196,6 +199,7 @@ impl Monitor {
         // Whoever logs in next gets nothing that this user took.
         let forgotten = self.forget();
         self.exchange.news.clear();
+        self.devices.forget_wireless();
         self.focus = Focus::Locked(previous);
         self.login.chosen = self.login.present.unwrap_or(UserId(0));
         self.login.secret = Secret::new();

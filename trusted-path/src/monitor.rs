@@ -14,7 +14,7 @@ use crate::{
     trusted_screen::TrustedScreen,
     windows::Windows,
 };
-use tabard_input::HeldKeys;
+use tabard_input::{DeviceName, HeldKeys};
 use tabard_view::{FrameSerial, GuestId, Recipient, Size, View};
 
 /// Decides who receives input and what is shown.
@@ -31,6 +31,10 @@ pub struct Monitor {
     pub(crate) focus: Focus,
     pub(crate) held: HeldKeys,
     pub(crate) devices: Devices,
+    /// Whether the keyboards and pointers of the host are its own.
+    pub(crate) seated: bool,
+    /// Screens that are left out, because they cannot be lit.
+    pub(crate) dark: Vec<DeviceName>,
     pub(crate) pointer: Option<Place>,
     pub(crate) minute_of_day: Option<u16>,
     pub(crate) records_wait: bool,
@@ -68,6 +72,8 @@ impl Monitor {
             focus,
             held: HeldKeys::default(),
             devices: Devices::default(),
+            seated: false,
+            dark: Vec::new(),
             pointer: None,
             minute_of_day: None,
             records_wait: false,
@@ -85,12 +91,12 @@ impl Monitor {
         let target = self.target();
         let before = self.watched(&event);
         let heeded = match event {
-            Event::Key { source, .. }
-            | Event::Pointer { source, .. }
+            Event::Key { source, .. } => Some(self.devices.heeds(source)),
+            Event::Pointer { source, .. }
             | Event::PointerMoved { source, .. }
             | Event::PointerAt { source, .. }
             | Event::Button { source, .. }
-            | Event::Wheel { source, .. } => Some(self.devices.heeds(source)),
+            | Event::Wheel { source, .. } => Some(self.devices.heeds_pointer(source)),
             _ => None,
         };
         if heeded == Some(true) {
@@ -125,6 +131,7 @@ impl Monitor {
                     done = self.lock(LockCause::SeatLost);
                 }
             }
+            Event::ScreenDark { name, dark } => self.screen_dark(name, dark),
             Event::Presented { output, serial } => {
                 self.outputs.confirm(output, serial, self.view.serial);
                 done = self.start_dead_time();
@@ -135,6 +142,7 @@ impl Monitor {
             }
             Event::Offered { guest, clip } => self.offered(guest, clip),
             Event::Listens { guest, listens } => self.listens(guest, listens),
+            Event::Lights { guest, lights } => self.guests.lights(guest, lights),
             Event::Asked { guest, question } => done = self.asked(guest, question),
             Event::Elapsed(Timer::Restart(guest, failure)) => done = self.restart(guest, failure),
             Event::Elapsed(timer) => done = self.elapsed(timer),

@@ -51,7 +51,10 @@ impl Monitor {
             (Focus::Locked(_), _) => {
                 (BarKind::Trusted { message: words::LOCKED.to_owned() }, clock)
             }
-            (Focus::Guest(_), Recipient::Guest(guest)) => (self.typing_into(guest), clock),
+            (Focus::Guest(_), Recipient::Guest(guest)) => {
+                let lights = self.guests.get(guest).map_or([false; 3], |guest| guest.lights);
+                (self.typing_into(guest), words::lights(lights, &clock))
+            }
             (Focus::Guest(_), _) => {
                 (BarKind::Nobody { message: words::too_small(self.layout, chord) }, clock)
             }
@@ -111,8 +114,8 @@ impl Monitor {
 
     /// What the open question is about.
     fn asked_name(&self, screen: &Screen) -> &str {
-        if let Some(Ask::Accept(source)) = screen.ask {
-            return self.devices.get(source).map_or("", |known| known.device.name.as_str());
+        if let Some(Ask::Accept(waiting, _)) = screen.ask {
+            return self.devices.get(waiting.source).map_or("", |known| known.device.name.as_str());
         }
         self.guests.get(screen.selected).map_or("", |guest| &guest.config.name)
     }
@@ -134,9 +137,15 @@ impl Monitor {
             return self.sheet_view(sheet, footer);
         }
         if screen.devices || screen.unproven {
-            let (title, hints) = match screen.unproven {
-                true => (format!("Press {chord}"), Vec::new()),
-                false => ("Devices and screens".to_owned(), words::help_hints()),
+            let (title, hints) = match screen.ask {
+                _ if screen.unproven => (format!("Press {chord}"), Vec::new()),
+                Some(ask) => {
+                    (words::DEVICES.to_owned(), words::question_hints(ask, self.asked_name(screen)))
+                }
+                None if self.devices.waiting().is_empty() => {
+                    (words::DEVICES.to_owned(), words::help_hints())
+                }
+                None => (words::DEVICES.to_owned(), words::device_hints()),
             };
             let body = TrustedBody::Help(self.device_lines());
             return TrustedScreen { title, body, hints, footer };

@@ -1,11 +1,12 @@
 //! The trusted screen: a list of guests, what each key does, and questions before anything that
 //! loses work. It changes nothing itself; it answers with an [`Action`].
 
+use crate::devices::Waiting;
 use crate::guests::Guests;
 use crate::outputs::Output;
 use crate::sheet::{Sheet, Turn};
 use crate::{GuestCommand, GuestState};
-use tabard_input::{KeyCode, SourceId};
+use tabard_input::KeyCode;
 use tabard_view::{GuestId, layout};
 
 /// The state of the trusted screen while it is open.
@@ -37,8 +38,8 @@ pub(crate) enum Ask {
     Stop,
     /// Whether to start the guest afresh.
     Reset,
-    /// Whether this keyboard may type.
-    Accept(SourceId),
+    /// Whether this keyboard may type, or point too; and the key that asked.
+    Accept(Waiting, KeyCode),
     /// Whether to end the desk.
     Quit,
 }
@@ -62,8 +63,8 @@ pub(crate) enum Action {
     OpenQuestion,
     /// What a key did to the open text.
     Sheet(Turn),
-    /// That this keyboard may type.
-    Accept(SourceId),
+    /// That this keyboard may type, or point too; or that it may not in this session.
+    Decide(Waiting, bool),
     /// To lock the screen.
     Lock,
     /// To end the desk.
@@ -101,14 +102,9 @@ impl TrustedScreen {
 
     /// A fresh press of a key. A question is answered by its own key (or Y); O answers that about
     /// stopping by the power button, which loses nothing. Any other key drops the question and
-    /// then does what it always does; Esc only drops it. `waiting` is a keyboard that may be
-    /// accepted.
-    pub(crate) fn key(
-        &mut self,
-        code: KeyCode,
-        guests: &Guests,
-        waiting: Option<SourceId>,
-    ) -> Action {
+    /// then does what it always does; Esc only drops it. `waiting` is what may be accepted.
+    pub(crate) fn key(&mut self, code: KeyCode, guests: &Guests, waiting: &[Waiting]) -> Action {
+        let code = code.on_digit_row();
         // Keys that only change others neither answer nor drop a question.
         if self.unproven || code.is_modifier() || code == KeyCode::CAPS_LOCK {
             return Action::Nothing;
@@ -122,12 +118,15 @@ impl TrustedScreen {
             if code == ask.key() || code == KeyCode::Y {
                 return match ask {
                     Ask::Quit => Action::Quit,
-                    Ask::Accept(source) => Action::Accept(source),
+                    Ask::Accept(waiting, _) => Action::Decide(waiting, true),
                     Ask::Stop if state.is_alive() => self.command(GuestCommand::Stop),
                     Ask::Reset if state.is_alive() => self.command(GuestCommand::Reset),
                     // It ended by itself meanwhile: a yes to stopping it must not start it.
                     Ask::Stop | Ask::Reset => Action::Nothing,
                 };
+            }
+            if let (Ask::Accept(waiting, _), KeyCode::N) = (ask, code) {
+                return Action::Decide(waiting, false);
             }
             if ask == Ask::Stop && code == KeyCode::O && state == GuestState::Running {
                 return self.command(GuestCommand::PowerButton);
@@ -136,19 +135,24 @@ impl TrustedScreen {
                 return Action::Nothing;
             }
         }
+        // By its number only where that is shown.
+        let asked = match code {
+            KeyCode::K if !self.help => waiting.first(),
+            _ if self.devices => digit(code).and_then(|index| waiting.get(index)),
+            _ => None,
+        };
+        if let Some(waiting) = asked {
+            return self.question(Ask::Accept(*waiting, code));
+        }
         if self.help || self.devices {
             (self.help, self.devices) = (false, false);
             return Action::Nothing;
         }
-        match (code, waiting) {
-            (KeyCode::K, Some(source)) => return self.question(Ask::Accept(source)),
-            (KeyCode::I, _) => {
-                self.devices = true;
-                return Action::Nothing;
-            }
-            _ => {}
-        }
         match code {
+            KeyCode::I => {
+                self.devices = true;
+                Action::Nothing
+            }
             KeyCode::ESC => self.previous.map_or(Action::Nothing, Action::Go),
             KeyCode::ENTER | KeyCode::KP_ENTER => Action::Go(self.selected),
             KeyCode::UP => self.select(self.place(guests).saturating_sub(1), guests),
@@ -235,7 +239,7 @@ impl Ask {
         match self {
             Self::Stop => KeyCode::S,
             Self::Reset => KeyCode::R,
-            Self::Accept(_) => KeyCode::K,
+            Self::Accept(_, key) => key,
             Self::Quit => KeyCode::Q,
         }
     }

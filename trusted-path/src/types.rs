@@ -1,7 +1,7 @@
 //! What goes into the monitor and what comes out of it, as plain values.
 
 use crate::{LockCause, Record, UserId};
-use tabard_input::{Device, KeyCode, SourceId};
+use tabard_input::{Device, DeviceName, KeyCode, SourceId};
 use tabard_view::{FrameSerial, GuestId, OutputId, Scale, Size};
 
 /// The highest coordinate of [`GuestInput::Pointer`]: the right or bottom edge.
@@ -99,6 +99,13 @@ pub enum Event {
     },
     /// A screen went away.
     OutputRemoved(OutputId),
+    /// A connected screen is left out, because it cannot be lit; or no longer. It shows nothing.
+    ScreenDark {
+        /// What it is called.
+        name: DeviceName,
+        /// Whether it is.
+        dark: bool,
+    },
     /// The frame that shows this view is on the glass of this output.
     Presented {
         /// The screen.
@@ -126,6 +133,13 @@ pub enum Event {
         guest: GuestId,
         /// Open or closed.
         listens: bool,
+    },
+    /// A guest switched lights of its keyboard.
+    Lights {
+        /// The guest.
+        guest: GuestId,
+        /// Which are on: Num, Caps and Scroll.
+        lights: [bool; 3],
     },
     /// A guest asks the user something.
     Asked {

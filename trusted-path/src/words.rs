@@ -1,7 +1,7 @@
 //! Every sentence that the monitor puts on the screen, in plain English.
 
 use crate::trusted_screen::Ask;
-use crate::{Ending, GuestState, LayoutMode};
+use crate::{Ending, GuestState, LayoutMode, Part};
 use tabard_view::{Hint, Picture};
 
 /// What fills the window of a guest in this state. `focused` is whether the trusted screen will
@@ -52,6 +52,13 @@ pub(crate) fn clock(minute_of_day: u16) -> String {
     format!("{hours:02}:{minutes:02}Z")
 }
 
+/// The time, after the lock keys that are on.
+pub(crate) fn lights(lights: [bool; 3], clock: &str) -> String {
+    let names = ["Num", "Caps", "Scroll"].into_iter().zip(lights).filter(|(_, on)| *on);
+    let parts = names.map(|(name, _)| name).chain(Some(clock).filter(|clock| !clock.is_empty()));
+    parts.collect::<Vec<_>>().join("  ")
+}
+
 /// What the bar says when an output cannot show the guests.
 pub(crate) fn too_small(mode: LayoutMode, chord: &str) -> String {
     match mode {
@@ -75,7 +82,10 @@ pub(crate) fn question(ask: Ask, name: &str) -> String {
     match ask {
         Ask::Stop => format!("{key} again stops {name}; what it has not saved is lost"),
         Ask::Reset => format!("{key} again resets {name}; what it has not saved is lost"),
-        Ask::Accept(_) => format!("{key} again accepts the keyboard {name}"),
+        Ask::Accept(one, _) if one.part == Part::Pointer => {
+            format!("{key} again lets {name} point")
+        }
+        Ask::Accept(..) => format!("{key} again accepts the keyboard {name}"),
         Ask::Quit => format!("{key} again ends the desk and stops every guest"),
     }
 }
@@ -85,12 +95,18 @@ pub(crate) fn question_hints(ask: Ask, name: &str) -> Vec<Hint> {
     let yes = match ask {
         Ask::Stop => format!("again to stop {name}"),
         Ask::Reset => format!("again to reset {name}"),
-        Ask::Accept(_) => format!("again to let the keyboard {name} type"),
+        Ask::Accept(one, _) if one.part == Part::Pointer => {
+            format!("again to let {name} point too")
+        }
+        Ask::Accept(..) => format!("again to let the keyboard {name} type"),
         Ask::Quit => "again to end the desk and stop every guest".to_owned(),
     };
     let mut hints = vec![hint(&ask.key().to_string(), &yes)];
     if ask == Ask::Stop {
         hints.push(hint("O", "press its power button, so that it shuts down in order"));
+    }
+    if let Ask::Accept(..) = ask {
+        hints.push(hint("N", "ask no more in this session"));
     }
     hints.push(hint("Esc", "leave it as it is"));
     hints
@@ -138,7 +154,7 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
         hint("V", "give it the text that was taken"),
         hint("A", "see a question of a guest"),
         hint("I", "keyboards, pointers, screens, engines"),
-        hint("K", "accept a new keyboard (asks first)"),
+        hint("K, I 1-9", "accept a new keyboard (asks first)"),
         hint("L", "lock the screen, if the desk has users"),
         hint("Q", "end the desk (asks first)"),
         hint("Y", "yes to a question"),
@@ -146,6 +162,8 @@ pub(crate) fn help(chord: &str) -> Vec<Hint> {
     ]
 }
 
+/// The title of the list of devices.
+pub(crate) const DEVICES: &str = "Devices and screens";
 /// What the bar says while locked.
 pub(crate) const LOCKED: &str = "locked: no guest is shown, none sees these keys";
 /// What the bar says while records wait.
@@ -169,7 +187,13 @@ pub(crate) fn login_hints(chord: &str, several_users: bool) -> Vec<Hint> {
     }
     hints.push(hint("Esc", "begin again"));
     hints.push(hint("Backspace", "one back"));
+    hints.push(hint("Keyboard", "US, whatever is printed on it"));
     hints
+}
+
+/// The hints below the list of devices while something waits.
+pub(crate) fn device_hints() -> Vec<Hint> {
+    vec![hint("1-9", "accept what has this number"), hint("Esc", "back to the list")]
 }
 
 /// The hints below the help.
@@ -188,6 +212,13 @@ mod tests {
     #[test]
     fn the_clock_has_two_digits_each() {
         assert_eq!((clock(0), clock(14 * 60 + 7)), ("00:00Z".into(), "14:07Z".into()));
+    }
+
+    #[test]
+    fn lock_keys_stand_before_the_clock() {
+        assert_eq!(lights([false, true, false], "14:07Z"), "Caps  14:07Z");
+        assert_eq!(lights([true; 3], ""), "Num  Caps  Scroll");
+        assert_eq!(lights([false; 3], "14:07Z"), "14:07Z");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Outbox {
     scanout: Option<(u32, u32)>,
     cursor: Option<Cursor>,
     damage: Rect,
+    lights: Option<[bool; 3]>,
 }
 
 impl Outbox {
@@ -60,6 +61,11 @@ impl Outbox {
         }
     }
 
+    /// Adds which lights of its keyboard the guest has switched on, if it has switched any.
+    pub fn add_lights(&mut self, lights: Option<[bool; 3]>) {
+        self.lights = lights.or(self.lights);
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -67,6 +73,7 @@ impl Outbox {
             && self.scanout.is_none()
             && self.cursor.is_none()
             && is_empty(self.damage)
+            && self.lights.is_none()
     }
 
     /// The next message: answers in order, then the picture's size, its cursor, its damage.
@@ -74,6 +81,9 @@ impl Outbox {
         let generation = self.generation;
         if let Some(answer) = self.answers.front() {
             return Some(*answer);
+        }
+        if let Some(lights) = self.lights {
+            return Some(FromVmm::Lights(lights));
         }
         if let Some((width, height)) = self.scanout {
             return Some(FromVmm::Scanout { generation, width, height });
@@ -86,6 +96,7 @@ impl Outbox {
 
     fn sent(&mut self, message: FromVmm) {
         match message {
+            FromVmm::Lights(_) => self.lights = None,
             FromVmm::Scanout { .. } => self.scanout = None,
             FromVmm::Cursor { .. } => self.cursor = None,
             FromVmm::Damage { .. } => self.damage = Rect::default(),
@@ -131,6 +142,18 @@ mod tests {
         outbox.add(damage(9), 100, 100);
         let rect = Rect { x: 1, y: 0, width: 9, height: 1 };
         assert_eq!(outbox.next(), Some(FromVmm::Damage { generation: 1, rect }));
+    }
+
+    #[test]
+    fn a_guest_that_switches_lights_without_end_does_not_grow_the_queue() {
+        let mut outbox = Outbox::default();
+        for round in 0..1000 {
+            outbox.add_lights(Some([round % 2 == 0; 3]));
+            outbox.add_lights(None);
+        }
+        assert_eq!(outbox.next(), Some(FromVmm::Lights([false; 3])));
+        outbox.sent(FromVmm::Lights([false; 3]));
+        assert!(outbox.is_empty());
     }
 
     #[test]

@@ -520,6 +520,7 @@ impl Session {
         }
         let news = lock(&machine.devices.gpu).device().take_news();
         self.outbox.add(news, geometry.width_px(), geometry.height_px());
+        self.outbox.add_lights(lock(&machine.devices.keyboard).device().take_lights());
         if let Some(agent) = &mut self.agent {
             let more = agent.collect(&*machine.devices.agent, &mut self.outbox);
             if more && let Some(unfinished) = self.unfinished.get_mut(AGENT_QUEUE) {

@@ -38,7 +38,7 @@ pub const SIDES: [Side; 2] = [
             "src/seat",
         ],
         promise: 12_000,
-        budget: 14_818,
+        budget: 15_600,
     },
     Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 9_838 },
 ];

@@ -15,6 +15,7 @@ use rustix::fs::{Mode as FileMode, OFlags};
 use tabard_view::{FrameSerial, OutputView, Rect, Size};
 
 use super::ModeWish;
+use super::name::edid_names;
 use super::plane::Plane;
 use crate::{Damage, Frame, PresentError, Presenter};
 
@@ -56,11 +57,33 @@ impl Card {
         Ok(all.filter(connected).collect())
     }
 
-    /// Whether this is a name of one of its connectors: such as `HDMI-A-1`, or with that of the
-    /// card `card0-HDMI-A-1`.
+    /// Whether this is a name of one of its connectors or of the screen there: such as `HDMI-A-1`,
+    /// `card0-HDMI-A-1`, `MAKE MODEL SERIAL`, or the path behind a hub.
     pub(super) fn is_called(&self, info: &connector::Info, name: &str) -> bool {
-        let connector = info.to_string();
-        name == connector || name == format!("{}-{connector}", self.name)
+        let is = |own: &str| own.trim_end_matches('\0') == name;
+        name == info.to_string()
+            || name == self.full_name(info)
+            || (name.contains(' ')
+                && edid_names(&self.blob(info, b"EDID")).iter().any(|own| is(own)))
+            || (name.contains(':') && str::from_utf8(&self.blob(info, b"PATH")).is_ok_and(is))
+    }
+
+    /// The name of a connector with that of the card.
+    pub(super) fn full_name(&self, info: &connector::Info) -> String {
+        format!("{}-{info}", self.name)
+    }
+
+    /// A property of a connector ("Standard Connector Properties" in the kernel's gpu/drm-kms).
+    fn property(&self, connector: connector::Handle, name: &[u8]) -> Option<u64> {
+        let properties = self.get_properties(connector).ok()?;
+        let named = |handle| self.get_property(handle).is_ok_and(|it| it.name().to_bytes() == name);
+        properties.iter().find(|(handle, _)| named(**handle)).map(|(_, value)| *value)
+    }
+
+    /// Bytes that a property names; none if there are none.
+    fn blob(&self, info: &connector::Info, name: &[u8]) -> Vec<u8> {
+        let blob = self.property(info.handle(), name).filter(|blob| *blob != 0);
+        blob.and_then(|blob| self.get_property_blob(blob).ok()).unwrap_or_default()
     }
 
     /// A circuit that can drive this connector and is not in `used`.
@@ -150,6 +173,18 @@ impl Glass {
         let ours = [&self.front, &self.back].map(|buffer| Some(buffer.framebuffer));
         // To ask for what one has changes nothing.
         self.lit && (!ours.contains(&shown) || self.card.acquire_master_lock().is_err())
+    }
+
+    /// Whether it shows nothing of ours, and nobody else can draw there.
+    pub(super) fn is_dark(&self) -> bool {
+        let shown = self.card.get_crtc(self.crtc).map(|circuit| circuit.framebuffer());
+        let ours = [&self.front, &self.back].map(|buffer| Some(buffer.framebuffer));
+        shown.is_ok_and(|shown| !ours.contains(&shown)) && self.card.acquire_master_lock().is_ok()
+    }
+
+    /// Whether the kernel says that the cable lost what it carried, and a mode must be set anew.
+    pub(super) fn has_bad_link(&self) -> bool {
+        self.card.property(self.connector, b"link-status") == Some(1)
     }
 
     /// Shows nothing at all, as far as the card still obeys.

@@ -4,9 +4,11 @@
 //! frame is whole again.
 
 mod card;
+mod limit;
+mod name;
 mod plane;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -28,11 +30,15 @@ use crate::{
     Ringing,
 };
 use card::{Card, Glass, chosen, size_of};
+use limit::{Limit, TRIES};
+pub use name::{edid_names, is_screen_name};
 
 /// Where the kernel lists graphics cards.
 pub const FOLDER: &str = "/dev/dri";
 /// After which a screen that cannot be drawn is tried again, and one that is still is looked after.
 const RETRY: Duration = Duration::from_millis(250);
+/// After which screens are looked for again while there is none; the kernel should tell of them.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// In which a flip is done; later, the screen has failed.
 const FLIP_TIME: Duration = Duration::from_secs(2);
 /// The multicast group of the kernel's own messages about devices (netlink(7), lib/kobject_uevent.c).
@@ -41,12 +47,13 @@ const KERNEL_GROUP: u32 = 1;
 /// The number of the first screen that is wished for by name; others have lower ones.
 pub const FIRST_NAMED: u8 = 128;
 
-/// What is wished of a screen that is known by the name of its connector.
+/// What is wished of a screen that is known by a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// Its number, [`FIRST_NAMED`] or higher, when it is there.
     pub output: OutputId,
-    /// Its connector, such as `HDMI-A-1`, or with the card as the kernel writes it.
+    /// Its connector, such as `HDMI-A-1`, or with the card as the kernel writes it; or another form
+    /// that [`is_screen_name`] knows.
     pub connector: String,
     /// Its mode; without one, or if the screen lacks it, the one that the screen prefers.
     pub mode: Option<ModeWish>,
@@ -64,11 +71,8 @@ pub struct ModeWish {
 /// Why the screens cannot be had. Each message names the device and says what to do.
 #[derive(Debug, Error)]
 pub enum KmsError {
-    /// There is no folder of graphics cards, or it cannot be read.
-    #[error(
-        "Cannot read {}: {source}. Is there a graphics card, and is its driver loaded?",
-        .path.display()
-    )]
+    /// The folder of graphics cards cannot be read.
+    #[error("Cannot read {}: {source}. Start as root (the unit tabard@.service does)", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -91,8 +95,11 @@ pub enum KmsError {
          `systemctl isolate multi-user.target`", .0.display()
     )]
     Held(PathBuf),
-    /// No card has a connected screen.
-    #[error("No screen is connected to a card in {}. Connect one that is switched on", .0.display())]
+    /// No card has a connected screen, or there is no card.
+    #[error(
+        "No screen is connected to a card in {}. Connect one that is switched on; is the driver of \
+         the graphics card loaded?", .0.display()
+    )]
     NoScreen(PathBuf),
     /// The presenter cannot wait for screens.
     #[error("Cannot be told of screens that come and go: {0}. Is the kernel built with netlink?")]
@@ -113,6 +120,12 @@ pub struct KmsPresenter {
     requests: Receiver<FrameRequest>,
     woken: Arc<OwnedFd>,
     uevents: OwnedFd,
+    /// When to look for screens while there is none.
+    look_at: Instant,
+    /// What is left to try of the screens that could not be lit, by the names of their connectors.
+    limits: BTreeMap<String, Limit>,
+    /// The connected screens that show nothing of ours, as the session was told.
+    dark: BTreeSet<String>,
 }
 
 struct Screen {
@@ -124,13 +137,17 @@ struct Screen {
     flipping: Option<(FrameSerial, Instant)>,
     /// Not to be drawn before, because it failed.
     retry_at: Option<Instant>,
+    /// How often it failed in a row.
+    failures: u8,
+    /// How often its cable failed since it was connected.
+    bad_links: u8,
 }
 
 /// The session is gone: nothing is left to do.
 struct Ended;
 
 impl KmsPresenter {
-    /// Takes every card; the screens still show what they showed.
+    /// Takes every card; the screens still show what they showed. There may be none yet.
     ///
     /// # Errors
     ///
@@ -171,16 +188,22 @@ impl KmsPresenter {
             requests,
             woken,
             uevents,
+            look_at: Instant::now(),
+            limits: BTreeMap::new(),
+            dark: BTreeSet::new(),
         };
         for path in presenter.nodes()? {
             presenter.take_card(&path)?;
         }
+        Ok((presenter, sender))
+    }
+
+    /// What it waits for: [`KmsError::NoScreen`], if there is none yet.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<KmsError> {
         let connected = |card: &Arc<Card>| card.connected().is_ok_and(|all| !all.is_empty());
-        if presenter.cards.values().any(connected) {
-            Ok((presenter, sender))
-        } else {
-            Err(KmsError::NoScreen(folder.to_path_buf()))
-        }
+        let dark = !self.cards.values().any(connected);
+        dark.then(|| KmsError::NoScreen(self.folder.clone()))
     }
 
     /// Draws until the session is gone. The cards are given back when it returns.
@@ -209,7 +232,10 @@ impl KmsPresenter {
             for id in ids {
                 self.draw(id, events)?;
             }
-            if self.wait(events)? {
+            let look = self.screens.is_empty() && Instant::now() >= self.look_at;
+            if self.wait(events)? || look {
+                self.look_at = Instant::now().checked_add(LOOK_EVERY).unwrap_or(self.look_at);
+                self.find_bad_links(events)?;
                 self.find_cards();
                 self.find_screens(events)?;
             }
@@ -267,6 +293,7 @@ impl KmsPresenter {
                     && screen.glass.crtc == flip.crtc
                     && let Some((serial, _)) = screen.flipping.take()
                 {
+                    screen.failures = 0;
                     tell(events, PresenterEvent::Presented { output: *id, serial })?;
                 }
             }
@@ -318,18 +345,58 @@ impl KmsPresenter {
         }
     }
 
-    /// A screen does not show what it should. To the monitor it is a new one from now on.
+    /// A screen does not show what it should. To the monitor it is a new one from now on. If it fails
+    /// again and again while another is lit, a smaller mode is tried, and in the end it is left out.
     fn failed(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let mut others = self.screens.iter().filter(|(other, _)| **other != id);
+        let alone = !others.any(|(_, other)| other.glass.is_lit());
         let Some(screen) = self.screens.get_mut(&id) else { return Ok(()) };
         screen.flipping = None;
         screen.retry_at = Instant::now().checked_add(RETRY);
-        if !screen.glass.is_lit() {
-            return Ok(());
+        screen.failures = screen.failures.saturating_add(1);
+        let (lit, size) = (screen.glass.is_lit(), screen.glass.size());
+        if lit {
+            screen.glass.blank();
         }
-        screen.glass.blank();
-        let size = screen.glass.size();
+        if screen.failures >= TRIES && !alone && screen.glass.is_dark() {
+            return self.give_up(id, events);
+        }
+        if lit {
+            tell(events, PresenterEvent::OutputRemoved { output: id })?;
+            tell(events, PresenterEvent::OutputAdded { output: id, size, scale: self.scale })?;
+        }
+        Ok(())
+    }
+
+    /// A screen cannot be lit in its mode.
+    fn give_up(&mut self, id: OutputId, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let Some(screen) = self.screens.remove(&id) else { return Ok(()) };
+        let (card, connector) = (Arc::clone(&screen.glass.card), screen.glass.connector);
+        if let Ok(info) = card.get_connector(connector, false) {
+            let name = card.full_name(&info);
+            let (before, size) = (self.limits.get(&name), screen.glass.size());
+            let limit = Limit::after(before, size, info.modes().to_vec());
+            self.limits.insert(name, limit);
+        }
+        drop(screen);
+        self.compositor.forget(id);
         tell(events, PresenterEvent::OutputRemoved { output: id })?;
-        tell(events, PresenterEvent::OutputAdded { output: id, size, scale: self.scale })
+        self.find_screens(events)
+    }
+
+    /// Sets the mode anew where a cable lost what it carried (the property `link-status`), as the
+    /// kernel asks for.
+    fn find_bad_links(&mut self, events: &Ringing<PresenterEvent>) -> Result<(), Ended> {
+        let mut bad = Vec::new();
+        for (id, screen) in &mut self.screens {
+            if screen.glass.is_lit() && screen.glass.has_bad_link() {
+                screen.bad_links = screen.bad_links.saturating_add(1);
+                // A frame that the card has taken says nothing of the cable.
+                screen.failures = screen.failures.max(screen.bad_links);
+                bad.push(*id);
+            }
+        }
+        bad.into_iter().try_for_each(|id| self.failed(id, events))
     }
 
     /// Takes new cards, and lets those go that are no longer there.
@@ -364,6 +431,12 @@ impl KmsPresenter {
         let same = |screen: &Screen, card: &Arc<Card>, info: &connector::Info| {
             Arc::ptr_eq(&screen.glass.card, card) && screen.glass.connector == info.handle()
         };
+        self.limits.retain(|name, limit| {
+            let same = |(card, info): &(Arc<Card>, connector::Info)| {
+                card.full_name(info) == *name && info.modes() == limit.modes
+            };
+            connected.iter().any(same)
+        });
         // Another screen on the same connector may have another size.
         let gone: Vec<OutputId> = self
             .screens
@@ -381,30 +454,41 @@ impl KmsPresenter {
             self.compositor.forget(id);
             tell(events, PresenterEvent::OutputRemoved { output: id })?;
         }
-        for (card, info) in connected {
-            if self.screens.values().any(|screen| same(screen, &card, &info)) {
+        for (card, info) in &connected {
+            if self.screens.values().any(|screen| same(screen, card, info)) {
                 continue;
             }
             let on_card = self.screens.values().map(|screen| &screen.glass);
             let used: Vec<_> = on_card
-                .filter(|glass| Arc::ptr_eq(&glass.card, &card))
+                .filter(|glass| Arc::ptr_eq(&glass.card, card))
                 .map(|glass| glass.crtc)
                 .collect();
-            let named = self.wish(&card, &info).map(|wish| wish.output);
+            let named = self.wish(card, info).map(|wish| wish.output);
             let mut ids = named.into_iter().chain((0..FIRST_NAMED).map(OutputId));
             let free = ids.find(|id| !self.screens.contains_key(id));
-            let glass = self.mode(&card, &info).map(|mode| Glass::new(&card, &info, mode, &used));
+            let glass = self.mode(card, info).map(|mode| Glass::new(card, info, mode, &used));
             let (Some(output), Some(Ok(glass))) = (free, glass) else {
                 // It stays dark; nothing on it could be taken for ours.
                 continue;
             };
             let (size, scale) = (glass.size(), self.scale);
             let frame = Frame::new(size);
-            let screen = Screen { glass, frame, waiting: None, flipping: None, retry_at: None };
+            let (waiting, flipping, retry_at) = (None, None, None);
+            let (failures, bad_links) = (0, 0);
+            let screen = Screen { glass, frame, waiting, flipping, retry_at, failures, bad_links };
             self.screens.insert(output, screen);
             tell(events, PresenterEvent::OutputAdded { output, size, scale })?;
         }
-        Ok(())
+        let unlit = |(card, info): &&(Arc<Card>, connector::Info)| {
+            !self.screens.values().any(|screen| same(screen, card, info))
+        };
+        let unlit =
+            connected.iter().filter(unlit).map(|(card, info)| card.full_name(info)).collect();
+        let before = std::mem::replace(&mut self.dark, unlit);
+        before.symmetric_difference(&self.dark).try_for_each(|name| {
+            let (name, dark) = (name.clone(), self.dark.contains(name));
+            tell(events, PresenterEvent::OutputDark { name, dark })
+        })
     }
 
     fn wish(&self, card: &Card, info: &connector::Info) -> Option<&Wish> {
@@ -412,6 +496,10 @@ impl KmsPresenter {
     }
 
     fn mode(&self, card: &Card, info: &connector::Info) -> Option<Mode> {
+        if let Some(limit) = self.limits.get(&card.full_name(info)) {
+            let sizes: Vec<Size> = info.modes().iter().map(size_of).collect();
+            return limit.choose(&sizes).and_then(|place| info.modes().get(place)).copied();
+        }
         chosen(info, self.wish(card, info).and_then(|wish| wish.mode))
     }
 
@@ -440,7 +528,11 @@ impl KmsPresenter {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.strip_prefix("card").is_some_and(|number| number.parse::<u32>().is_ok())
         };
-        let entries = std::fs::read_dir(&self.folder).map_err(fault)?;
+        let entries = match std::fs::read_dir(&self.folder) {
+            // Before the first driver there is none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(fault)?,
+        };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut nodes: Vec<PathBuf> = paths.filter(is_card).collect();
         nodes.sort();
@@ -458,11 +550,11 @@ mod tests {
     use tabard_labels::LabelSet;
 
     #[test]
-    fn without_cards_the_error_names_the_folder_and_what_to_do() {
+    fn without_cards_it_waits_for_one_and_says_where_and_what_to_do() {
         let folder = std::env::temp_dir().join("tabard-no-such-folder");
-        let error =
-            KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE, Vec::new()).err().unwrap();
-        let text = error.to_string();
+        let (presenter, _sender) =
+            KmsPresenter::open(&folder, LabelSet::default(), Scale::ONE, Vec::new()).unwrap();
+        let text = presenter.waits_for().unwrap().to_string();
         assert!(text.contains("tabard-no-such-folder") && text.contains("driver"), "{text}");
     }
 }

@@ -5,6 +5,7 @@
 //! compares what it believes to be down with what is, and says only the differences. To release
 //! everything and press it again would hand a key that was held across a switch to a new guest.
 
+use super::touch::Touchpad;
 use crate::device::{HostEvent, Pointing, axis};
 use crate::{KeyCode, SourceId};
 use std::collections::BTreeSet;
@@ -18,10 +19,6 @@ const REL_HWHEEL: u16 = 6;
 const REL_WHEEL: u16 = 8;
 const SYN_REPORT: u16 = 0;
 const SYN_DROPPED: u16 = 3;
-/// A finger is on the touchpad.
-const BTN_TOUCH: u16 = 0x14a;
-/// Pixels that a finger moves the pointer by on its way across the whole touchpad.
-const TOUCHPAD_PX: i64 = 1500;
 
 /// One report, as `struct input_event` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,23 +26,37 @@ pub(crate) struct Report {
     pub(crate) kind: u16,
     pub(crate) code: u16,
     pub(crate) value: i32,
+    /// When, by the kernel's clock; only differences count.
+    pub(crate) time_ms: u64,
+}
+
+/// What a device says of its absolute axes when it is asked (`EVIOCGABS`).
+#[derive(Debug, Clone)]
+pub(crate) struct Axes {
+    /// The values of `ABS_X` and `ABS_Y`, or of `ABS_MT_POSITION_X` and `_Y` where it has those.
+    pub(crate) ranges: [RangeInclusive<i32>; 2],
+    /// Where the pointer is.
+    pub(crate) place: [i32; 2],
+    /// The slot that its reports are about, if it follows several fingers.
+    pub(crate) slot: Option<i32>,
 }
 
 /// The state of one device.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     source: SourceId,
+    /// Whether its keys are told; those of a pointer never are.
+    types: bool,
+    /// How it points; of what is no pointer no movement and no button is told.
     pointing: Option<Pointing>,
-    /// The values of `ABS_X` and `ABS_Y`.
     ranges: [RangeInclusive<i32>; 2],
     down: BTreeSet<u16>,
     moved: (i32, i32),
     wheel: (i32, i32),
     place: [i32; 2],
     placed: bool,
-    /// Where the finger was; `None` while it is off.
-    finger: Option<[i32; 2]>,
-    touching: bool,
+    /// The fingers, if it is a touchpad.
+    touch: Option<Touchpad>,
     /// Reports were lost, and the next [`SYN_REPORT`] ends what cannot be believed.
     lost: bool,
 }
@@ -55,21 +66,25 @@ impl Decoder {
     /// next press counts.
     pub(crate) fn new(
         source: SourceId,
+        types: bool,
         pointing: Option<Pointing>,
-        ranges: [RangeInclusive<i32>; 2],
+        axes: Axes,
         down: BTreeSet<u16>,
     ) -> Self {
+        let Axes { ranges, place, slot } = axes;
+        let touchpad = pointing == Some(Pointing::Touchpad);
+        let touch = touchpad.then(|| Touchpad::new(ranges.clone(), slot));
         Self {
             source,
+            types,
             pointing,
             ranges,
             down,
             moved: (0, 0),
             wheel: (0, 0),
-            place: [0, 0],
+            place,
             placed: false,
-            finger: None,
-            touching: false,
+            touch,
             lost: false,
         }
     }
@@ -77,7 +92,7 @@ impl Decoder {
     /// Takes a report. Answers whether reports were lost and [`Decoder::resync`] must follow.
     #[must_use]
     pub(crate) fn take(&mut self, report: Report, events: &mut Vec<HostEvent>) -> bool {
-        let Report { kind, code, value } = report;
+        let Report { kind, code, value, time_ms } = report;
         if self.lost {
             self.lost = (kind, code) != (EV_SYN, SYN_REPORT);
             return !self.lost;
@@ -85,16 +100,16 @@ impl Decoder {
         match kind {
             EV_SYN => match code {
                 SYN_DROPPED => self.lost = true,
-                SYN_REPORT => self.frame(),
+                SYN_REPORT => self.frame(time_ms, events),
                 _ => {}
             },
-            EV_KEY if code == BTN_TOUCH => {
-                (self.touching, self.finger) = (value != 0, None);
-            }
             // 2 is the kernel's repeat; guests make their own.
             EV_KEY if value == 0 || value == 1 => self.key(code, value == 1, events),
             EV_REL => self.relative(code, value),
             EV_ABS => {
+                if let Some(touch) = &mut self.touch {
+                    touch.axis(code, value, &self.down);
+                }
                 let axis = match code {
                     axis::ABS_X => self.place.first_mut(),
                     axis::ABS_Y => self.place.last_mut(),
@@ -111,8 +126,17 @@ impl Decoder {
     }
 
     /// Says what differs between what was told and what is down now.
-    pub(crate) fn resync(&mut self, down: &BTreeSet<u16>, events: &mut Vec<HostEvent>) {
-        (self.finger, self.placed) = (None, false);
+    pub(crate) fn resync(
+        &mut self,
+        down: &BTreeSet<u16>,
+        axes: &Axes,
+        events: &mut Vec<HostEvent>,
+    ) {
+        self.placed |= self.place != axes.place;
+        self.place = axes.place;
+        if let Some(touch) = &mut self.touch {
+            touch.forget(axes.slot);
+        }
         let up: Vec<u16> = self.down.difference(down).copied().collect();
         up.into_iter().for_each(|code| self.key(code, false, events));
         let mut pressed: Vec<u16> = down.difference(&self.down).copied().collect();
@@ -143,7 +167,11 @@ impl Decoder {
     fn key(&mut self, code: u16, pressed: bool, events: &mut Vec<HostEvent>) {
         let key = KeyCode(code);
         let news = if pressed { self.down.insert(code) } else { self.down.remove(&code) };
-        if !news || !(key.is_key() || key.is_button()) {
+        if let Some(touch) = self.touch.as_mut().filter(|_| news) {
+            touch.key(code, pressed);
+        }
+        let told = (self.types && key.is_key()) || (self.pointing.is_some() && key.is_button());
+        if !news || !told {
             return;
         }
         // A click is where the pointer is by then.
@@ -165,26 +193,18 @@ impl Decoder {
         *sum = sum.saturating_add(value);
     }
 
-    /// All axes of one moment are known: a finger's way can be told.
-    fn frame(&mut self) {
-        if self.pointing != Some(Pointing::Touchpad) || !self.placed {
-            return;
-        }
-        self.placed = false;
-        if !self.touching {
-            return;
-        }
-        if let Some(before) = self.finger {
-            let [from_x, from_y] = before;
-            let [x, y] = self.place;
-            let [across, down] = &self.ranges;
-            let (dx, left_x) = way(from_x, x, across);
-            let (dy, left_y) = way(from_y, y, down);
-            self.moved = (self.moved.0.saturating_add(dx), self.moved.1.saturating_add(dy));
-            // What was too little for a pixel counts with the next.
-            self.finger = Some([left_x, left_y]);
-        } else {
-            self.finger = Some(self.place);
+    /// All of one moment is known: what the fingers did can be told.
+    fn frame(&mut self, time_ms: u64, events: &mut Vec<HostEvent>) {
+        let Some(touch) = &mut self.touch else { return };
+        let touched = touch.frame(time_ms, &self.down);
+        let add = |sum: &mut (i32, i32), more: (i32, i32)| {
+            *sum = (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1));
+        };
+        add(&mut self.moved, touched.moved);
+        add(&mut self.wheel, touched.wheel);
+        if let Some(button) = touched.click {
+            self.key(button.0, true, events);
+            self.key(button.0, false, events);
         }
     }
 }
@@ -196,16 +216,6 @@ fn share(value: i32, range: &RangeInclusive<i32>) -> u16 {
     let from_start = i64::from(value).saturating_sub(start).clamp(0, length);
     let share = from_start.saturating_mul(i64::from(u16::MAX)).checked_div(length);
     u16::try_from(share.unwrap_or(0)).unwrap_or(u16::MAX)
-}
-
-/// The pixels of a finger's way along one axis, and up to where they have been counted.
-fn way(from: i32, to: i32, range: &RangeInclusive<i32>) -> (i32, i32) {
-    let length = i64::from(*range.end()).saturating_sub(i64::from(*range.start())).max(1);
-    let units = i64::from(to).saturating_sub(i64::from(from));
-    let pixels = units.saturating_mul(TOUCHPAD_PX).checked_div(length).unwrap_or(0);
-    let counted = pixels.saturating_mul(length).checked_div(TOUCHPAD_PX).unwrap_or(0);
-    let pixels = i32::try_from(pixels).unwrap_or(0);
-    (pixels, i32::try_from(i64::from(from).saturating_add(counted)).unwrap_or(to))
 }
 
 fn notches(value: i32) -> i16 {
@@ -220,15 +230,23 @@ mod tests {
 
     const SOURCE: SourceId = SourceId(16);
 
+    fn axes(x: i32, y: i32) -> Axes {
+        Axes { ranges: [0..=1000, 0..=500], place: [x, y], slot: None }
+    }
+
     fn decoder(pointing: Option<Pointing>) -> Decoder {
-        Decoder::new(SOURCE, pointing, [0..=1000, 0..=500], BTreeSet::new())
+        Decoder::new(SOURCE, pointing.is_none(), pointing, axes(0, 0), BTreeSet::new())
+    }
+
+    fn report(kind: u16, code: u16, value: i32) -> Report {
+        Report { kind, code, value, time_ms: 0 }
     }
 
     /// Everything that these reports give, flushed at the end.
     fn all(decoder: &mut Decoder, reports: &[(u16, u16, i32)]) -> Vec<HostEvent> {
         let mut events = Vec::new();
         for &(kind, code, value) in reports {
-            assert!(!decoder.take(Report { kind, code, value }, &mut events));
+            assert!(!decoder.take(report(kind, code, value), &mut events));
         }
         decoder.flush(&mut events);
         events
@@ -244,6 +262,14 @@ mod tests {
         let events =
             all(&mut decoder, &[(1, 30, 1), (1, 30, 2), (1, 30, 1), (1, 30, 0), (1, 30, 0)]);
         assert_eq!(events, [key(30, true), key(30, false)]);
+    }
+
+    #[test]
+    fn keys_of_a_pointer_and_buttons_and_movement_of_a_keyboard_are_thrown_away() {
+        let reports = [(1, 30, 1), (1, 0x110, 1), (2, 0, 5), (2, 8, 1), (3, 0, 9), (0, 0, 0)];
+        let mouse = all(&mut decoder(Some(Pointing::Relative)), &reports);
+        assert!(!mouse.contains(&key(30, true)) && mouse.contains(&key(0x110, true)));
+        assert_eq!(all(&mut decoder(None), &reports), [key(30, true)]);
     }
 
     #[test]
@@ -265,12 +291,36 @@ mod tests {
     }
 
     #[test]
-    fn a_finger_moves_the_pointer_only_while_it_touches() {
+    fn an_axis_that_is_not_told_stays_where_the_device_says_that_it_is() {
+        let absolute = Some(Pointing::Absolute);
+        let mut decoder = Decoder::new(SOURCE, false, absolute, axes(500, 500), BTreeSet::new());
+        let at = |x, y| HostEvent::At { source: SOURCE, x, y };
+        assert_eq!(all(&mut decoder, &[(3, 0, 1000), (0, 0, 0)]), [at(65535, 65535)]);
+        let mut events = Vec::new();
+        decoder.resync(&BTreeSet::new(), &axes(0, 0), &mut events);
+        decoder.flush(&mut events);
+        assert_eq!(events, [at(0, 0)], "what was lost is made good");
+        assert_eq!(all(&mut decoder, &[(3, 1, 500), (0, 0, 0)]), [at(0, 65535)]);
+    }
+
+    #[test]
+    fn a_tap_is_a_click_of_the_left_button_where_the_pointer_is() {
+        const BTN_TOUCH: u16 = 0x14a;
         let mut decoder = decoder(Some(Pointing::Touchpad));
         let put = [(1, BTN_TOUCH, 1), (3, 0, 100), (3, 1, 100), (0, 0, 0)];
         assert_eq!(all(&mut decoder, &put), []);
-        let events = all(&mut decoder, &[(3, 0, 110), (0, 0, 0)]);
-        assert_eq!(events, [HostEvent::Moved { source: SOURCE, dx: 15, dy: 0 }]);
+        let lifted = all(&mut decoder, &[(1, BTN_TOUCH, 0), (0, 0, 0)]);
+        assert_eq!(lifted, [key(0x110, true), key(0x110, false)]);
+    }
+
+    #[test]
+    fn a_finger_moves_the_pointer_only_while_it_touches() {
+        const BTN_TOUCH: u16 = 0x14a;
+        let mut decoder = decoder(Some(Pointing::Touchpad));
+        let put = [(1, BTN_TOUCH, 1), (3, 0, 100), (3, 1, 100), (0, 0, 0)];
+        assert_eq!(all(&mut decoder, &put), []);
+        let events = all(&mut decoder, &[(3, 0, 150), (0, 0, 0)]);
+        assert_eq!(events, [HostEvent::Moved { source: SOURCE, dx: 75, dy: 0 }]);
         let lifted = [(1, BTN_TOUCH, 0), (0, 0, 0), (1, BTN_TOUCH, 1), (3, 0, 900), (0, 0, 0)];
         assert_eq!(all(&mut decoder, &lifted), []);
     }
@@ -300,20 +350,19 @@ mod tests {
         for round in 0..100_u16 {
             // A press that is heard, its release lost; and the other way round.
             let pressed = round % 2 == 0;
-            let press = Report { kind: 1, code: 0x110, value: pressed.into() };
-            assert!(!decoder.take(press, &mut events));
+            assert!(!decoder.take(report(1, 0x110, pressed.into()), &mut events));
             for _ in 0..1000 {
-                assert!(!decoder.take(Report { kind: 2, code: 0, value: 1 }, &mut events));
+                assert!(!decoder.take(report(2, 0, 1), &mut events));
             }
-            assert!(!decoder.take(Report { kind: 0, code: SYN_DROPPED, value: 0 }, &mut events));
-            assert!(decoder.take(Report { kind: 0, code: 0, value: 0 }, &mut events));
+            assert!(!decoder.take(report(0, SYN_DROPPED, 0), &mut events));
+            assert!(decoder.take(report(0, 0, 0), &mut events));
             if !pressed {
                 down.insert(0x110);
             }
-            decoder.resync(&down, &mut events);
+            decoder.resync(&down, &axes(0, 0), &mut events);
             down.clear();
         }
-        decoder.resync(&down, &mut events);
+        decoder.resync(&down, &axes(0, 0), &mut events);
         decoder.flush(&mut events);
         assert!(events.len() <= 500, "{} events of 100,000 reports", events.len());
         let last = events.iter().rev().find(|event| matches!(event, HostEvent::Key { .. }));
@@ -325,18 +374,18 @@ mod tests {
         let mut decoder = decoder(None);
         all(&mut decoder, &[(1, 30, 1), (1, 31, 1)]);
         let mut events = Vec::new();
-        let lost = |kind, code, value| Report { kind, code, value };
+        let lost = report;
         assert!(!decoder.take(lost(0, SYN_DROPPED, 0), &mut events));
         assert!(!decoder.take(lost(1, 32, 1), &mut events));
         assert!(decoder.take(lost(0, 0, 0), &mut events));
-        decoder.resync(&BTreeSet::from([1, 31, 29, 56]), &mut events);
+        decoder.resync(&BTreeSet::from([1, 31, 29, 56]), &axes(0, 0), &mut events);
         let expected = [key(30, false), key(29, true), key(56, true), key(1, true)];
         assert_eq!(events, expected, "modifiers come before the key of the chord");
     }
 
     #[test]
     fn what_was_down_before_is_never_pressed() {
-        let mut decoder = Decoder::new(SOURCE, None, [0..=1, 0..=1], BTreeSet::from([28]));
+        let mut decoder = Decoder::new(SOURCE, true, None, axes(0, 0), BTreeSet::from([28]));
         assert_eq!(
             all(&mut decoder, &[(1, 28, 1), (1, 28, 0), (1, 28, 1)]),
             [key(28, false), key(28, true)]
@@ -351,24 +400,32 @@ mod tests {
             reports in prop::collection::vec((0u16..5, 0u16..0x150, -3i32..4), 0..200),
             now in prop::collection::btree_set(1u16..0x118, 0..10),
         ) {
-            for pointing in [None, Some(Pointing::Relative), Some(Pointing::Touchpad)] {
+            let pointings = [None, Some(Pointing::Relative), Some(Pointing::Touchpad)];
+            for (pointing, types) in pointings.into_iter().flat_map(|one| [(one, true), (one, false)]) {
                 let mut decoder = decoder(pointing);
+                decoder.types = types;
                 let mut events = Vec::new();
                 for &(kind, code, value) in &reports {
-                    if decoder.take(Report { kind, code, value }, &mut events) {
-                        decoder.resync(&now, &mut events);
+                    if decoder.take(report(kind, code, value), &mut events) {
+                        decoder.resync(&now, &axes(7, 7), &mut events);
                     }
                 }
-                decoder.resync(&now, &mut events);
+                decoder.resync(&now, &axes(7, 7), &mut events);
                 decoder.flush(&mut events);
                 let mut down = BTreeSet::new();
+                let counts = |code: &u16| {
+                    (types && KeyCode(*code).is_key())
+                        || (pointing.is_some() && KeyCode(*code).is_button())
+                };
                 for event in events {
                     if let HostEvent::Key { code, pressed, .. } = event {
                         let news = if pressed { down.insert(code.0) } else { down.remove(&code.0) };
-                        prop_assert!(news);
+                        // A pointer never types, and what is no pointer never clicks or moves.
+                        prop_assert!(news && counts(&code.0));
+                    } else {
+                        prop_assert!(pointing.is_some());
                     }
                 }
-                let counts = |code: &u16| KeyCode(*code).is_key() || KeyCode(*code).is_button();
                 prop_assert_eq!(down, now.iter().copied().filter(counts).collect());
             }
         }

@@ -4,9 +4,10 @@
 
 mod decoder;
 mod device;
+mod touch;
 
 use crate::SourceId;
-use crate::device::{Device, DeviceClass, DeviceRules, HostEvent, Refusal};
+use crate::device::{Device, DeviceClass, DeviceName, DeviceRules, HostEvent, Refusal};
 use device::{OpenError, Opened};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -58,8 +59,16 @@ pub enum InputError {
         name: String,
     },
     /// There is nothing to type with.
-    #[error("There is no keyboard in {}. Plug one in; a desk cannot be left without it", .0.display())]
-    NoKeyboard(PathBuf),
+    #[error(
+        "There is no keyboard in {}{refused}. Plug one in; a desk cannot be left without it",
+        .path.display()
+    )]
+    NoKeyboard {
+        /// The folder.
+        path: PathBuf,
+        /// Which devices were refused and why, in words.
+        refused: String,
+    },
 }
 
 /// The devices of the host, held.
@@ -84,11 +93,12 @@ struct Held {
 }
 
 impl Inputs {
-    /// Finds and takes every keyboard and pointer. On an error nothing stays taken.
+    /// Finds and takes every keyboard and pointer; there may be none yet. On an error nothing stays
+    /// taken. Under the `strict` rule a device that offers keys and a pointer in one is refused.
     ///
     /// # Errors
     /// [`InputError`]: at the start, whatever is not as it should be is an error.
-    pub fn open(folder: &Path) -> Result<Self, InputError> {
+    pub fn open(folder: &Path, strict: bool) -> Result<Self, InputError> {
         let fault = |source: rustix::io::Errno| InputError::Folder {
             path: folder.to_path_buf(),
             source: source.into(),
@@ -101,7 +111,7 @@ impl Inputs {
         let mut inputs = Self {
             folder: folder.to_path_buf(),
             watch,
-            rules: DeviceRules::default(),
+            rules: DeviceRules::new(strict),
             open: BTreeMap::new(),
             next: SourceId::FIRST_DEVICE,
             told: BTreeSet::new(),
@@ -113,12 +123,24 @@ impl Inputs {
         for node in nodes {
             inputs.add(&node)?;
         }
-        let types = |event: &HostEvent| matches!(event, HostEvent::Appeared { device, .. } if device.class == DeviceClass::Keyboard);
-        if inputs.events.iter().any(types) {
-            Ok(inputs)
-        } else {
-            Err(InputError::NoKeyboard(folder.to_path_buf()))
+        Ok(inputs)
+    }
+
+    /// What they wait for: [`InputError::NoKeyboard`], if none was found.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<InputError> {
+        let mut refused = String::new();
+        for event in &self.events {
+            let HostEvent::Appeared { device, .. } = event else { continue };
+            match device.kind.class {
+                DeviceClass::Keyboard => return None,
+                DeviceClass::Refused(why) => {
+                    refused.push_str(&format!("; {:?} was refused: it {why}", device.name));
+                }
+                DeviceClass::Pointer => {}
+            }
         }
+        Some(InputError::NoKeyboard { path: self.folder.clone(), refused })
     }
 
     /// Tells everything that happens until nobody listens: until `listener` says `false`. One that is slow makes the
@@ -195,8 +217,9 @@ impl Inputs {
             return;
         };
         if self.told.insert(name.to_owned()) {
-            let class = DeviceClass::Refused(Refusal::NotAlone);
-            let device = Device { class, name: crate::DeviceName::new(&called) };
+            let kind = DeviceClass::Refused(Refusal::NotAlone).into();
+            let (called, port) = (DeviceName::new(&called), DeviceName::new(name));
+            let device = Device { kind, name: called, port, ids: [0; 3] };
             let source = self.number();
             self.events.push(HostEvent::Appeared { source, device });
             self.events.push(HostEvent::Gone(source));
@@ -216,7 +239,7 @@ impl Inputs {
             Ok(Some((device, opened))) => {
                 self.rules = rules;
                 let source = self.number();
-                let heard = !matches!(device.class, DeviceClass::Refused(_));
+                let heard = !matches!(device.kind.class, DeviceClass::Refused(_));
                 self.events.push(HostEvent::Appeared { source, device });
                 self.open.insert(name.to_owned(), Held { source, device: opened, heard });
                 Ok(())
@@ -230,6 +253,7 @@ impl Inputs {
 
     fn remove(&mut self, name: &str) {
         if let Some(held) = self.open.remove(name) {
+            self.rules.gone(&held.device.identity);
             self.events.push(HostEvent::Gone(held.source));
         }
     }
@@ -254,6 +278,25 @@ impl Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_keyboard_it_waits_for_one_and_names_what_was_refused_and_why() {
+        let folder = std::env::temp_dir().join(format!("tabard-none-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut inputs = Inputs::open(&folder, false).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let device = |class: DeviceClass| {
+            let name = DeviceName::new("Desk 4");
+            let device = Device { kind: class.into(), name, port: name, ids: [3, 1, 2] };
+            HostEvent::Appeared { source: SourceId(16), device }
+        };
+        inputs.events.push(device(DeviceClass::Refused(Refusal::Changed)));
+        let text = inputs.waits_for().unwrap().to_string();
+        assert!(text.contains("no keyboard in") && text.contains("tabard-none"), "{text}");
+        assert!(text.contains("\"Desk 4\" was refused: it was another kind"), "{text}");
+        inputs.events.push(device(DeviceClass::Keyboard));
+        assert!(inputs.waits_for().is_none());
+    }
 
     #[test]
     fn no_number_is_spent_on_a_node_that_is_ignored() {

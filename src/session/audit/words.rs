@@ -58,10 +58,12 @@ impl Names {
             Record::DeviceAdded(source, device) => Entry::new("input-added")
                 .number("device", source.0)
                 .text("name", device.name.as_str())
-                .text("class", format!("{:?}", device.class)),
-            Record::DeviceAccepted(source) => {
-                Entry::new("input-accepted").number("device", source.0)
-            }
+                .text("port", device.port.as_str())
+                .text("class", format!("{:?}", device.kind.class))
+                .text("spare", format!("{:?}", device.kind.spare)),
+            Record::DeviceAccepted(source, part) => Entry::new("input-accepted")
+                .number("device", source.0)
+                .text("part", format!("{part:?}")),
             Record::SourceLost(source) => Entry::new("input-removed").number("device", source.0),
             Record::Take(guest, clip) => clip_of(self.of("text-taken", guest), clip),
             Record::Passage(passage, verdict) => {

@@ -26,6 +26,7 @@ use tabard_wire::Layers;
 use toml::de::{DeTable, DeValue};
 
 use super::audit::sha256_hex;
+use super::image;
 use report::Report;
 pub(crate) use report::chain;
 use table::{Placed, Table};
@@ -58,6 +59,10 @@ pub struct Desk {
     pub layout: LayoutMode,
     /// The secure-attention key.
     pub sak: Chord,
+    /// Whether what offers keys and a pointer in one is refused whole.
+    pub strict_devices: bool,
+    /// Whether an accepted wireless keyboard that comes back is accepted until the lock.
+    pub keep_wireless: bool,
     /// The scale; `None`: that of the screen.
     pub scale: Option<Scale>,
     /// Every label that a guest wears.
@@ -88,19 +93,9 @@ impl Desk {
             file: file.to_path_buf(),
             faults: vec![Fault { line: 1, cause, next: next.to_owned() }],
         };
-        let length = std::fs::metadata(file)
-            .map_err(|error| {
-                unreadable(format!("Cannot read the file: {error}"), "Check its path")
-            })?
-            .len();
-        if length > MAX_FILE_BYTES {
-            return Err(unreadable(
-                format!("The file has {length} bytes"),
-                "A desk file has at most 1 MiB; is this the right file?",
-            ));
-        }
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            unreadable(format!("Cannot read the file: {error}"), "It must be readable UTF-8 text")
+        let text = image::text(file, MAX_FILE_BYTES).map_err(|error| {
+            let next = "Check its path. A desk file is UTF-8 text of at most 1 MiB";
+            unreadable(format!("Cannot read the file: {error}"), next)
         })?;
         Self::parse(&text, file)
     }
@@ -151,6 +146,11 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
         let cause = |error| format!("{sak:?} is no secure-attention key: {}", chain(&error));
         Chord::parse(sak).map_err(cause)
     });
+    let wants = "\"split\" (of what offers keys and a pointer in one, one part is heard), or \
+                 \"strict\" (it is refused)";
+    let strict_devices = head.second("devices", ["split", "strict"], wants);
+    let wants = "\"ask\", or \"keep\" (one that was accepted and comes back is, until the lock)";
+    let keep_wireless = head.second("wireless", ["ask", "keep"], wants);
     let scale = head.read("scale", "a number from 0.5 to 4", parse_scale);
     let preset = label::read_preset(&mut head);
     let engine = guest::read_engine(&mut head).flatten();
@@ -187,6 +187,8 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
         name: name?.value,
         layout,
         sak: sak.unwrap_or_default(),
+        strict_devices,
+        keep_wireless,
         scale: scale.map(|scale| scale.value),
         labels: labels.set,
         volumes,

@@ -1,6 +1,6 @@
 //! `[outputs.NAME]` of a desk file: the mode of a screen, and the guest that has it for itself.
 
-use tabard_display::kms::{FIRST_NAMED, ModeWish, Wish};
+use tabard_display::kms::{FIRST_NAMED, ModeWish, Wish, is_screen_name};
 use tabard_view::{GuestId, OutputId, Size};
 
 use super::guest::GuestSpec;
@@ -19,6 +19,12 @@ pub struct OutputSpec {
 pub(super) fn read_outputs(top: &mut Table<'_>, guests: &[GuestSpec]) -> Vec<OutputSpec> {
     let mut outputs: Vec<OutputSpec> = Vec::new();
     for (number, (name, mut table)) in (FIRST_NAMED..=u8::MAX).zip(top.tables("outputs")) {
+        if !is_screen_name(&name.value) {
+            let cause = format!("{:?} is no name of a screen", name.value);
+            let next = "Write its connector, such as DP-1 or card0-DP-1, \"MAKE MODEL SERIAL\", or \
+                        its path behind a hub, such as \"mst:70-1-8\"; `tabard doctor` lists them";
+            table.report.fault(name.at, cause, next);
+        }
         let wants = "width and height in pixels, such as \"1920x1080\", or with pictures a second \
                      \"1920x1080@60\"; `tabard doctor` lists screens and modes";
         let mode = table.parsed("mode", wants, |mode| {

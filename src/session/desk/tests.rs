@@ -154,6 +154,7 @@ fn outputs_that_cannot_be_are_refused() {
         ("[outputs.DP-1]\nmode = \"1024x768@\"", "no mode"),
         ("[outputs.DP-1]\nguest = \"bee\"", "no guest \"bee\""),
         ("[outputs.DP-1]\nguest = \"ant\"\n[outputs.DP-2]\nguest = \"ant\"", "another output"),
+        ("[outputs.left]", "no name of a screen"),
         ("[outputs.DP-1]\nscale = 2", "scale"),
     ] {
         let found = faults(&format!("{GOOD}{outputs}\n"));
@@ -218,4 +219,13 @@ fn there_are_two_engines_and_no_other() {
     assert!(faults(&with("vcpus = 2", "engine = true"))[0].contains("engine"));
     let next = parse(&with("vcpus = 2", "engine = \"x\"")).unwrap_err().faults.remove(0).next;
     assert!(next.contains("\"auto\"") && next.contains("\"kvm\" or \"qemu\""), "{next}");
+}
+
+#[test]
+fn a_desk_may_ask_for_the_strict_rule_and_keep_wireless_keyboards() {
+    let desk =
+        |line: &str| parse(&with("theme = \"us\"", &format!("theme = \"us\"\n{line}"))).unwrap();
+    let strict = |line: &str| desk(line).strict_devices;
+    assert!(desk("wireless = \"keep\"").keep_wireless && !desk("").keep_wireless);
+    assert!(!strict("") && !strict("devices = \"split\"") && strict("devices = \"strict\""));
 }

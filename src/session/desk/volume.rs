@@ -24,6 +24,8 @@ pub struct VolumeSpec {
     pub label: LabelId,
     /// Whether every guest may only read it.
     pub read_only: bool,
+    /// Whether it is raw even if it looks like an image of another format.
+    pub raw: bool,
     /// Line of its name in the desk file, from 1.
     pub line: usize,
 }
@@ -58,10 +60,12 @@ pub(super) fn read_volumes(top: &mut Table<'_>, labels: &mut Labels<'_>) -> Vec<
         let label = table.need("label", "\"LEVEL\"");
         let wants = "\"read-write\", or \"read-only\" for what no guest may write";
         let read_only = table.second("mode", ["read-write", "read-only"], wants);
+        let wants = "\"raw\", which is the only one, for an image that looks like another";
+        let raw = table.choice("format", &[("raw", true)], wants).unwrap_or_default();
         let label = label.and_then(|label| labels.find(&label, report));
         if let (Some(path), Some(label)) = (path, label) {
             let (name, line, path) = (name.value, report.line(name.at), path.value.into());
-            volumes.push(VolumeSpec { name, path, label, read_only, line });
+            volumes.push(VolumeSpec { name, path, label, read_only, raw, line });
         }
     }
     volumes

@@ -4,7 +4,7 @@ use super::*;
 use crate::rig::*;
 use crate::{Event, GuestReport, MonitorConfig};
 use proptest::prelude::*;
-use tabard_input::SourceId;
+use tabard_input::{Device, DeviceClass, DeviceName, SourceId};
 use tabard_labels::{CategorySet, Level};
 use tabard_view::{Content, GuestId, OutputId, Recipient, TrustedBody};
 
@@ -21,7 +21,7 @@ fn users(config: MonitorConfig) -> MonitorConfig {
     };
     let users = vec![user("ann", 9, true), user("bob", 3, false)];
     MonitorConfig {
-        login: LoginConfig { users, lock_after_minutes: Some(3), wait_seconds: 0 },
+        login: LoginConfig { users, lock_after_minutes: Some(3), ..LoginConfig::default() },
         ..config
     }
 }
@@ -469,11 +469,11 @@ fn without_input_the_screen_locks_and_with_input_it_does_not() {
 
 /// Two keyboards and a mouse: the first was accepted, the second nobody was asked about.
 fn devices(rig: &mut Rig) -> [SourceId; 3] {
-    use tabard_input::{Device, DeviceClass, DeviceName};
     let sources = [16, 17, 18].map(SourceId);
     let classes = [DeviceClass::Keyboard, DeviceClass::Keyboard, DeviceClass::Pointer];
     for (source, class) in sources.into_iter().zip(classes) {
-        let device = Device { class, name: DeviceName::new("a device") };
+        let port = DeviceName::new(&format!("port {}", source.0));
+        let device = Device { port, ..device(class) };
         rig.step(Event::DeviceAppeared { source, device });
     }
     rig.confirm();
@@ -495,6 +495,8 @@ fn an_unaccepted_keyboard_keeps_no_lock_away_and_the_motion_of_a_pointer_does() 
     assert!(!rig.monitor.is_locked());
     for minute in 10..13 {
         rig.step(Event::Key { source: foreign, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::Key { source: mouse, code: KeyCode::A, pressed: minute % 2 == 0 });
+        rig.step(Event::PointerMoved { source: foreign, dx: 1, dy: 0 });
         rig.step(Event::PointerMoved { source: SourceId(99), dx: 1, dy: 0 });
         rig.step(Event::Clock { minute_of_day: minute });
     }
@@ -534,8 +536,7 @@ fn when_the_last_screen_is_taken_away_the_next_one_shows_the_lock() {
 
 #[test]
 fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password() {
-    use tabard_input::{Device, DeviceClass, DeviceName};
-    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let device = device(DeviceClass::Keyboard);
     let mut rig = ann();
     let [first, second, third] = [16, 17, 18].map(SourceId);
     rig.step(Event::DeviceAppeared { source: first, device });
@@ -557,8 +558,7 @@ fn whoever_plugs_in_a_keyboard_after_the_last_one_was_taken_needs_the_password()
 
 #[test]
 fn a_seat_with_users_asks_for_the_chord_and_heeds_no_keyboard_before_it() {
-    use tabard_input::{Device, DeviceClass, DeviceName};
-    let device = Device { class: DeviceClass::Keyboard, name: DeviceName::new("a keyboard") };
+    let device = device(DeviceClass::Keyboard);
     let source = SourceId(16);
     let monitor = Monitor::new(users(config())).unwrap().awaiting_chord();
     let mut rig = Rig { monitor };
@@ -646,4 +646,17 @@ proptest! {
             }
         }
     }
+}
+
+fn device(class: DeviceClass) -> Device {
+    let name = DeviceName::new("a device");
+    Device { kind: class.into(), name, port: name, ids: [3, 1, 2] }
+}
+
+#[test]
+fn the_lock_screen_says_which_layout_it_reads() {
+    let rig = locked();
+    let view = rig.view();
+    let Content::Trusted(screen) = &view.outputs[0].content else { panic!("not locked") };
+    assert!(screen.hints.iter().any(|hint| hint.key == "Keyboard" && hint.text.contains("US")));
 }

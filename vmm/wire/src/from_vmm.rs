@@ -1,5 +1,6 @@
 //! What one `tabard-vmm` tells `tabard`. Everything here is untrusted: it can change what is
-//! shown inside that guest's own rectangle and the words for its state, nothing else.
+//! shown inside that guest's own rectangle, the words for its state, and while it has the keyboard the
+//! words for its lock keys; nothing else.
 
 use crate::cursor::{Reader, Writer};
 use crate::layout::agent_bytes;
@@ -120,6 +121,8 @@ pub enum FromVmm {
     },
     /// A program in the guest opened the agent port, or closed it.
     AgentOpen(bool),
+    /// The guest switched lights of its keyboard: which are on now, Num, Caps and Scroll.
+    Lights([bool; 3]),
 }
 
 impl FromVmm {
@@ -148,6 +151,9 @@ impl FromVmm {
             }
             Self::AgentFrame { bytes } => Writer::new(20).u32(bytes),
             Self::AgentOpen(open) => Writer::new(21).u8(open.into()),
+            Self::Lights([num, caps, scroll]) => {
+                Writer::new(22).u8(num.into()).u8(caps.into()).u8(scroll.into())
+            }
         }
         .done()
     }
@@ -177,6 +183,7 @@ impl FromVmm {
             }
             20 => Self::AgentFrame { bytes: agent_bytes(reader.u32()?)? },
             21 => Self::AgentOpen(reader.bool("open")?),
+            22 => Self::Lights([reader.bool("num")?, reader.bool("caps")?, reader.bool("scroll")?]),
             8 => {
                 let generation = reader.u32()?;
                 let visible = reader.bool("visible")?;
@@ -252,6 +259,20 @@ mod tests {
             FromVmm::AgentOpen(true),
         ] {
             assert_eq!(FromVmm::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn lights_come_back_as_they_were_sent_and_are_on_or_off() {
+        for lights in [[true, false, false], [false, true, false], [false, false, true]] {
+            let message = FromVmm::Lights(lights);
+            assert_eq!(FromVmm::decode(&message.encode()), Ok(message));
+        }
+        let right = FromVmm::Lights([true; 3]).encode();
+        for place in right.iter().enumerate().filter(|(_, byte)| **byte == 1).map(|(at, _)| at) {
+            let mut wrong = right;
+            wrong[place] = 2;
+            assert!(FromVmm::decode(&wrong).is_err());
         }
     }
 

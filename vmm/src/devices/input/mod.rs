@@ -16,7 +16,11 @@ use crate::memory::GuestRam;
 
 const EVENT_QUEUE: usize = 0;
 
-/// Most status events (LEDs) swallowed in one turn, so that a flood cannot keep the wire waiting.
+/// What switches a light, and how many there are: Num, Caps and Scroll.
+const EV_LED: u16 = 0x11;
+const LIGHTS: usize = 3;
+
+/// Most status events (LEDs) taken in one turn, so that a flood cannot keep the wire waiting.
 const MAX_STATUS_PER_TURN: usize = 64;
 
 /// Bytes of a `virtio_input_event`.
@@ -48,13 +52,17 @@ pub struct Input {
     select: u8,
     subselect: u8,
     backlog: Backlog,
+    /// The lights that the guest has switched on, and those that were told last.
+    lights: [bool; LIGHTS],
+    told: [bool; LIGHTS],
 }
 
 impl Input {
     /// A device of this kind with nothing to report.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { kind, select: 0, subselect: 0, backlog: Backlog::default() }
+        let (lights, told) = ([false; LIGHTS], [false; LIGHTS]);
+        Self { kind, select: 0, subselect: 0, backlog: Backlog::default(), lights, told }
     }
 
     /// Takes a report for the guest; it goes out as soon as the guest has buffers for all of it.
@@ -80,14 +88,26 @@ impl Input {
         Ok(progress)
     }
 
-    /// A guest's LEDs never reach the hardware: they are read and forgotten.
-    fn swallow(queue: &mut Queue, ram: &GuestRam) -> Result<Progress, DeviceError> {
+    /// Which lights are on, if that is not what was told last.
+    pub fn take_lights(&mut self) -> Option<[bool; LIGHTS]> {
+        let news = self.lights != self.told;
+        self.told = self.lights;
+        news.then_some(self.lights)
+    }
+
+    /// A guest's LEDs never reach the hardware: they are read, and words say which are on.
+    fn status(&mut self, queue: &mut Queue, ram: &GuestRam) -> Result<Progress, DeviceError> {
         let mut progress = Progress::default();
         for _ in 0..MAX_STATUS_PER_TURN {
             let Some(mut request) = requests::next(queue, ram)? else { return Ok(progress) };
             let mut event = [0; EVENT_BYTES];
             request.reader.read_exact(&mut event).map_err(|_| DeviceError::Malformed)?;
             requests::give_back(queue, ram, request.head, 0)?;
+            let [a, b, code, over, value @ ..] = event;
+            let light = self.lights.get_mut(usize::from(u16::from_le_bytes([code, over])));
+            if let Some(light) = light.filter(|_| u16::from_le_bytes([a, b]) == EV_LED) {
+                *light = value != [0; 4];
+            }
             progress.used = true;
         }
         progress.more = true;
@@ -124,13 +144,14 @@ impl Device for Input {
         queue: &mut Queue,
         ram: &GuestRam,
     ) -> Result<Progress, DeviceError> {
-        if index == EVENT_QUEUE { self.deliver(queue, ram) } else { Self::swallow(queue, ram) }
+        if index == EVENT_QUEUE { self.deliver(queue, ram) } else { self.status(queue, ram) }
     }
 
     fn reset(&mut self) {
         self.select = 0;
         self.subselect = 0;
         self.backlog = Backlog::default();
+        self.lights = [false; LIGHTS];
     }
 }
 

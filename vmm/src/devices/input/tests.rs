@@ -65,11 +65,19 @@ fn a_buffer_too_small_for_an_event_needs_a_reset() {
 }
 
 #[test]
-fn lights_are_swallowed() {
+fn lights_are_told_once_and_whatever_else_is_said_is_swallowed() {
     let mut driver = Driver::on(Input::new(Kind::Keyboard));
-    driver.request(1, &[0x11, 0, 0, 0, 1, 0, 0, 0], 0);
-    assert_eq!(driver.used_index(1), 1);
+    let events =
+        [[0x11, 0, 1, 0, 1, 0, 0, 0], [0x11, 0, 9, 0, 1, 0, 0, 0], [0x14, 0, 0, 0, 9, 0, 0, 0]];
+    for (event, used) in events.iter().zip(1..) {
+        driver.request(1, event, 0);
+        assert_eq!(driver.used_index(1), used);
+    }
     assert!(!driver.needs_reset());
+    assert_eq!(driver.transport.device().take_lights(), Some([false, true, false]));
+    assert_eq!(driver.transport.device().take_lights(), None);
+    driver.write(0x70, 0);
+    assert_eq!(driver.transport.device().take_lights(), Some([false; 3]));
 }
 
 #[test]
