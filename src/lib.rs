@@ -19,6 +19,7 @@ pub mod passwd;
 pub mod run;
 pub mod script;
 pub mod seat;
-pub mod session;
 pub mod signals;
 pub mod window;
+
+pub use tabard_session as session;

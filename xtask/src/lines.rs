@@ -28,15 +28,7 @@ pub struct Side {
 pub const SIDES: [Side; 2] = [
     Side {
         name: "trusted side",
-        folders: &[
-            "labels",
-            "input",
-            "trusted-path",
-            "display",
-            "vmm/wire",
-            "src/session",
-            "src/seat",
-        ],
+        folders: &["labels", "input", "trusted-path", "display", "vmm/wire", "session", "src/seat"],
         promise: 12_000,
         budget: 15_571,
     },

@@ -143,9 +143,9 @@ pub const ROWS: &[Row] = &[
         done: "Names that are equal or look alike are refused when the desk file is read; text, colour, pattern and shape tell labels apart.",
         tests: &[
             test(
-                "tabard",
+                "tabard-session",
                 "lib",
-                "session::desk::tests::guests_with_names_that_look_alike_are_refused",
+                "desk::tests::guests_with_names_that_look_alike_are_refused",
             ),
             test("tabard-labels", "lib", "text::tests::look_alikes_are_found"),
             test("tabard-labels", "lib", "preset::"),
@@ -210,7 +210,7 @@ pub const ROWS: &[Row] = &[
         done: "A chained and signed log; each record is on the disk before what it is about takes effect; a full disk ends the desk or slows it down, as it says; a damaged log is found out and where (audit.md).",
         tests: &[
             test("tabard-trusted-path", "lib", "audit::tests::"),
-            test("tabard", "lib", "session::audit::"),
+            test("tabard-session", "lib", "audit::"),
             test("tabard", "audit", ""),
             test("tabard", "full_disk", ""),
         ],
@@ -222,7 +222,7 @@ pub const ROWS: &[Row] = &[
         done: "Login and lock with Argon2id, growing delays, a personal phrase; while locked no guest is in any view (users.md).",
         tests: &[
             test("tabard-trusted-path", "lib", "lock::tests::"),
-            test("tabard", "lib", "session::accounts::"),
+            test("tabard-session", "lib", "accounts::"),
             test("tabard", "lock", ""),
         ],
         open: "In a window the lock comes after the host woke, not before it sleeps; no access banner.",
@@ -234,7 +234,7 @@ pub const ROWS: &[Row] = &[
         tests: &[
             test("tabard", "exchange", ""),
             test("tabard", "delivered", ""),
-            test("tabard", "lib", "session::desk::volume_tests::"),
+            test("tabard-session", "lib", "desk::volume_tests::"),
             test("tabard-labels", "laws", "flow_"),
         ],
         open: "",

@@ -94,7 +94,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::session::StartError;
+    use crate::StartError;
 
     #[test]
     fn times_are_those_of_the_calendar() {

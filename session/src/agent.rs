@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_sealed_frame_cannot_be_changed() {
-        let memory = crate::session::memory::sealed("frame", b"frame").unwrap();
+        let memory = crate::memory::sealed("frame", b"frame").unwrap();
         assert!(File::from(memory).write_all_at(b"other", 0).is_err());
     }
 }

@@ -190,7 +190,7 @@ proptest::proptest! {
 
 #[test]
 fn a_guest_runs_on_its_own_engine_else_on_the_desks_else_on_what_can() {
-    use crate::session::Engine;
+    use crate::Engine;
     let engines = |desk: &str, guest: &str| {
         let text = with("theme = \"us\"", &format!("theme = \"us\"\n{desk}"));
         let text = text.replace("vcpus = 2", &format!("vcpus = 2\n{guest}"));

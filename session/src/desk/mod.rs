@@ -28,7 +28,7 @@ use toml::de::{DeTable, DeValue};
 use super::audit::sha256_hex;
 use super::image;
 use report::Report;
-pub(crate) use report::chain;
+pub use report::chain;
 use table::{Placed, Table};
 
 pub use audit::AuditSpec;

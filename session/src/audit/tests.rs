@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::*;
-use crate::audit::{Report, Verifier, verify};
+use tabard::audit::{Report, Verifier, verify};
 
 const LOG: &str = "TABARD_TEST_FULL_LOG";
 const ON_FULL: &str = "TABARD_TEST_ON_FULL";
@@ -22,7 +22,7 @@ fn child(on_full: &str) -> (String, Report, String) {
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["session::audit::tests::writer_whose_disk_is_full", "--exact", "--nocapture"])
+        .args(["audit::tests::writer_whose_disk_is_full", "--exact", "--nocapture"])
         .env(LOG, &path)
         .env(ON_FULL, on_full)
         .output()

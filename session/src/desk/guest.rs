@@ -7,7 +7,7 @@ use tabard_labels::LabelId;
 use super::label::Labels;
 use super::table::{Placed, Table};
 use super::volume::{Attach, Attachment};
-use crate::session::Engine;
+use crate::Engine;
 
 /// Longest name of a guest, in characters: it must fit into a banner beside its marking.
 const MAX_NAME_CHARS: usize = 32;

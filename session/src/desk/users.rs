@@ -89,7 +89,7 @@ fn read_user(mut table: Table<'_>, preset: &Preset) -> Option<Authority> {
 mod tests {
     use std::path::Path;
 
-    use crate::session::desk::{Desk, DeskFaults};
+    use crate::desk::{Desk, DeskFaults};
 
     fn desk(users: &str) -> Result<Desk, DeskFaults> {
         let text = format!(

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::chain::{Entry, Hash, Line, hex, line, sha256_hex};
 use super::key::{Head, open_key, sign, signed};
-use crate::session::keys;
+use crate::keys;
 
 /// Records between two signed checkpoints, at most: what a forger without the key could rewrite.
 pub const CHECKPOINT_EVERY: u64 = 64;

@@ -431,7 +431,7 @@ impl Session {
     }
 
     /// Prints a line on standard error, where the person who started the session reads it.
-    pub(crate) fn log(&mut self, line: &str) {
+    pub fn log(&mut self, line: &str) {
         if let Some(left) = self.log_left.checked_sub(1) {
             self.log_left = left;
             eprintln!("tabard: {line}");

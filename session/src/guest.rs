@@ -457,7 +457,7 @@ pub(crate) fn fail_words(reason: FailReason, detail: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::image::Images;
+    use crate::image::Images;
 
     #[test]
     fn a_cursor_that_was_hidden_does_not_come_back_as_the_one_before() {

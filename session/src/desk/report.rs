@@ -114,7 +114,7 @@ impl<'t> Report<'t> {
 }
 
 /// An error and its sources in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -262,7 +262,7 @@ mod tests {
         let desk = Desk::parse(&text, &folder.join("desk.toml")).unwrap();
         check(&desk)
             .map_err(|faults| faults.into_iter().map(|(_, fault)| fault).collect::<String>())?;
-        let open = |guest: &crate::session::desk::GuestSpec| {
+        let open = |guest: &crate::desk::GuestSpec| {
             let volume = Volume::open(&desk, guest.volumes[0], true).unwrap().unwrap();
             rustix::fs::fcntl_getfl(volume.image().unwrap()).unwrap()
         };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::table::Table;
-use crate::session::audit::OnFull;
+use crate::audit::OnFull;
 
 /// The audit log of a desk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use super::chain::{Hash, hex, unhex};
-use crate::session::keys::{beside, found, signing_key, write};
+use crate::keys::{beside, found, signing_key, write};
 
 /// What is signed: that the record before number `n` has this hash, and with it all before.
 fn statement(purpose: &str, n: u64, hash: &Hash) -> String {
