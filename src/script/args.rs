@@ -97,6 +97,19 @@ impl Args {
         Ok(Region::Screen(rect))
     }
 
+    /// A needle, and the guest whose picture it is looked for in.
+    pub(super) fn needle(&mut self) -> Result<(String, Option<String>), String> {
+        let name = self.word("the tag or the name of a needle")?.text;
+        if name.trim().is_empty() {
+            return Err("An empty name means no needle; write a tag".to_owned());
+        }
+        if self.peek() != Some("of") {
+            return Ok((name, None));
+        }
+        self.words.next();
+        Ok((name, Some(self.guest()?)))
+    }
+
     pub(super) fn tolerance(&mut self) -> Result<u8, String> {
         if self.peek() != Some("tolerance") {
             return Ok(0);

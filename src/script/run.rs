@@ -11,16 +11,21 @@ use super::condition::{Eyes, Failure, Mark};
 use super::diff;
 use super::fault::one_line;
 use super::hands::{Hands, deadline};
+use super::needles::{Needles, Sighting};
 use super::report::{Fate, Progress, Result as StepResult};
-use super::step::{Action, Region, Script, Step};
+use super::source::Need;
+use super::step::{Action, Condition, Region, Script, Step};
 use crate::harness::{Harness, serial_log};
 use crate::oracle::Oracle;
+use crate::run::qemu;
 use crate::session::desk::chain;
+use crate::session::open_kvm;
 
 /// Runs a script. `out` is the folder for pictures; `logs` is where the harness has the serial
 /// logs, for messages. The oracle, which judges the frames, is told when the user acts.
 pub(crate) fn run(
     script: &Script,
+    needles: &Needles,
     harness: &Harness,
     oracle: &Oracle,
     out: &Path,
@@ -28,6 +33,7 @@ pub(crate) fn run(
 ) -> Vec<StepResult> {
     let mut runner = Runner {
         script,
+        needles,
         harness,
         oracle,
         out,
@@ -41,6 +47,12 @@ pub(crate) fn run(
     for step in &script.steps {
         if failed {
             results.push(StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped));
+            continue;
+        }
+        if let Some(why) = runner.unmet(step) {
+            let result = StepResult::new(step, std::time::Duration::ZERO, Fate::LeftOut(why));
+            Progress::left_out(&result);
+            results.push(result);
             continue;
         }
         progress.begin(step);
@@ -60,6 +72,7 @@ pub(crate) fn run(
 
 struct Runner<'r> {
     script: &'r Script,
+    needles: &'r Needles,
     harness: &'r Harness,
     oracle: &'r Oracle,
     out: &'r Path,
@@ -79,8 +92,30 @@ impl Runner<'_> {
                 pace: step.pace,
             },
             marks: &self.marks,
+            needles: self.needles,
             folder: self.script.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
         }
+    }
+
+    /// What keeps a step from being played on these engines or this host.
+    fn unmet(&self, step: &Step) -> Option<String> {
+        let holds = |need: &Need| match need {
+            Need::Engine(engine, guest) => {
+                let engines = self.harness.status().engines;
+                let mut guests = self
+                    .harness
+                    .guests()
+                    .iter()
+                    .zip(engines)
+                    .filter(|(name, _)| guest.as_ref().is_none_or(|guest| guest == *name));
+                guests.all(|(_, on)| on.is_some_and(|on| on.name() == engine))
+            }
+            Need::HostKvm => open_kvm().is_ok(),
+            Need::HostQemu => qemu().is_some(),
+            Need::HostProgram(program) => has_program(program),
+        };
+        let unmet = step.only_if.iter().find(|one| holds(&one.need) == one.not);
+        unmet.map(ToString::to_string)
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Failure> {
@@ -93,6 +128,9 @@ impl Runner<'_> {
             Action::Release(key) => hands.release(*key),
             Action::Move(place) => hands.point(place)?,
             Action::Click(place, button) => hands.click(place, *button)?,
+            Action::ClickNeedle(name, guest, button) => {
+                say(step, &eyes.click_needle(name, guest.as_deref(), *button)?);
+            }
             Action::Drag(from, to) => hands.drag(from, to)?,
             Action::Wheel(vertical, horizontal) => hands.wheel(*vertical, *horizontal)?,
             Action::Exchange(exchange, guest) => hands.exchange(*exchange, hands.guest(guest)?)?,
@@ -110,8 +148,14 @@ impl Runner<'_> {
             }
             Action::Layout(layout) => hands.layout(*layout)?,
             Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,
-            Action::WaitFor(condition) => eyes.wait_for(condition)?,
-            Action::Expect(condition) => eyes.expect(condition)?,
+            Action::WaitFor(condition) => {
+                eyes.wait_for(condition)?;
+                seen(step, &eyes, condition);
+            }
+            Action::Expect(condition) => {
+                eyes.expect(condition)?;
+                seen(step, &eyes, condition);
+            }
             Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
             Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
             Action::Hold(hold) => self.harness.hold(*hold),
@@ -209,4 +253,23 @@ impl Runner<'_> {
         write_png(&path, picture).map_err(|error| chain(&error))?;
         Ok(path)
     }
+}
+
+/// Whether a program of this name is on the path.
+fn has_program(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}
+
+/// Says which needle it was: several may have the name.
+fn seen(step: &Step, eyes: &Eyes<'_>, condition: &Condition) {
+    if let Condition::Needle { name, guest } = condition
+        && let Ok(sighting) = eyes.needle(name, guest.as_deref())
+    {
+        say(step, &sighting);
+    }
+}
+
+fn say(step: &Step, sighting: &Sighting) {
+    println!("line {}: {}", step.line, one_line(&sighting.words));
 }
