@@ -37,8 +37,18 @@ pub(crate) fn check(script: &Script, desk: &Desk) -> Result<Needles, Faults> {
         }
     }
     let names = script.steps.iter().filter_map(|step| Some((step.line, needle(&step.action)?)));
-    let needles = needles::load(script, names, &mut faults);
+    let mut needles = needles::load(script, names, &mut faults);
+    let reads = script.steps.iter().find(|step| reads_console(&step.action));
+    needles.font = needles::load_font(script, reads.map(|step| step.line), &mut faults);
     if faults.is_empty() { Ok(needles) } else { Err(Faults { file: script.file.clone(), faults }) }
+}
+
+fn reads_console(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::WaitFor(Condition::ScreenText { .. })
+            | Action::Expect(Condition::ScreenText { .. })
+    )
 }
 
 fn needle(action: &Action) -> Option<&str> {
@@ -82,6 +92,7 @@ fn of_condition(condition: &Condition) -> (Vec<&String>, Option<&Path>) {
         | Condition::Unchanged(name)
         | Condition::Running(name, _)
         | Condition::Jail(name, _)
+        | Condition::ScreenText { guest: name, .. }
         | Condition::Needle { guest: Some(name), .. }
         | Condition::Stable { guest: Some(name), .. } => (vec![name], None),
         Condition::Region { region: Region::Guest(name), file, .. } => (vec![name], Some(file)),
@@ -116,6 +127,12 @@ mod tests {
     #[test]
     fn needles_that_are_not_there_are_found_before_anything_starts() {
         assert_eq!(faults("sak\nwait-for needle ok\nclick needle other of wob"), [3, 2]);
+    }
+
+    #[test]
+    fn a_console_is_not_read_without_a_font() {
+        assert_eq!(faults("sak\nwait-for screen-text web \"a\""), [2]);
+        assert_eq!(faults("font no-such.psf\nsak"), [1]);
     }
 
     #[test]

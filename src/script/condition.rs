@@ -168,6 +168,9 @@ impl Eyes<'_> {
             Condition::Ended => {
                 holds(self.hands.harness.ended(), || "The desk has not ended".to_owned())?;
             }
+            Condition::ScreenText { guest, text, present, within } => {
+                return self.screen_text(guest, text, *present, *within);
+            }
             Condition::Needle { name, guest } => {
                 return self.needle(name, guest.as_deref()).map(drop);
             }
@@ -392,6 +395,10 @@ fn words(condition: &Condition) -> String {
         Condition::InputOpen(false) => "input to be muted".to_owned(),
         Condition::Banner { guest, .. } => format!("the banners of {guest}"),
         Condition::Region { file, .. } => format!("the region to look as {}", file.display()),
+        Condition::ScreenText { guest, text, present: true, .. } => {
+            format!("{guest} to show {text:?}")
+        }
+        Condition::ScreenText { guest, text, .. } => format!("{guest} no longer to show {text:?}"),
         Condition::Needle { name, .. } => format!("the needle {name}"),
         Condition::Stable { .. } => "the picture to be stable".to_owned(),
         Condition::Serial { guest, text, .. } => format!("{guest} to print {text:?}"),

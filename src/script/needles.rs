@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tabard_display::Frame;
-use tabard_sight::{Judged, Pattern, Set, best};
+use tabard_sight::{Font, Judged, Pattern, Set, best, read_console};
 use tabard_view::Rect;
 
 use super::condition::{Eyes, Failure};
 use super::diff;
 use super::fault::Fault;
-use super::step::{Button, Place, Region, Script};
+use super::step::{Button, FontFrom, Place, Region, Script};
 use crate::session::desk::chain;
 
 /// Where needles are if a script does not say: in this folder beside it.
@@ -18,9 +18,39 @@ const FOLDER: &str = "needles";
 /// What may differ in a needle without counting, of 255.
 const TOLERANCE: u8 = 15;
 
-/// The needles of each name that the script has.
+/// What a script compares pictures with.
 #[derive(Debug, Default)]
-pub(crate) struct Needles(BTreeMap<String, Vec<Pattern>>);
+pub(crate) struct Needles {
+    /// The needles of each name that it has.
+    named: BTreeMap<String, Vec<Pattern>>,
+    /// The glyphs of consoles.
+    pub(crate) font: Option<Font>,
+}
+
+/// Reads the font that a script names; `used` is the first line that reads a console.
+pub(crate) fn load_font(
+    script: &Script,
+    used: Option<usize>,
+    faults: &mut Vec<Fault>,
+) -> Option<Font> {
+    let beside = script.file.parent().unwrap_or(Path::new(""));
+    let Some((line, from)) = &script.font else {
+        let cause = "To read what a guest shows, its font must be known. Write above the first step: \
+                     font FILE.psf, or font SAMPLE.png SAMPLE.txt 8x16";
+        faults.extend(used.map(|line| Fault { file: None, line, cause: cause.to_owned() }));
+        return None;
+    };
+    let font = match from {
+        FontFrom::Psf(file) => Font::read(&beside.join(file)),
+        FontFrom::Sample(picture, text, size) => {
+            Font::learn(&beside.join(picture), &beside.join(text), *size)
+        }
+    };
+    font.map_err(|fault| {
+        faults.push(Fault { file: None, line: *line, cause: fault.to_string() });
+    })
+    .ok()
+}
 
 /// What a needle was found as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +85,7 @@ pub(crate) fn load<'n>(
         }
     };
     for (line, name) in names {
-        if needles.0.contains_key(name) {
+        if needles.named.contains_key(name) {
             continue;
         }
         let found = set.named(name);
@@ -74,7 +104,7 @@ pub(crate) fn load<'n>(
                 Err(error) => faults.push(Fault { file: None, line, cause: chain(&error) }),
             }
         }
-        needles.0.insert(name.to_owned(), patterns);
+        needles.named.insert(name.to_owned(), patterns);
     }
     needles
 }
@@ -88,7 +118,7 @@ impl Eyes<'_> {
             None => frame.size.rect(),
         };
         let picture = if guest.is_some() { diff::crop(&frame, rect) } else { frame };
-        let patterns = self.needles.0.get(name).map(Vec::as_slice).unwrap_or_default();
+        let patterns = self.needles.named.get(name).map(Vec::as_slice).unwrap_or_default();
         let judged =
             best(patterns, &picture).ok_or_else(|| format!("There is no needle {name:?}"))?;
         if !judged.verdict.ok() {
@@ -97,6 +127,30 @@ impl Eyes<'_> {
         let (x, y) = judged.verdict.click().unwrap_or_default();
         let (x, y) = (x.saturating_add(rect.x), y.saturating_add(rect.y));
         Ok(Sighting { words: format!("{}, click at {x},{y}", words(&judged)), click: (x, y) })
+    }
+
+    /// Whether a guest's console shows a text.
+    pub(crate) fn screen_text(
+        &self,
+        guest: &str,
+        text: &str,
+        present: bool,
+        within: Option<Rect>,
+    ) -> Result<(), Failure> {
+        /// Lines that a failure quotes.
+        const LINES: usize = 30;
+        let frame = self.hands.snapshot()?.frame;
+        let picture = diff::crop(&frame, self.rect(&Region::Guest(guest.to_owned()))?);
+        let Some(font) = &self.needles.font else { return Err("No font is known".into()) };
+        let shown = read_console(&picture, font, within);
+        if shown.contains(text) == present {
+            return Ok(());
+        }
+        let verb = if present { "does not show" } else { "shows" };
+        let lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LINES)).copied();
+        let last = last.collect::<Vec<_>>().join(" | ");
+        Err(format!("{guest} {verb} {text:?}; it shows: {last}").into())
     }
 
     /// Waits for a needle, and clicks on it.

@@ -19,12 +19,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, needles, section, timeout, pace, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, needles, font, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
     mark, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
 /// What can be waited for or expected.
-const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, stable, serial, \
+const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, stable, serial, \
     no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
 
 /// Reads a script; `file` names it in messages.
@@ -45,6 +45,7 @@ pub(crate) fn parse_with(text: &str, file: &Path, given: &Variables) -> Result<S
         desk: None,
         screens: Vec::new(),
         needles: None,
+        font: None,
         steps: Vec::new(),
     };
     let mut parser = Parser {
@@ -144,6 +145,10 @@ impl Parser {
                 self.before_steps("needles")?;
                 let folder = args.word("the path of a folder of needles")?.text;
                 self.script.needles = Some((line, PathBuf::from(folder)));
+            }
+            "font" => {
+                self.before_steps("font")?;
+                self.script.font = Some((line, args.font()?));
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
@@ -283,6 +288,12 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
             let file = PathBuf::from(args.word("a PNG file to compare with")?.text);
             Condition::Region { region, file, tolerance: args.tolerance()? }
         }
+        what @ ("screen-text" | "no-screen-text") => Condition::ScreenText {
+            guest: args.guest()?,
+            text: args.text()?,
+            present: what == "screen-text",
+            within: args.within()?,
+        },
         "needle" => {
             let (name, guest) = args.needle()?;
             Condition::Needle { name, guest }
@@ -317,7 +328,7 @@ mod tests {
     use tabard_input::KeyCode;
     use tabard_view::{Rect, Scale, Size};
 
-    use super::super::step::{Button, Place, Region};
+    use super::super::step::{Button, FontFrom, Place, Region};
     use super::*;
 
     fn one(line: &str) -> Step {
@@ -418,6 +429,36 @@ mod tests {
         assert!(fault("expect needle").contains("name of a needle"));
         let script = parse("needles shots\nsak", Path::new("t")).unwrap();
         assert_eq!(script.needles, Some((1, "shots".into())));
+    }
+
+    #[test]
+    fn what_a_guest_shows_is_another_word_than_what_tabard_draws() {
+        let text = |present, within| Condition::ScreenText {
+            guest: "web".into(),
+            text: "login:".into(),
+            present,
+            within,
+        };
+        assert_eq!(
+            one("wait-for screen-text web \"login:\" in 1 2 3 4 within 9s").action,
+            Action::WaitFor(text(true, Some(Rect::new(1, 2, 3, 4))))
+        );
+        assert_eq!(
+            one("expect no-screen-text web login:").action,
+            Action::Expect(text(false, None))
+        );
+        let font = |line: &str| parse(line, Path::new("t")).unwrap().font.unwrap().1;
+        assert_eq!(font("font a.psf"), FontFrom::Psf("a.psf".into()));
+        let size = Size { width: 8, height: 16 };
+        assert_eq!(
+            font("font a.png a.txt 8x16"),
+            FontFrom::Sample("a.png".into(), "a.txt".into(), size)
+        );
+        for bad in
+            ["font", "font a.png", "font a.png a.txt 0x9", "font a.png a.txt", "font a.psf b"]
+        {
+            assert!(parse(bad, Path::new("t")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -25,8 +25,19 @@ pub(crate) struct Script {
     pub(crate) screens: Vec<(Size, Scale)>,
     /// The folder of its needles, if it names one, and the line that does.
     pub(crate) needles: Option<(usize, PathBuf)>,
+    /// Where the glyphs of consoles are from, if it says, and the line that does.
+    pub(crate) font: Option<(usize, FontFrom)>,
     /// What it does, in this order.
     pub(crate) steps: Vec<Step>,
+}
+
+/// Where the glyphs of consoles are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FontFrom {
+    /// A PSF file.
+    Psf(PathBuf),
+    /// A picture, the text that it shows, and the size of a cell.
+    Sample(PathBuf, PathBuf, Size),
 }
 
 /// One line of a script.
@@ -200,6 +211,17 @@ pub(crate) enum Condition {
         file: PathBuf,
         /// Largest difference of a colour channel that still counts as equal, 0..=255.
         tolerance: u8,
+    },
+    /// A guest shows this text on its console; or does not. Never what Tabard draws.
+    ScreenText {
+        /// The guest.
+        guest: String,
+        /// A part of what it shows.
+        text: String,
+        /// Whether it must be there.
+        present: bool,
+        /// The part of the guest's picture that is read; all of it if not given.
+        within: Option<Rect>,
     },
     /// A needle of this name is shown.
     Needle {
