@@ -211,6 +211,31 @@ fn a_script_that_fails_is_tried_again_and_a_shard_leaves_the_others_out() {
 }
 
 #[test]
+fn a_trace_shows_every_step_with_its_pictures_input_and_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "wait-for serial alpha \"\\\"ready\\\"\"\nmark\ntype \"hi\"\n\
+         wait-for serial alpha \"\\\"code\\\":23\"\nsak\nexpect focus bravo\nmark\n";
+    let output = run_all(folder.path(), &[("a.tabard", script)], &["--trace", "t.html"]);
+
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let page = std::fs::read_to_string(folder.path().join("t.html")).unwrap();
+    let (_, data) = page.split_once("id=\"data\">").unwrap();
+    let data: serde_json::Value =
+        serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    let steps = data["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 7);
+    let fate = |step: usize| steps[step]["fate"].as_str().unwrap();
+    assert_eq!((fate(4), fate(5), fate(6)), ("passed", "failed", "not run"));
+    assert_eq!(steps[2]["input"].as_array().unwrap().len(), 4);
+    assert!(steps[4]["changed"]["pixels"].as_u64().unwrap() > 0);
+    assert!(steps[4]["input"][0]["glass_ms"].is_number(), "{}", steps[4]["input"]);
+    let printed: String = (2..4).map(|step| steps[step]["serial"].to_string()).collect();
+    assert!(printed.contains("code"), "{printed}");
+    let picture = steps[5]["after"].as_u64().unwrap() as usize;
+    assert!(data["pictures"][picture].as_str().unwrap().starts_with("data:image/png;base64,iVBOR"));
+}
+
+#[test]
 fn a_script_includes_repeats_and_skips_aloud() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part.tabard"), "echo \"${WHO} ${round}\"\n").unwrap();

@@ -35,6 +35,7 @@ mod run;
 mod source;
 mod step;
 mod token;
+mod trace;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -56,6 +57,7 @@ use fault::{Fault, Faults};
 use needles::Needles;
 use source::Variables;
 use step::Script;
+use trace::Trace;
 
 /// The screen of a script that names none.
 const DEFAULT_SIZE: Size = Size { width: 1280, height: 800 };
@@ -96,6 +98,10 @@ pub struct TestArgs {
     /// Write the results in the Test Anything Protocol to this file.
     #[arg(long, value_name = "FILE")]
     pub tap: Option<PathBuf>,
+    /// Write a page that shows the run step by step; with several scripts, each has it in its own
+    /// folder, by this name.
+    #[arg(long, value_name = "FILE.html")]
+    pub trace: Option<PathBuf>,
     /// Folder for pictures, and for serial logs in `logs` below it; with several scripts, each has
     /// a folder of its own in it.
     #[arg(long, value_name = "FOLDER", default_value = "tabard-test")]
@@ -220,6 +226,7 @@ fn several(args: &TestArgs) -> ExitCode {
         arguments,
         jobs: args.jobs.into(),
         retries: args.retry_failed,
+        trace: args.trace.as_ref().and_then(|file| file.file_name()).map(PathBuf::from),
     };
     let outcomes = many::play(&plan);
     for outcome in outcomes.iter().filter(|outcome| outcome.flaky()) {
@@ -267,7 +274,7 @@ pub fn test(file: &Path, args: &TestArgs) -> Result<bool, ScriptError> {
     let mut desk = read_desk(&script, args.desk.as_deref())?;
     let engine = args.engine.over(&mut desk);
     let needles = check::check(&script, &desk)?;
-    let played = run_checked(&script, &needles, &desk, engine, &args.out)?;
+    let played = run_checked(&script, &needles, &desk, engine, &args.out, args.trace.as_deref())?;
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     let outcome = results::Outcome {
@@ -296,7 +303,7 @@ pub fn play(
 ) -> Result<bool, ScriptError> {
     let script = parse::parse(text, name)?;
     let needles = check::check(&script, desk)?;
-    Ok(run_checked(&script, &needles, desk, engine, out)?.passed)
+    Ok(run_checked(&script, &needles, desk, engine, out, None)?.passed)
 }
 
 /// What a line of a script calls needles; what cannot be read names none.
@@ -322,6 +329,7 @@ fn run_checked(
     desk: &Desk,
     engine: Option<Engine>,
     out: &Path,
+    page: Option<&Path>,
 ) -> Result<Played, ScriptError> {
     let begin = Instant::now();
     let logs = out.join("logs");
@@ -338,8 +346,18 @@ fn run_checked(
     let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
     harness.obey(signals).map_err(refused)?;
     eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
-    let results = run::run(script, needles, &harness, &oracle, out, &logs);
+    let mut trace = page.map(|_| Trace::begin(&harness));
+    let results = run::run(script, needles, &harness, &oracle, out, &logs, trace.as_mut());
     let outcome = harness.stop();
+    if let Some((file, trace)) = page.zip(trace) {
+        let title = script.file.to_string_lossy();
+        std::fs::write(file, trace.page(&title)).map_err(|error| {
+            ScriptError::Results(format!(
+                "Cannot write the trace to {}: {error}. Name another file with --trace",
+                file.display()
+            ))
+        })?;
+    }
     let findings = oracle.findings();
     findings.words.iter().for_each(|words| eprintln!("tabard: a frame is wrong: {words}"));
     let (_, failed, _) = report::counts(&results);

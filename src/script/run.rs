@@ -15,6 +15,7 @@ use super::needles::{Needles, Sighting};
 use super::report::{Fate, Progress, Result as StepResult};
 use super::source::Need;
 use super::step::{Action, Condition, Region, Script, Step};
+use super::trace::Trace;
 use crate::harness::{Harness, serial_log};
 use crate::oracle::Oracle;
 use crate::run::qemu;
@@ -30,6 +31,7 @@ pub(crate) fn run(
     oracle: &Oracle,
     out: &Path,
     logs: &Path,
+    mut trace: Option<&mut Trace>,
 ) -> Vec<StepResult> {
     let mut runner = Runner {
         script,
@@ -46,16 +48,20 @@ pub(crate) fn run(
     let mut failed = false;
     for step in &script.steps {
         if failed {
-            results.push(StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped));
+            let result = StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped);
+            trace.iter_mut().for_each(|trace| trace.not_played(&result));
+            results.push(result);
             continue;
         }
         if let Some(why) = runner.unmet(step) {
             let result = StepResult::new(step, std::time::Duration::ZERO, Fate::LeftOut(why));
             Progress::left_out(&result);
+            trace.iter_mut().for_each(|trace| trace.not_played(&result));
             results.push(result);
             continue;
         }
         progress.begin(step);
+        let before = trace.as_mut().map(|trace| trace.before(harness, runner.screen));
         let begin = Instant::now();
         let fate = match runner.step(step) {
             Ok(()) => Fate::Passed,
@@ -64,6 +70,9 @@ pub(crate) fn run(
         failed = fate != Fate::Passed;
         let result = StepResult::new(step, begin.elapsed(), fate);
         progress.end(&result);
+        if let Some((trace, before)) = trace.as_mut().zip(before) {
+            trace.after(harness, runner.screen, &before, &result);
+        }
         Progress::failed(script, &result);
         results.push(result);
     }
