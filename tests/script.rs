@@ -228,6 +228,7 @@ fn a_trace_shows_every_step_with_its_pictures_input_and_lines() {
     assert_eq!((fate(4), fate(5), fate(6)), ("passed", "failed", "not run"));
     assert_eq!(steps[2]["input"].as_array().unwrap().len(), 4);
     assert!(steps[4]["changed"]["pixels"].as_u64().unwrap() > 0);
+    assert!(steps[2]["input"][0]["glass_ms"].is_number(), "{}", steps[2]["input"]);
     assert!(steps[4]["input"][0]["glass_ms"].is_number(), "{}", steps[4]["input"]);
     let printed: String = (2..4).map(|step| steps[step]["serial"].to_string()).collect();
     assert!(printed.contains("code"), "{printed}");

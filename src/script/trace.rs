@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tabard_display::{Frame, RawInput};
-use tabard_view::OutputId;
+use tabard_view::{FrameSerial, OutputId};
 
 use super::diff;
 use super::report::{Fate, Result as StepResult};
@@ -26,6 +26,10 @@ const MAX_SERIAL_CHARS: usize = 8_000;
 pub(crate) struct Trace {
     begin: Instant,
     steps: Vec<Value>,
+    /// What was sent: the number of the step, when, and in words.
+    inputs: Vec<(usize, Instant, String)>,
+    /// Frames, when they were seen to be presented.
+    frames: Vec<(Instant, FrameSerial)>,
     /// Each picture once, as a data address.
     pictures: Vec<String>,
     bytes: usize,
@@ -46,14 +50,25 @@ impl Trace {
     /// Begins to record.
     pub(crate) fn begin(harness: &Harness) -> Self {
         harness.record();
-        let (steps, pictures) = (Vec::new(), Vec::new());
-        Self { begin: Instant::now(), steps, pictures, bytes: 0, last: None }
+        Self::new()
+    }
+
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
+            frames: Vec::new(),
+            pictures: Vec::new(),
+            bytes: 0,
+            last: None,
+        }
     }
 
     /// A step begins.
     pub(crate) fn before(&mut self, harness: &Harness, screen: OutputId) -> Before {
-        // What came between two steps belongs to none.
-        let _ = harness.recorded();
+        // A frame may come between two steps; input does not.
+        self.frames.extend(harness.recorded().frames);
         let frame = harness.snapshot(screen).map(|snapshot| snapshot.frame);
         let picture = frame.as_ref().and_then(|frame| self.picture(frame, false));
         let guests = 0..harness.guests().len();
@@ -79,19 +94,10 @@ impl Trace {
                          "width": rect.width, "height": rect.height }))
         });
         let recorded = harness.recorded();
-        let input: Vec<Value> = recorded
-            .inputs
-            .iter()
-            .map(|(at, input)| {
-                let shown = recorded.frames.iter().find(|(frame, _)| frame >= at);
-                json!({
-                    "ms": self.ms(*at),
-                    "input": words(input),
-                    "glass_ms": shown.map(|(frame, _)| self.ms(*frame)),
-                    "frame": shown.map(|(_, serial)| serial.0),
-                })
-            })
-            .collect();
+        let step = self.steps.len();
+        let inputs = recorded.inputs.iter().map(|(at, input)| (step, *at, words(input)));
+        self.inputs.extend(inputs);
+        self.frames.extend(recorded.frames);
         let serial: Vec<Value> = harness
             .guests()
             .iter()
@@ -110,7 +116,6 @@ impl Trace {
             map.insert("before".to_owned(), before.picture.into());
             map.insert("after".to_owned(), picture.into());
             map.insert("changed".to_owned(), changed.into());
-            map.insert("input".to_owned(), input.into());
             map.insert("serial".to_owned(), serial.into());
         }
         self.steps.push(step);
@@ -123,9 +128,28 @@ impl Trace {
 
     /// The page.
     pub(crate) fn page(&self, title: &str) -> String {
-        let all = json!({ "script": title, "steps": self.steps, "pictures": self.pictures });
+        let mut steps = self.steps.clone();
+        for (index, step) in steps.iter_mut().enumerate() {
+            let inputs = self.inputs.iter().filter(|(of, ..)| *of == index);
+            let input: Vec<Value> = inputs.map(|(_, at, words)| self.input(*at, words)).collect();
+            if let Some(map) = step.as_object_mut() {
+                map.insert("input".to_owned(), input.into());
+            }
+        }
+        let all = json!({ "script": title, "steps": steps, "pictures": self.pictures });
         // In a script element nothing but its end can end it.
         PAGE.replacen(PLACE, &all.to_string().replace('<', "\\u003c"), 1)
+    }
+
+    /// What was sent, and the next frame that the glass confirmed, in that step or later.
+    fn input(&self, at: Instant, words: &str) -> Value {
+        let shown = self.frames.iter().find(|(frame, _)| *frame >= at);
+        json!({
+            "ms": self.ms(at),
+            "input": words,
+            "glass_ms": shown.map(|(frame, _)| self.ms(*frame)),
+            "frame": shown.map(|(_, serial)| serial.0),
+        })
     }
 
     fn ms(&self, at: Instant) -> f64 {
@@ -238,13 +262,7 @@ mod tests {
 
     #[test]
     fn a_page_needs_no_network_and_what_it_quotes_cannot_end_its_data() {
-        let mut trace = Trace {
-            begin: Instant::now(),
-            steps: Vec::new(),
-            pictures: Vec::new(),
-            bytes: 0,
-            last: None,
-        };
+        let mut trace = Trace::new();
         trace.not_played(&StepResult {
             file: None,
             line: 3,
