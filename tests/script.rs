@@ -250,3 +250,46 @@ fn a_script_includes_repeats_and_skips_aloud() {
     assert!(said.contains("line 7: skipped, only if the host has no-such-program"), "{said}");
     assert!(said.contains("3 steps passed, 0 failed, 2 skipped"), "{said}");
 }
+
+#[test]
+fn another_program_plays_steps_by_json_lines() {
+    use std::io::Write;
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().unwrap();
+    vmm();
+    std::fs::write(folder.path().join("desk.toml"), common::DESK).unwrap();
+    let mut child = tabard_on_engine("test")
+        .args(["--serve", "--desk", "desk.toml", "--out", "out"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let requests = [
+        r#"{"id": 1, "step": "wait-for focus alpha\\nmark\\necho \"here\""}"#,
+        r#"{"id": "b", "step": "bogus"}"#,
+        "no json",
+        r#"{"id": 3, "step": "expect locked"}"#,
+        r#"{"id": 4, "step": "sak"}"#,
+        r#"{"end": true}"#,
+    ];
+    let mut input = child.stdin.take().unwrap();
+    for request in requests {
+        writeln!(input, "{}", request.replace("\\\\", "\\")).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+
+    let said = text(&output.stdout);
+    let answers: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 6, "{said}");
+    assert_eq!(answers[0]["guests"][1]["name"], "bravo");
+    assert_eq!((&answers[1]["fate"], &answers[1]["said"][0]), (&"passed".into(), &"here".into()));
+    assert_eq!(answers[1]["steps"].as_array().unwrap().len(), 3);
+    assert!(answers[2]["faults"][0].as_str().unwrap().contains("request:1"), "{said}");
+    assert_eq!((&answers[2]["id"], &answers[3]["fate"]), (&"b".into(), &"fault".into()));
+    assert_eq!(answers[4]["steps"][0]["cause"], "The screen is not locked");
+    assert_eq!(answers[5]["fate"], "passed");
+    assert_eq!(output.status.code(), Some(1));
+}

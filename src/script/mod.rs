@@ -32,6 +32,7 @@ mod parse;
 mod report;
 mod results;
 mod run;
+mod serve;
 mod source;
 mod step;
 mod token;
@@ -66,7 +67,7 @@ const DEFAULT_SIZE: Size = Size { width: 1280, height: 800 };
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
     /// The scripts.
-    #[arg(required = true, value_name = "SCRIPT")]
+    #[arg(required_unless_present = "serve", value_name = "SCRIPT")]
     pub scripts: Vec<PathBuf>,
     /// The desk file, instead of the one that a script names.
     #[arg(long)]
@@ -89,6 +90,9 @@ pub struct TestArgs {
     /// A flaky script is a failure.
     #[arg(long)]
     pub strict: bool,
+    /// Take steps from standard input and answer on standard output, as JSON lines; needs --desk.
+    #[arg(long, requires = "desk", conflicts_with_all = ["scripts", "shard", "junit", "json", "tap", "trace"])]
+    pub serve: bool,
     /// Write the results as JUnit XML to this file.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -175,6 +179,9 @@ impl From<StartError> for ScriptError {
 /// started, 3 if the verifier refused a frame; of several scripts, the highest.
 #[must_use]
 pub fn command(args: &TestArgs) -> ExitCode {
+    if args.serve {
+        return told(serve_desk(args));
+    }
     let alone = args.scripts.len() == 1 && args.shard.is_none() && args.retry_failed == 0;
     match args.scripts.first() {
         Some(script) if alone => one(script, args),
@@ -187,7 +194,11 @@ fn one(script: &Path, args: &TestArgs) -> ExitCode {
         // Without the one that waits for the results, nobody wants them.
         let _ = set_parent_process_death_signal(Some(Signal::TERM));
     }
-    match test(script, args) {
+    told(test(script, args))
+}
+
+fn told(done: Result<bool, ScriptError>) -> ExitCode {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error @ ScriptError::Results(_)) => {
@@ -241,6 +252,34 @@ fn several(args: &TestArgs) -> ExitCode {
     let worst = outcomes.iter().map(|outcome| outcome.status).max().unwrap_or(0);
     let flaky = args.strict && outcomes.iter().any(results::Outcome::flaky);
     ExitCode::from(worst.max(flaky.into()))
+}
+
+/// Runs a desk and takes steps from standard input; says whether all passed.
+fn serve_desk(args: &TestArgs) -> Result<bool, ScriptError> {
+    let Some(file) = &args.desk else {
+        return Err(ScriptError::Refused("Name the desk to serve by --desk".to_owned()));
+    };
+    let mut desk = Desk::read(file)?;
+    let engine = args.engine.over(&mut desk);
+    let oracle = Oracle::default();
+    let screens = args.size.into_iter().collect();
+    let harness = start(&desk, screens, engine, &args.out, &oracle)?;
+    let server = serve::Server {
+        desk: &desk,
+        harness: &harness,
+        oracle: &oracle,
+        out: &args.out,
+        logs: &args.out.join("logs"),
+        variables: &args.set.iter().cloned().collect(),
+    };
+    let served = server.serve(std::io::stdin().lock(), std::io::stdout().lock());
+    let well = served.map_err(|error| {
+        ScriptError::Results(format!("Cannot read requests or write answers: {error}"))
+    })?;
+    let outcome = harness.stop();
+    let findings = oracle.findings();
+    eprintln!("{}", report::judged(&findings));
+    Ok(ended_well(outcome, &findings)? && well)
 }
 
 fn write_results(
@@ -333,19 +372,8 @@ fn run_checked(
 ) -> Result<Played, ScriptError> {
     let begin = Instant::now();
     let logs = out.join("logs");
-    let options =
-        Options { vmm: vmm_program()?, logs: logs.clone(), notice: String::new(), engine, qemu };
-    let mut screens = script.screens.clone();
-    if screens.is_empty() {
-        screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
-    }
     let oracle = Oracle::default();
-    let inspector = Some(oracle.inspector(desk)?);
-    let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
-    let signals = Signals::catch().map_err(refused)?;
-    let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
-    harness.obey(signals).map_err(refused)?;
-    eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
+    let harness = start(desk, script.screens.clone(), engine, out, &oracle)?;
     let mut trace = page.map(|_| Trace::begin(&harness));
     let results = run::run(script, needles, &harness, &oracle, out, &logs, trace.as_mut());
     let outcome = harness.stop();
@@ -359,17 +387,44 @@ fn run_checked(
         })?;
     }
     let findings = oracle.findings();
-    findings.words.iter().for_each(|words| eprintln!("tabard: a frame is wrong: {words}"));
     let (_, failed, _) = report::counts(&results);
-    let passed = match outcome {
-        Outcome::Closed => failed == 0 && findings.violations == 0,
+    let passed = ended_well(outcome, &findings)? && failed == 0;
+    Ok(Played { results, findings, took: begin.elapsed(), passed })
+}
+
+/// Starts a desk whose every frame the oracle judges.
+fn start(
+    desk: &Desk,
+    mut screens: Vec<(Size, Scale)>,
+    engine: Option<Engine>,
+    out: &Path,
+    oracle: &Oracle,
+) -> Result<Harness, ScriptError> {
+    let logs = out.join("logs");
+    let options = Options { vmm: vmm_program()?, logs, notice: String::new(), engine, qemu };
+    if screens.is_empty() {
+        screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
+    }
+    let inspector = Some(oracle.inspector(desk)?);
+    let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
+    let signals = Signals::catch().map_err(refused)?;
+    let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    harness.obey(signals).map_err(refused)?;
+    eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
+    Ok(harness)
+}
+
+/// Whether a session ended as it should, with no frame wrong.
+fn ended_well(outcome: Outcome, findings: &Findings) -> Result<bool, ScriptError> {
+    findings.words.iter().for_each(|words| eprintln!("tabard: a frame is wrong: {words}"));
+    match outcome {
+        Outcome::Closed => Ok(findings.violations == 0),
         Outcome::Failed(why) | Outcome::Unwritten(why) => {
             eprintln!("tabard: the session ended: {why}");
-            false
+            Ok(false)
         }
-        Outcome::Refused(why) => return Err(ScriptError::FrameRefused(why)),
-    };
-    Ok(Played { results, findings, took: begin.elapsed(), passed })
+        Outcome::Refused(why) => Err(ScriptError::FrameRefused(why)),
+    }
 }
 
 fn read(file: &Path, given: &Variables) -> Result<Script, ScriptError> {

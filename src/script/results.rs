@@ -70,7 +70,8 @@ fn script(outcome: &Outcome) -> Value {
     })
 }
 
-fn step(result: &StepResult) -> Value {
+/// A step as JSON.
+pub(super) fn step(result: &StepResult) -> Value {
     let mut value = json!({
         "line": result.line,
         "text": result.text,

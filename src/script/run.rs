@@ -33,16 +33,7 @@ pub(crate) fn run(
     logs: &Path,
     mut trace: Option<&mut Trace>,
 ) -> Vec<StepResult> {
-    let mut runner = Runner {
-        script,
-        needles,
-        harness,
-        oracle,
-        out,
-        logs,
-        screen: OutputId(0),
-        marks: vec![Mark::default(); harness.guests().len()],
-    };
+    let mut runner = Runner::new(script, needles, harness, oracle, out, logs);
     let mut progress = Progress::new();
     let mut results = Vec::new();
     let mut failed = false;
@@ -53,25 +44,15 @@ pub(crate) fn run(
             results.push(result);
             continue;
         }
-        if let Some(why) = runner.unmet(step) {
-            let result = StepResult::new(step, std::time::Duration::ZERO, Fate::LeftOut(why));
-            Progress::left_out(&result);
-            trace.iter_mut().for_each(|trace| trace.not_played(&result));
-            results.push(result);
-            continue;
-        }
         progress.begin(step);
-        let before = trace.as_mut().map(|trace| trace.before(harness, runner.screen));
-        let begin = Instant::now();
-        let fate = match runner.step(step) {
-            Ok(()) => Fate::Passed,
-            Err(failure) => runner.failed(step, failure),
-        };
-        failed = fate != Fate::Passed;
-        let result = StepResult::new(step, begin.elapsed(), fate);
+        let before = trace.as_mut().map(|trace| trace.before(harness, runner.state.screen));
+        let result = runner.play(step);
+        failed = matches!(result.fate, Fate::Failed { .. });
+        Progress::left_out(&result);
         progress.end(&result);
+        runner.state.said.drain(..).for_each(|line| println!("{line}"));
         if let Some((trace, before)) = trace.as_mut().zip(before) {
-            trace.after(harness, runner.screen, &before, &result);
+            trace.after(harness, runner.state.screen, &before, &result);
         }
         Progress::failed(script, &result);
         results.push(result);
@@ -79,28 +60,70 @@ pub(crate) fn run(
     results
 }
 
-struct Runner<'r> {
+pub(super) struct Runner<'r> {
     script: &'r Script,
     needles: &'r Needles,
     harness: &'r Harness,
     oracle: &'r Oracle,
     out: &'r Path,
     logs: &'r Path,
-    screen: OutputId,
-    marks: Vec<Mark>,
+    /// What one step leaves to the next.
+    pub(super) state: State,
 }
 
-impl Runner<'_> {
+/// What one step leaves to the next.
+#[derive(Debug)]
+pub(super) struct State {
+    screen: OutputId,
+    marks: Vec<Mark>,
+    /// What there is to be said to the user.
+    pub(super) said: Vec<String>,
+}
+
+impl State {
+    pub(super) fn new(harness: &Harness) -> Self {
+        let marks = vec![Mark::default(); harness.guests().len()];
+        Self { screen: OutputId(0), marks, said: Vec::new() }
+    }
+}
+
+impl<'r> Runner<'r> {
+    /// Before the first step.
+    pub(super) fn new(
+        script: &'r Script,
+        needles: &'r Needles,
+        harness: &'r Harness,
+        oracle: &'r Oracle,
+        out: &'r Path,
+        logs: &'r Path,
+    ) -> Self {
+        let state = State::new(harness);
+        Self { script, needles, harness, oracle, out, logs, state }
+    }
+
+    /// Plays a step, and says what became of it.
+    pub(super) fn play(&mut self, step: &Step) -> StepResult {
+        let begin = Instant::now();
+        if let Some(why) = self.unmet(step) {
+            return StepResult::new(step, begin.elapsed(), Fate::LeftOut(why));
+        }
+        let fate = match self.step(step) {
+            Ok(()) => Fate::Passed,
+            Err(failure) => self.failed(step, failure),
+        };
+        StepResult::new(step, begin.elapsed(), fate)
+    }
+
     fn eyes(&self, step: &Step) -> Eyes<'_> {
         Eyes {
             hands: Hands {
                 harness: self.harness,
-                screen: self.screen,
+                screen: self.state.screen,
                 deadline: deadline(step.timeout),
                 now: step.now,
                 pace: step.pace,
             },
-            marks: &self.marks,
+            marks: &self.state.marks,
             needles: self.needles,
             folder: self.script.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
         }
@@ -131,6 +154,7 @@ impl Runner<'_> {
         let eyes = self.eyes(step);
         let hands = &eyes.hands;
         self.foretell(step);
+        let mut said = None;
         match &step.action {
             Action::Strokes(strokes) => hands.strokes(strokes)?,
             Action::Press(key) => hands.press(*key)?,
@@ -138,7 +162,7 @@ impl Runner<'_> {
             Action::Move(place) => hands.point(place)?,
             Action::Click(place, button) => hands.click(place, *button)?,
             Action::ClickNeedle(name, guest, button) => {
-                say(step, &eyes.click_needle(name, guest.as_deref(), *button)?);
+                said = Some(words(step, &eyes.click_needle(name, guest.as_deref(), *button)?));
             }
             Action::Drag(from, to) => hands.drag(from, to)?,
             Action::Wheel(vertical, horizontal) => hands.wheel(*vertical, *horizontal)?,
@@ -159,18 +183,18 @@ impl Runner<'_> {
             Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,
             Action::WaitFor(condition) => {
                 eyes.wait_for(condition)?;
-                seen(step, &eyes, condition);
+                said = seen(step, &eyes, condition);
             }
             Action::Expect(condition) => {
                 eyes.expect(condition)?;
-                seen(step, &eyes, condition);
+                said = seen(step, &eyes, condition);
             }
             Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
             Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
             Action::Hold(hold) => self.harness.hold(*hold),
             Action::Resize(size, scale) => {
-                self.harness.resize(self.screen, *size, *scale);
-                hands.sized(self.screen, *size, *scale)?;
+                self.harness.resize(self.state.screen, *size, *scale);
+                hands.sized(self.state.screen, *size, *scale)?;
             }
             Action::AddScreen(size, scale) => {
                 let output = self.free_screen()?;
@@ -178,10 +202,11 @@ impl Runner<'_> {
                 hands.sized(output, *size, *scale)?;
             }
             Action::RemoveScreen(index) => self.harness.remove_output(OutputId(*index)),
-            Action::Echo(text) => println!("{}", one_line(text)),
-            Action::OnScreen(index) => self.screen = OutputId(*index),
-            Action::Mark => self.marks = eyes.mark(),
+            Action::Echo(text) => said = Some(one_line(text)),
+            Action::OnScreen(index) => self.state.screen = OutputId(*index),
+            Action::Mark => self.state.marks = eyes.mark(),
         }
+        self.state.said.extend(said);
         Ok(())
     }
 
@@ -235,7 +260,8 @@ impl Runner<'_> {
             details.push_str(&line);
             details.push('\n');
         };
-        let actual = self.harness.snapshot(self.screen).map(|snapshot| ("actual", snapshot.frame));
+        let actual =
+            self.harness.snapshot(self.state.screen).map(|snapshot| ("actual", snapshot.frame));
         for (what, picture) in actual.iter().chain(&failure.pictures) {
             let file = PathBuf::from(format!("fail-{}-{what}.png", step.line));
             match self.write(&file, picture) {
@@ -270,15 +296,13 @@ fn has_program(name: &str) -> bool {
     std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
 }
 
-/// Says which needle it was: several may have the name.
-fn seen(step: &Step, eyes: &Eyes<'_>, condition: &Condition) {
-    if let Condition::Needle { name, guest } = condition
-        && let Ok(sighting) = eyes.needle(name, guest.as_deref())
-    {
-        say(step, &sighting);
-    }
+/// Which needle it was: several may have the name.
+fn seen(step: &Step, eyes: &Eyes<'_>, condition: &Condition) -> Option<String> {
+    let Condition::Needle { name, guest } = condition else { return None };
+    let sighting = eyes.needle(name, guest.as_deref()).ok()?;
+    Some(words(step, &sighting))
 }
 
-fn say(step: &Step, sighting: &Sighting) {
-    println!("line {}: {}", step.line, one_line(&sighting.words));
+fn words(step: &Step, sighting: &Sighting) -> String {
+    format!("line {}: {}", step.line, one_line(&sighting.words))
 }
