@@ -1,9 +1,9 @@
 //! How long a needle of 200x60 pixels takes to be found, or not to be found, anywhere in a picture
-//! of 1920x1080. Prints one JSON object a line; the limit is 20 ms.
+//! of 1920x1080. Prints one JSON object a line; the limit of 20 ms is for one that is there.
 
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tabard_display::Frame;
 use tabard_sight::{Needle, Pattern};
@@ -31,17 +31,25 @@ fn main() {
     for (name, picture) in
         [("at_home", &desktop), ("moved", &moved), ("not_there", &changed), ("blank", &blank)]
     {
-        let mut percent = 0.0;
+        let (mut percent, mut found) = (0.0, (0, 0));
         // The kernel counts in ticks: only many rounds together are exact.
         let begin = on_processor();
+        let mut least = Duration::MAX;
         for _ in 0..ROUNDS {
-            percent = black_box(pattern.judge(black_box(picture))).percent();
+            let round = Instant::now();
+            let verdict = black_box(pattern.judge(black_box(picture)));
+            least = least.min(round.elapsed());
+            percent = verdict.percent();
+            found =
+                verdict.areas.first().map(|area| (area.found.x, area.found.y)).unwrap_or_default();
         }
         let took = on_processor().saturating_sub(begin);
         let each_ms = took.as_secs_f64() * 1000.0 / f64::from(ROUNDS);
+        let least_ms = least.as_secs_f64() * 1000.0;
         println!(
-            "{{\"figure\":\"needle_search_{name}\",\"ms\":{each_ms:.2},\"limit_ms\":{LIMIT_MS},\
-             \"percent\":{percent:.1}}}"
+            "{{\"figure\":\"needle_search_{name}\",\"ms\":{each_ms:.2},\"least_ms\":{least_ms:.2},\"limit_ms\":{LIMIT_MS},\
+             \"percent\":{percent:.1},\"x\":{},\"y\":{}}}",
+            found.0, found.1
         );
     }
 }

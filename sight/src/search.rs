@@ -93,24 +93,38 @@ fn counted(part: &Grey, wanted: f64) -> u64 {
 }
 
 /// The sum of the squared differences that count, or `None` if it is more than `most`.
-fn counts(scene: &Grey, part: &Grey, (x, y): (usize, usize), most: u64) -> Option<u64> {
+fn counts(scene: &Grey, part: &Grey, place: (usize, usize), most: u64) -> Option<u64> {
     let mut sum = 0_u64;
     for row in leaping(part.height) {
-        let there = scene.row(y + row).get(x..x + part.width).unwrap_or_default();
-        // Half a step is rounded up.
-        let step = |value: u8| (i16::from(value) + 8) >> 4;
-        let counts = there.iter().zip(part.row(row)).map(|(one, other)| {
-            let difference = i16::from(*one) - i16::from(*other);
-            let steps = step(*one) - step(*other);
-            let steps = if difference.unsigned_abs() >= 16 { steps } else { 0 };
-            i32::from(steps) * i32::from(steps)
-        });
-        sum += u64::from(counts.sum::<i32>().cast_unsigned()) * 256;
+        sum += row_counts(scene, part, place, row);
         if sum > most {
             return None;
         }
     }
     Some(sum)
+}
+
+/// The sum of the squared differences that count in one row.
+fn row_counts(scene: &Grey, part: &Grey, (x, y): (usize, usize), row: usize) -> u64 {
+    let there = scene.row(y + row).get(x..x + part.width).unwrap_or_default();
+    // Half a step is rounded up.
+    let step = |value: u8| (i16::from(value) + 8) >> 4;
+    let counts = there.iter().zip(part.row(row)).map(|(one, other)| {
+        let difference = i16::from(*one) - i16::from(*other);
+        let steps = step(*one) - step(*other);
+        let steps = if difference.unsigned_abs() >= 16 { steps } else { 0 };
+        i32::from(steps) * i32::from(steps)
+    });
+    u64::from(counts.sum::<i32>().cast_unsigned()) * 256
+}
+
+/// The row of a part that has most in it: most of what is not alike differs there at once.
+fn richest(part: &Grey) -> usize {
+    let changes = |row: &usize| -> u32 {
+        let pairs = part.row(*row).windows(2);
+        pairs.map(|pair| pair.iter().copied().reduce(u8::abs_diff).map_or(0, u32::from)).sum()
+    };
+    (0..part.height).max_by_key(changes).unwrap_or(0)
 }
 
 /// The rows of a part in leaps, so that what differs is noticed after few of them.
@@ -274,11 +288,13 @@ impl<'s> Hunt<'s> {
         let (scene, part) = (self.scene, self.part);
         // What is counted may be at most this; a place that has more is left at once.
         let most = counted(part, wanted);
+        let rich = richest(part);
         let mut found = None;
         self.places(
             |_| limit,
             |hunt, place| {
                 if hunt.spread_bound(place, limit as f64)
+                    && row_counts(scene, part, place, rich) <= most
                     && counts(scene, part, place, most).is_some()
                 {
                     found = squares(scene, part, place, u64::MAX);
