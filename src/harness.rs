@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,15 @@ pub enum HarnessError {
     Thread(#[source] std::io::Error),
 }
 
+/// What was sent to a desk, and what it showed, each with its time.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Input, when it was handed in.
+    pub inputs: Vec<(Instant, RawInput)>,
+    /// Frames, when they were seen to be presented.
+    pub frames: Vec<(Instant, FrameSerial)>,
+}
+
 /// A running desk without a screen. Dropping it ends the desk and every guest.
 pub struct Harness {
     guests: Vec<String>,
@@ -50,6 +60,7 @@ pub struct Harness {
     control: Ringing<Control>,
     screen: HeadlessHandle,
     watch: Receiver<FrameSerial>,
+    recording: Mutex<Option<Recorded>>,
     session: Option<JoinHandle<Outcome>>,
     presenter: Option<JoinHandle<()>>,
 }
@@ -113,6 +124,7 @@ impl Harness {
             control,
             screen,
             watch,
+            recording: Mutex::new(None),
             session: Some(session),
             presenter: Some(presenter),
         })
@@ -120,8 +132,34 @@ impl Harness {
 
     /// Hands in input, as if from a device. After the end of the session it goes nowhere.
     pub fn input(&self, input: RawInput) {
+        self.note(|recorded| recorded.inputs.push((Instant::now(), input)));
         // A session that has ended says so by `ended`.
         let _ = self.control.send(Control::Input(input));
+    }
+
+    /// From now on keeps what is sent and when frames were presented, for [`Harness::recorded`].
+    pub fn record(&self) {
+        *self.recording() = Some(Recorded::default());
+    }
+
+    /// What was recorded since the last time.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        // Frames that nobody has waited for are still to be noticed; they come late, not early.
+        while let Ok(serial) = self.watch.try_recv() {
+            self.note(|recorded| recorded.frames.push((Instant::now(), serial)));
+        }
+        self.recording().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn recording(&self) -> MutexGuard<'_, Option<Recorded>> {
+        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Recorded)) {
+        if let Some(recorded) = self.recording().as_mut() {
+            note(recorded);
+        }
     }
 
     /// The present state, with all input handed in before taken into account. After the end of
@@ -178,11 +216,13 @@ impl Harness {
                 return false;
             };
             let pause = left.min(RECHECK);
-            if let Err(crossbeam_channel::RecvTimeoutError::Disconnected) =
-                self.watch.recv_timeout(pause)
-            {
+            match self.watch.recv_timeout(pause) {
+                Ok(serial) => {
+                    self.note(|recorded| recorded.frames.push((Instant::now(), serial)));
+                }
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
                 // No frame will come any more, but a log may still be filled.
-                thread::sleep(pause);
+                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => thread::sleep(pause),
             }
         }
     }

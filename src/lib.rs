@@ -13,6 +13,7 @@ pub mod flows;
 pub mod harness;
 pub mod image;
 pub mod lock;
+pub mod needle;
 pub mod oracle;
 pub mod packages;
 pub mod passwd;

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tabard::{audit, check, confirm, demo, doctor, engine, image, lock, passwd, run, script, seat};
+use tabard::{
+    audit, check, confirm, demo, doctor, engine, image, lock, needle, passwd, run, script, seat,
+};
 
 /// A trusted-path virtual KVM switch and multilevel desktop.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run a desk without a screen from a script, and check what it shows and does.
     Test(script::TestArgs),
+    /// Make needles, the parts of a picture that scripts look for, and find out what is wrong with some.
+    Needle(needle::NeedleArgs),
     /// Read a desk file, try every kernel, say all that is wrong; start nothing.
     Check(check::CheckArgs),
     /// Look at the log of what happened, and find out whether it is whole.
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::command(&args),
         Command::Run(args) => run::command(&args),
         Command::Test(args) => script::command(&args),
+        Command::Needle(args) => needle::command(&args),
         Command::Check(args) => check::command(&args),
         Command::Audit(args) => audit::command(&args),
         Command::Confirm(args) => confirm::command(&args),

@@ -77,6 +77,16 @@ enum EngineWord {
 }
 
 impl EngineArgs {
+    /// As it was written, if it was.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        self.engine.map(|engine| match engine {
+            EngineWord::Auto => "auto",
+            EngineWord::Kvm => "kvm",
+            EngineWord::Qemu => "qemu",
+        })
+    }
+
     /// For [`Options::engine`]; from a desk that is to run on what can run it, it takes its own
     /// words.
     #[must_use]

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each room and the rooms that it may know about.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("tabard-labels", &[]),
     ("tabard-input", &[]),
     ("tabard-wire", &[]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("tabard-trusted-path", &["tabard-labels", "tabard-input", "tabard-view"]),
     ("tabard-proof", &["tabard-labels", "tabard-input", "tabard-view", "tabard-trusted-path"]),
     ("tabard-display", &["tabard-labels", "tabard-view"]),
+    ("tabard-sight", &["tabard-display", "tabard-view"]),
     ("tabard-vmm", &["tabard-wire", "tabard-agent-wire"]),
     (
         "tabard-session",
@@ -43,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "tabard-view",
             "tabard-trusted-path",
             "tabard-display",
+            "tabard-sight",
             "tabard-wire",
             "tabard-agent-wire",
             "tabard-guests",

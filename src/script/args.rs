@@ -7,7 +7,7 @@ use tabard_input::KeyCode;
 use tabard_view::{Rect, Scale, Size};
 
 use super::keys;
-use super::step::{Button, Condition, Place, Region};
+use super::step::{Button, Condition, FontFrom, Place, Region};
 use super::token::Word;
 use crate::run::parse_size;
 
@@ -95,6 +95,48 @@ impl Args {
             return Err("A region has a width and a height of at least 1 pixel".to_owned());
         }
         Ok(Region::Screen(rect))
+    }
+
+    /// A needle, and the guest whose picture it is looked for in.
+    pub(super) fn needle(&mut self) -> Result<(String, Option<String>), String> {
+        let name = self.word("the tag or the name of a needle")?.text;
+        if name.trim().is_empty() {
+            return Err("An empty name means no needle; write a tag".to_owned());
+        }
+        if self.peek() != Some("of") {
+            return Ok((name, None));
+        }
+        self.words.next();
+        Ok((name, Some(self.guest()?)))
+    }
+
+    /// Where the glyphs of consoles are from.
+    pub(super) fn font(&mut self) -> Result<FontFrom, String> {
+        let file = PathBuf::from(self.word("a PSF font, or a picture with its text")?.text);
+        if file.extension().is_none_or(|ending| ending != "png") {
+            return Ok(FontFrom::Psf(file));
+        }
+        let text = PathBuf::from(self.word("a file with the text that the picture shows")?.text);
+        let word = self.word("the size of a character, such as 8x16")?.text;
+        let side = |text: &str| text.parse::<u32>().ok().filter(|side| (1..=64).contains(side));
+        let size = word
+            .split_once('x')
+            .and_then(|(width, height)| Some(Size { width: side(width)?, height: side(height)? }));
+        let wrong = || format!("{word:?} is no size of a character; write for example 8x16");
+        Ok(FontFrom::Sample(file, text, size.ok_or_else(wrong)?))
+    }
+
+    /// A part of a picture, if one is given.
+    pub(super) fn within(&mut self) -> Result<Option<Rect>, String> {
+        if self.peek() != Some("in") {
+            return Ok(None);
+        }
+        self.words.next();
+        let rect = Rect::new(self.pixels()?, self.pixels()?, self.pixels()?, self.pixels()?);
+        if rect.is_empty() {
+            return Err("A part has a width and a height of at least 1 pixel".to_owned());
+        }
+        Ok(Some(rect))
     }
 
     pub(super) fn tolerance(&mut self) -> Result<u8, String> {

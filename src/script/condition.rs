@@ -9,6 +9,7 @@ use tabard_view::{Recipient, Rect};
 use super::diff;
 use super::fault::one_line;
 use super::hands::{Hands, bar_words, guest_id, on_glass};
+use super::needles::Needles;
 use super::step::{Condition, Focus, Region};
 use crate::harness::Snapshot;
 use crate::session::desk::chain;
@@ -53,6 +54,8 @@ pub(crate) struct Eyes<'h> {
     pub(crate) hands: Hands<'h>,
     /// What each guest had printed and shown at the last mark.
     pub(crate) marks: &'h [Mark],
+    /// The needles that the script names.
+    pub(crate) needles: &'h Needles,
     /// The folder of the script, where pictures to compare with are.
     pub(crate) folder: PathBuf,
 }
@@ -164,6 +167,12 @@ impl Eyes<'_> {
             }
             Condition::Ended => {
                 holds(self.hands.harness.ended(), || "The desk has not ended".to_owned())?;
+            }
+            Condition::ScreenText { guest, text, present, within } => {
+                return self.screen_text(guest, text, *present, *within);
+            }
+            Condition::Needle { name, guest } => {
+                return self.needle(name, guest.as_deref()).map(drop);
             }
             Condition::Stable { .. } => {}
         }
@@ -386,6 +395,11 @@ fn words(condition: &Condition) -> String {
         Condition::InputOpen(false) => "input to be muted".to_owned(),
         Condition::Banner { guest, .. } => format!("the banners of {guest}"),
         Condition::Region { file, .. } => format!("the region to look as {}", file.display()),
+        Condition::ScreenText { guest, text, present: true, .. } => {
+            format!("{guest} to show {text:?}")
+        }
+        Condition::ScreenText { guest, text, .. } => format!("{guest} no longer to show {text:?}"),
+        Condition::Needle { name, .. } => format!("the needle {name}"),
         Condition::Stable { .. } => "the picture to be stable".to_owned(),
         Condition::Serial { guest, text, .. } => format!("{guest} to print {text:?}"),
         Condition::NoEvent(guest) => format!("no event in {guest}"),

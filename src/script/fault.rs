@@ -6,6 +6,8 @@ use std::path::PathBuf;
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
+    /// The file, if it is not the script itself.
+    pub(crate) file: Option<PathBuf>,
     /// Line in the file, from 1.
     pub(crate) line: usize,
     /// What is wrong, and what to do about it: one or more sentences.
@@ -27,7 +29,8 @@ impl fmt::Display for Faults {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}:{}: {}", self.file.display(), fault.line, one_line(&fault.cause))?;
+            let file = fault.file.as_ref().unwrap_or(&self.file);
+            write!(f, "{}:{}: {}", file.display(), fault.line, one_line(&fault.cause))?;
         }
         Ok(())
     }
@@ -53,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_one_line_whatever_it_quotes() {
-        let fault = Fault { line: 3, cause: "a\nb\u{1b}[2J \"c\"".to_owned() };
+        let fault = Fault { file: None, line: 3, cause: "a\nb\u{1b}[2J \"c\"".to_owned() };
         let faults = Faults { file: "x.tabard".into(), faults: vec![fault] };
         assert_eq!(faults.to_string(), "x.tabard:3: a\\nb\\u{1b}[2J \"c\"");
     }

@@ -10,20 +10,21 @@ use super::args::{Args, duration};
 use super::exchange::Exchange;
 use super::fault::{Fault, Faults};
 use super::keys;
+use super::source::{self, Line, Variables};
 use super::step::{Action, Condition, Focus, Manage, Script, Step};
-use super::token::{self, Word};
+use super::token::Word;
 
 /// How long a step may wait if the script does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, section, timeout, pace, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, needles, font, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
-    mark, kill, hold, unhold, screen, echo, now";
+    mark, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
 /// What can be waited for or expected.
-const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, serial, \
+const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, stable, serial, \
     no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
 
 /// Reads a script; `file` names it in messages.
@@ -31,8 +32,22 @@ const CONDITIONS: &str = "text, no-text, focus, input, banner, region, stable, s
 /// # Errors
 /// Every fault.
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Script, Faults> {
-    let script =
-        Script { file: file.to_path_buf(), desk: None, screens: Vec::new(), steps: Vec::new() };
+    parse_with(text, file, &Variables::new())
+}
+
+/// As [`parse`], with the values that the command line gives to variables.
+///
+/// # Errors
+/// Every fault.
+pub(crate) fn parse_with(text: &str, file: &Path, given: &Variables) -> Result<Script, Faults> {
+    let script = Script {
+        file: file.to_path_buf(),
+        desk: None,
+        screens: Vec::new(),
+        needles: None,
+        font: None,
+        steps: Vec::new(),
+    };
     let mut parser = Parser {
         script,
         section: String::new(),
@@ -40,14 +55,19 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Script, Faults> {
         pace: Duration::ZERO,
         faults: Vec::new(),
     };
-    // Some editors put a byte-order mark before the text.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (index, line) in text.lines().enumerate() {
-        let line_number = index + 1;
-        if let Err(cause) = parser.line(line_number, line) {
-            parser.faults.push(Fault { line: line_number, cause });
+    // What can be read is parsed even where something cannot: all faults are told at once.
+    let (lines, faults) = source::lines(text, file, given);
+    parser.faults = faults;
+    for line in lines {
+        let (file, number) = (line.file.clone(), line.number);
+        if let Err(cause) = parser.line(line) {
+            let fault = Fault { file: file.map(|file| file.to_path_buf()), line: number, cause };
+            if !parser.faults.contains(&fault) {
+                parser.faults.push(fault);
+            }
         }
     }
+    parser.faults.sort_by_key(|fault| (fault.file.clone(), fault.line));
     if parser.faults.is_empty() {
         Ok(parser.script)
     } else {
@@ -64,8 +84,8 @@ struct Parser {
 }
 
 impl Parser {
-    fn line(&mut self, line: usize, text: &str) -> Result<(), String> {
-        let mut words = token::words(text)?;
+    fn line(&mut self, source: Line) -> Result<(), String> {
+        let Line { file, number: line, text, mut words, only_if } = source;
         let within = take_within(&mut words)?;
         let mut args = Args { words: words.into_iter() };
         let Some(mut command) = args.words.next() else {
@@ -88,12 +108,14 @@ impl Parser {
         if !set_up {
             let action = action(&command.text, &mut args)?;
             self.script.steps.push(Step {
+                file,
                 line,
-                text: text.trim().to_owned(),
+                text,
                 section: self.section.clone(),
                 now,
                 timeout: within.unwrap_or(self.timeout),
                 pace: self.pace,
+                only_if,
                 action,
             });
         }
@@ -118,6 +140,15 @@ impl Parser {
                 if self.script.screens.len() > usize::from(MAX_SCREENS) {
                     return Err(format!("There are at most {MAX_SCREENS} screens"));
                 }
+            }
+            "needles" => {
+                self.before_steps("needles")?;
+                let folder = args.word("the path of a folder of needles")?.text;
+                self.script.needles = Some((line, PathBuf::from(folder)));
+            }
+            "font" => {
+                self.before_steps("font")?;
+                self.script.font = Some((line, args.font()?));
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
@@ -157,6 +188,11 @@ fn action(command: &str, args: &mut Args) -> Result<Action, String> {
         "release" => Action::Release(args.key()?),
         "type" => Action::Strokes(keys::strokes(&args.word("a text in quotes")?.text)?),
         "move" => Action::Move(args.place()?),
+        "click" if args.peek() == Some("needle") => {
+            args.words.next();
+            let (name, guest) = args.needle()?;
+            Action::ClickNeedle(name, guest, args.button()?)
+        }
         "click" => Action::Click(args.place()?, args.button()?),
         "drag" => Action::Drag(args.place()?, args.place()?),
         "wheel" => {
@@ -252,6 +288,16 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
             let file = PathBuf::from(args.word("a PNG file to compare with")?.text);
             Condition::Region { region, file, tolerance: args.tolerance()? }
         }
+        what @ ("screen-text" | "no-screen-text") => Condition::ScreenText {
+            guest: args.guest()?,
+            text: args.text()?,
+            present: what == "screen-text",
+            within: args.within()?,
+        },
+        "needle" => {
+            let (name, guest) = args.needle()?;
+            Condition::Needle { name, guest }
+        }
         "stable" => args.stable()?,
         what @ ("serial" | "no-serial") => Condition::Serial {
             guest: args.guest()?,
@@ -282,7 +328,7 @@ mod tests {
     use tabard_input::KeyCode;
     use tabard_view::{Rect, Scale, Size};
 
-    use super::super::step::{Button, Place, Region};
+    use super::super::step::{Button, FontFrom, Place, Region};
     use super::*;
 
     fn one(line: &str) -> Step {
@@ -365,6 +411,54 @@ mod tests {
             wait("expect no-serial web \"x y\""),
             Condition::Serial { guest: "web".into(), text: "x y".into(), present: false }
         );
+    }
+
+    #[test]
+    fn needles_are_named_with_a_guest_or_without() {
+        let needle = |name: &str, guest: Option<&str>| (name.to_owned(), guest.map(str::to_owned));
+        let (name, guest) = needle("ok", Some("web"));
+        assert_eq!(
+            one("wait-for needle ok of web within 5s").action,
+            Action::WaitFor(Condition::Needle { name, guest })
+        );
+        let (name, guest) = needle("ok here", None);
+        assert_eq!(
+            one("click needle \"ok here\" right").action,
+            Action::ClickNeedle(name, guest, Button(KeyCode::BUTTON_RIGHT))
+        );
+        assert!(fault("expect needle").contains("name of a needle"));
+        let script = parse("needles shots\nsak", Path::new("t")).unwrap();
+        assert_eq!(script.needles, Some((1, "shots".into())));
+    }
+
+    #[test]
+    fn what_a_guest_shows_is_another_word_than_what_tabard_draws() {
+        let text = |present, within| Condition::ScreenText {
+            guest: "web".into(),
+            text: "login:".into(),
+            present,
+            within,
+        };
+        assert_eq!(
+            one("wait-for screen-text web \"login:\" in 1 2 3 4 within 9s").action,
+            Action::WaitFor(text(true, Some(Rect::new(1, 2, 3, 4))))
+        );
+        assert_eq!(
+            one("expect no-screen-text web login:").action,
+            Action::Expect(text(false, None))
+        );
+        let font = |line: &str| parse(line, Path::new("t")).unwrap().font.unwrap().1;
+        assert_eq!(font("font a.psf"), FontFrom::Psf("a.psf".into()));
+        let size = Size { width: 8, height: 16 };
+        assert_eq!(
+            font("font a.png a.txt 8x16"),
+            FontFrom::Sample("a.png".into(), "a.txt".into(), size)
+        );
+        for bad in
+            ["font", "font a.png", "font a.png a.txt 0x9", "font a.png a.txt", "font a.psf b"]
+        {
+            assert!(parse(bad, Path::new("t")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What became of each step, and the lines that a person or a CI reads about it.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::one_line;
+use super::results::Outcome;
 use super::step::{Script, Step};
 use crate::oracle::Findings;
 
@@ -22,11 +23,15 @@ pub(crate) enum Fate {
     },
     /// A step before it failed.
     Skipped,
+    /// It is only for other engines or hosts; which.
+    LeftOut(String),
 }
 
 /// One step, done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Result {
+    /// The file that it is in, if that is not the script itself.
+    pub(crate) file: Option<PathBuf>,
     /// Its line.
     pub(crate) line: usize,
     /// The line as it was written.
@@ -42,7 +47,8 @@ pub(crate) struct Result {
 impl Result {
     pub(crate) fn new(step: &Step, took: Duration, fate: Fate) -> Self {
         let (text, section) = (step.text.clone(), step.section.clone());
-        Self { line: step.line, text, section, took, fate }
+        let file = step.file.as_deref().map(Path::to_path_buf);
+        Self { file, line: step.line, text, section, took, fate }
     }
 }
 
@@ -57,15 +63,41 @@ pub(crate) fn counts(results: &[Result]) -> (usize, usize, usize) {
     )
 }
 
+/// How many steps were only for other engines or hosts.
+pub(crate) fn left_out(results: &[Result]) -> usize {
+    results.iter().filter(|result| matches!(result.fate, Fate::LeftOut(_))).count()
+}
+
 /// The line that ends a run.
 pub(crate) fn summary(results: &[Result], took: Duration, file: &Path) -> String {
     let (passed, failed, skipped) = counts(results);
     let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not run") };
+    let left_out = left_out(results);
+    let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} skipped") };
     let plural = if passed == 1 { "step" } else { "steps" };
     format!(
-        "tabard test: {passed} {plural} passed, {failed} failed{skipped} in {:.1} s ({})",
+        "tabard test: {passed} {plural} passed, {failed} failed{left_out}{skipped} in {:.1} s ({})",
         took.as_secs_f64(),
         file.display()
+    )
+}
+
+/// The line that ends a run of several scripts.
+pub(crate) fn summary_of_all(outcomes: &[Outcome], took: Duration) -> String {
+    let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|one| wanted(one)).count();
+    let steps: Vec<Result> = outcomes.iter().flat_map(|one| one.steps.clone()).collect();
+    let some = |count: usize, words: &str| match count {
+        0 => String::new(),
+        count => format!(", {count} {words}"),
+    };
+    format!(
+        "tabard test: {} scripts passed, {} failed{}{}{} in {:.1} s",
+        count(|one| one.status == 0),
+        count(|one| one.status != 0 && one.status != 2),
+        some(count(|one| one.status == 2), "not started"),
+        some(count(Outcome::flaky), "flaky"),
+        some(left_out(&steps), "steps skipped"),
+        took.as_secs_f64()
     )
 }
 
@@ -111,15 +143,27 @@ impl Progress {
     pub(crate) fn end(&self, result: &Result) {
         if self.watched {
             let took = result.took.as_secs_f64();
-            let word = if result.fate == Fate::Passed { "" } else { "  FAILED" };
+            let word = match result.fate {
+                Fate::Passed => "",
+                Fate::LeftOut(_) => "  SKIPPED",
+                Fate::Failed { .. } | Fate::Skipped => "  FAILED",
+            };
             eprintln!("  ({took:.1} s){word}");
+        }
+    }
+
+    /// It is not played here: said whether anybody watches or not.
+    pub(crate) fn left_out(result: &Result) {
+        if let Fate::LeftOut(why) = &result.fate {
+            println!("line {}: skipped, {why}: {}", result.line, one_line(&result.text));
         }
     }
 
     /// Something that a step found worth saying.
     pub(crate) fn failed(script: &Script, result: &Result) {
         if let Fate::Failed { cause, details } = &result.fate {
-            let (file, line) = (script.file.display(), result.line);
+            let file = result.file.as_ref().unwrap_or(&script.file).display();
+            let line = result.line;
             eprintln!("{file}:{line}: {} failed: {cause}", one_line(&result.text));
             eprint!("{details}");
         }
@@ -132,7 +176,7 @@ mod tests {
 
     fn result(fate: Fate) -> Result {
         let (text, section) = ("sak".to_owned(), String::new());
-        Result { line: 1, text, section, took: Duration::ZERO, fate }
+        Result { file: None, line: 1, text, section, took: Duration::ZERO, fate }
     }
 
     #[test]

@@ -11,88 +11,159 @@ use super::condition::{Eyes, Failure, Mark};
 use super::diff;
 use super::fault::one_line;
 use super::hands::{Hands, deadline};
+use super::needles::{Needles, Sighting};
 use super::report::{Fate, Progress, Result as StepResult};
-use super::step::{Action, Region, Script, Step};
+use super::source::Need;
+use super::step::{Action, Condition, Region, Script, Step};
+use super::trace::Trace;
 use crate::harness::{Harness, serial_log};
 use crate::oracle::Oracle;
+use crate::run::qemu;
 use crate::session::desk::chain;
+use crate::session::open_kvm;
 
 /// Runs a script. `out` is the folder for pictures; `logs` is where the harness has the serial
 /// logs, for messages. The oracle, which judges the frames, is told when the user acts.
 pub(crate) fn run(
     script: &Script,
+    needles: &Needles,
     harness: &Harness,
     oracle: &Oracle,
     out: &Path,
     logs: &Path,
+    mut trace: Option<&mut Trace>,
 ) -> Vec<StepResult> {
-    let mut runner = Runner {
-        script,
-        harness,
-        oracle,
-        out,
-        logs,
-        screen: OutputId(0),
-        marks: vec![Mark::default(); harness.guests().len()],
-    };
+    let mut runner = Runner::new(script, needles, harness, oracle, out, logs);
     let mut progress = Progress::new();
     let mut results = Vec::new();
     let mut failed = false;
     for step in &script.steps {
         if failed {
-            results.push(StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped));
+            let result = StepResult::new(step, std::time::Duration::ZERO, Fate::Skipped);
+            trace.iter_mut().for_each(|trace| trace.not_played(&result));
+            results.push(result);
             continue;
         }
         progress.begin(step);
-        let begin = Instant::now();
-        let fate = match runner.step(step) {
-            Ok(()) => Fate::Passed,
-            Err(failure) => runner.failed(step, failure),
-        };
-        failed = fate != Fate::Passed;
-        let result = StepResult::new(step, begin.elapsed(), fate);
+        let before = trace.as_mut().map(|trace| trace.before(harness, runner.state.screen));
+        let result = runner.play(step);
+        failed = matches!(result.fate, Fate::Failed { .. });
+        Progress::left_out(&result);
         progress.end(&result);
+        runner.state.said.drain(..).for_each(|line| println!("{line}"));
+        if let Some((trace, before)) = trace.as_mut().zip(before) {
+            trace.after(harness, runner.state.screen, &before, &result);
+        }
         Progress::failed(script, &result);
         results.push(result);
     }
     results
 }
 
-struct Runner<'r> {
+pub(super) struct Runner<'r> {
     script: &'r Script,
+    needles: &'r Needles,
     harness: &'r Harness,
     oracle: &'r Oracle,
     out: &'r Path,
     logs: &'r Path,
-    screen: OutputId,
-    marks: Vec<Mark>,
+    /// What one step leaves to the next.
+    pub(super) state: State,
 }
 
-impl Runner<'_> {
+/// What one step leaves to the next.
+#[derive(Debug)]
+pub(super) struct State {
+    screen: OutputId,
+    marks: Vec<Mark>,
+    /// What there is to be said to the user.
+    pub(super) said: Vec<String>,
+}
+
+impl State {
+    pub(super) fn new(harness: &Harness) -> Self {
+        let marks = vec![Mark::default(); harness.guests().len()];
+        Self { screen: OutputId(0), marks, said: Vec::new() }
+    }
+}
+
+impl<'r> Runner<'r> {
+    /// Before the first step.
+    pub(super) fn new(
+        script: &'r Script,
+        needles: &'r Needles,
+        harness: &'r Harness,
+        oracle: &'r Oracle,
+        out: &'r Path,
+        logs: &'r Path,
+    ) -> Self {
+        let state = State::new(harness);
+        Self { script, needles, harness, oracle, out, logs, state }
+    }
+
+    /// Plays a step, and says what became of it.
+    pub(super) fn play(&mut self, step: &Step) -> StepResult {
+        let begin = Instant::now();
+        if let Some(why) = self.unmet(step) {
+            return StepResult::new(step, begin.elapsed(), Fate::LeftOut(why));
+        }
+        let fate = match self.step(step) {
+            Ok(()) => Fate::Passed,
+            Err(failure) => self.failed(step, failure),
+        };
+        StepResult::new(step, begin.elapsed(), fate)
+    }
+
     fn eyes(&self, step: &Step) -> Eyes<'_> {
         Eyes {
             hands: Hands {
                 harness: self.harness,
-                screen: self.screen,
+                screen: self.state.screen,
                 deadline: deadline(step.timeout),
                 now: step.now,
                 pace: step.pace,
             },
-            marks: &self.marks,
+            marks: &self.state.marks,
+            needles: self.needles,
             folder: self.script.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
         }
+    }
+
+    /// What keeps a step from being played on these engines or this host.
+    fn unmet(&self, step: &Step) -> Option<String> {
+        let holds = |need: &Need| match need {
+            Need::Engine(engine, guest) => {
+                let engines = self.harness.status().engines;
+                let mut guests = self
+                    .harness
+                    .guests()
+                    .iter()
+                    .zip(engines)
+                    .filter(|(name, _)| guest.as_ref().is_none_or(|guest| guest == *name));
+                guests.all(|(_, on)| on.is_some_and(|on| on.name() == engine))
+            }
+            Need::HostKvm => open_kvm().is_ok(),
+            Need::HostQemu => qemu().is_some(),
+            Need::HostProgram(program) => has_program(program),
+        };
+        let unmet = step.only_if.iter().find(|one| holds(&one.need) == one.not);
+        unmet.map(ToString::to_string)
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let eyes = self.eyes(step);
         let hands = &eyes.hands;
         self.foretell(step);
+        let mut said = None;
         match &step.action {
             Action::Strokes(strokes) => hands.strokes(strokes)?,
             Action::Press(key) => hands.press(*key)?,
             Action::Release(key) => hands.release(*key),
             Action::Move(place) => hands.point(place)?,
             Action::Click(place, button) => hands.click(place, *button)?,
+            Action::ClickNeedle(name, guest, button) => {
+                said = Some(words(step, &eyes.click_needle(name, guest.as_deref(), *button)?));
+            }
             Action::Drag(from, to) => hands.drag(from, to)?,
             Action::Wheel(vertical, horizontal) => hands.wheel(*vertical, *horizontal)?,
             Action::Exchange(exchange, guest) => hands.exchange(*exchange, hands.guest(guest)?)?,
@@ -110,14 +181,20 @@ impl Runner<'_> {
             }
             Action::Layout(layout) => hands.layout(*layout)?,
             Action::Manage(manage, guest) => hands.manage(*manage, hands.guest(guest)?)?,
-            Action::WaitFor(condition) => eyes.wait_for(condition)?,
-            Action::Expect(condition) => eyes.expect(condition)?,
+            Action::WaitFor(condition) => {
+                eyes.wait_for(condition)?;
+                said = seen(step, &eyes, condition);
+            }
+            Action::Expect(condition) => {
+                eyes.expect(condition)?;
+                said = seen(step, &eyes, condition);
+            }
             Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
             Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
             Action::Hold(hold) => self.harness.hold(*hold),
             Action::Resize(size, scale) => {
-                self.harness.resize(self.screen, *size, *scale);
-                hands.sized(self.screen, *size, *scale)?;
+                self.harness.resize(self.state.screen, *size, *scale);
+                hands.sized(self.state.screen, *size, *scale)?;
             }
             Action::AddScreen(size, scale) => {
                 let output = self.free_screen()?;
@@ -125,10 +202,11 @@ impl Runner<'_> {
                 hands.sized(output, *size, *scale)?;
             }
             Action::RemoveScreen(index) => self.harness.remove_output(OutputId(*index)),
-            Action::Echo(text) => println!("{}", one_line(text)),
-            Action::OnScreen(index) => self.screen = OutputId(*index),
-            Action::Mark => self.marks = eyes.mark(),
+            Action::Echo(text) => said = Some(one_line(text)),
+            Action::OnScreen(index) => self.state.screen = OutputId(*index),
+            Action::Mark => self.state.marks = eyes.mark(),
         }
+        self.state.said.extend(said);
         Ok(())
     }
 
@@ -182,7 +260,8 @@ impl Runner<'_> {
             details.push_str(&line);
             details.push('\n');
         };
-        let actual = self.harness.snapshot(self.screen).map(|snapshot| ("actual", snapshot.frame));
+        let actual =
+            self.harness.snapshot(self.state.screen).map(|snapshot| ("actual", snapshot.frame));
         for (what, picture) in actual.iter().chain(&failure.pictures) {
             let file = PathBuf::from(format!("fail-{}-{what}.png", step.line));
             match self.write(&file, picture) {
@@ -209,4 +288,21 @@ impl Runner<'_> {
         write_png(&path, picture).map_err(|error| chain(&error))?;
         Ok(path)
     }
+}
+
+/// Whether a program of this name is on the path.
+fn has_program(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}
+
+/// Which needle it was: several may have the name.
+fn seen(step: &Step, eyes: &Eyes<'_>, condition: &Condition) -> Option<String> {
+    let Condition::Needle { name, guest } = condition else { return None };
+    let sighting = eyes.needle(name, guest.as_deref()).ok()?;
+    Some(words(step, &sighting))
+}
+
+fn words(step: &Step, sighting: &Sighting) -> String {
+    format!("line {}: {}", step.line, one_line(&sighting.words))
 }

@@ -1,6 +1,7 @@
 //! What a script is made of, as plain values.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tabard_input::KeyCode;
@@ -9,7 +10,9 @@ use tabard_view::{Rect, Scale, Size};
 use tabard_wire::Layers;
 
 use super::exchange::Exchange;
+use super::fault::Fault;
 use super::keys::Stroke;
+use super::source::OnlyIf;
 
 /// A script, parsed.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,13 +23,28 @@ pub(crate) struct Script {
     pub(crate) desk: Option<(usize, PathBuf)>,
     /// The screens; empty if it names none.
     pub(crate) screens: Vec<(Size, Scale)>,
+    /// The folder of its needles, if it names one, and the line that does.
+    pub(crate) needles: Option<(usize, PathBuf)>,
+    /// Where the glyphs of consoles are from, if it says, and the line that does.
+    pub(crate) font: Option<(usize, FontFrom)>,
     /// What it does, in this order.
     pub(crate) steps: Vec<Step>,
+}
+
+/// Where the glyphs of consoles are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FontFrom {
+    /// A PSF file.
+    Psf(PathBuf),
+    /// A picture, the text that it shows, and the size of a cell.
+    Sample(PathBuf, PathBuf, Size),
 }
 
 /// One line of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Step {
+    /// The file that it is in, if that is not the script itself.
+    pub(crate) file: Option<Arc<Path>>,
     /// Its line, from 1.
     pub(crate) line: usize,
     /// The line as it was written, without comment and outer spaces.
@@ -39,8 +57,18 @@ pub(crate) struct Step {
     pub(crate) timeout: Duration,
     /// How long a finger rests between two characters.
     pub(crate) pace: Duration,
+    /// What must hold for it to be played.
+    pub(crate) only_if: Vec<OnlyIf>,
     /// What it does.
     pub(crate) action: Action,
+}
+
+impl Step {
+    /// Something that is wrong with it.
+    pub(crate) fn fault(&self, cause: String) -> Fault {
+        let file = self.file.as_deref().map(Path::to_path_buf);
+        Fault { file, line: self.line, cause }
+    }
 }
 
 /// What a step does.
@@ -56,6 +84,8 @@ pub(crate) enum Action {
     Move(Place),
     /// Moves the pointer, presses and releases a button.
     Click(Place, Button),
+    /// Waits until a needle is shown, on the screen or by a guest, and clicks on it.
+    ClickNeedle(String, Option<String>, Button),
     /// Presses the left button at the first place, and releases it at the second.
     Drag(Place, Place),
     /// Turns the wheel, in notches: vertical, horizontal.
@@ -181,6 +211,24 @@ pub(crate) enum Condition {
         file: PathBuf,
         /// Largest difference of a colour channel that still counts as equal, 0..=255.
         tolerance: u8,
+    },
+    /// A guest shows this text on its console; or does not. Never what Tabard draws.
+    ScreenText {
+        /// The guest.
+        guest: String,
+        /// A part of what it shows.
+        text: String,
+        /// Whether it must be there.
+        present: bool,
+        /// The part of the guest's picture that is read; all of it if not given.
+        within: Option<Rect>,
+    },
+    /// A needle of this name is shown.
+    Needle {
+        /// A tag, several, or the name of a file.
+        name: String,
+        /// By this guest, or anywhere on the screen.
+        guest: Option<String>,
     },
     /// The picture does not change for this long.
     Stable {
