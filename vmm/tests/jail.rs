@@ -85,13 +85,15 @@ const KILLED_ON_A_PROCESSOR: [&str; 8] =
     ["create-vm", "recvmsg", "thread", "openat@", "socket@", "mmap-exec@", "statx@", "clone3@"];
 
 /// Tries that go on, and with which errno.
-const REFUSED: [(&str, i32); 6] = [
+const REFUSED: [(&str, i32); 7] = [
     ("clone3", libc::ENOSYS),
     ("statx", libc::ENOSYS),
     ("stat", libc::ENOSYS),
     ("memory", libc::ENOMEM),
     ("descriptors", libc::EMFILE),
     ("threads", libc::EAGAIN),
+    // No error, and no death.
+    ("heap", -1),
 ];
 
 fn payload() -> PathBuf {

@@ -73,6 +73,7 @@ fn exhaust(name: &str) -> Option<i32> {
         "memory" => Some(take_memory(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)),
         "descriptors" => Some(until_refused(|| call(libc::SYS_eventfd2, [0; 5]))),
         "threads" => Some(take_threads()),
+        "heap" => Some(shrink_heap()),
         "spin" => loop {
             std::hint::spin_loop();
         },
@@ -144,6 +145,16 @@ fn take_memory(flags: i32) -> i32 {
         unsafe { place.write_bytes(1, BYTES) };
         taken += BYTES;
     }
+}
+
+/// What every program may do: a thread of its own gives back much of the C library's heap. -1, because
+/// nothing came of it.
+fn shrink_heap() -> i32 {
+    let thread = std::thread::spawn(|| {
+        let pieces: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 64 << 10]).collect();
+        drop(std::hint::black_box(pieces));
+    });
+    if thread.join().is_ok() { -1 } else { libc::EAGAIN }
 }
 
 fn take_threads() -> i32 {

@@ -31,12 +31,14 @@ pub(super) fn share_no_core() -> bool {
     done == 0
 }
 
-/// Keeps the C library's heap to few arenas: beyond eight threads it would look in /sys how many
-/// processors there are, which the jail answers with death.
-pub(super) fn few_arenas() {
-    const ARENAS: libc::c_int = 4;
+/// Keeps the C library's heap from looking for files, which the jail answers with death: beyond eight
+/// threads in /sys for the number of processors, and before it gives back memory of a thread's arena in
+/// /proc for how memory is counted. What is large is not of an arena and is given back at once.
+pub(super) fn plain_heap() {
     // SAFETY: called while there is one thread, and it changes no memory that is in use.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 4) };
+    // SAFETY: as above.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) };
 }
 
 /// The errno of the C function just called.

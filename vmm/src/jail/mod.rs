@@ -68,7 +68,7 @@ pub fn enter(wire: impl AsFd, inmate: Inmate<'_>) -> Result<Layers, JailError> {
     let parent = getppid();
     let grouped = group::enter().map_err(at("entering the control group"))?;
     alone::close_all_others().map_err(at("close_range"))?;
-    alone::few_arenas();
+    alone::plain_heap();
     // Asked while the root of the host can still be seen.
     let no_siblings = std::fs::read("/sys/devices/system/cpu/smt/active")
         .is_ok_and(|text| text.starts_with(b"0"));
