@@ -4,7 +4,6 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -105,7 +104,7 @@ fn payload() -> PathBuf {
 
 /// Boots a taken-over `tabard-vmm` that tries this; what became of it.
 fn attempt(name: &str) -> (Fate, String) {
-    let mut said = tempfile::tempfile().unwrap();
+    let said = tempfile::tempfile().unwrap();
     let messages = Stdio::from(said.try_clone().unwrap());
     let mut vmm = Vmm::spawn_program(&payload(), messages);
     vmm.command_line = format!("try={name}");
@@ -121,9 +120,7 @@ fn attempt(name: &str) -> (Fate, String) {
             let fate = if code > 128 { Fate::Killed(code - 128) } else { Fate::Ended(code) };
             return (fate, text);
         }
-        said.rewind().unwrap();
-        text.clear();
-        said.read_to_string(&mut text).unwrap();
+        text = common::written(&said);
         if let Some((_, result)) = text.split_once(": errno ") {
             let errno = result.lines().next().unwrap().parse().unwrap();
             // The process lives on: it can still be ended in good order.

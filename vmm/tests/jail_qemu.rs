@@ -4,7 +4,6 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -119,7 +118,7 @@ fn attempt(name: &str) -> String {
     let folder = folder();
     let program = folder.path().join(format!("try-{name}"));
     copy(&payload, &program);
-    let mut said = tempfile::tempfile().unwrap();
+    let said = tempfile::tempfile().unwrap();
     let mut vmm = Vmm::spawn_program(
         Path::new(env!("CARGO_BIN_EXE_tabard-vmm")),
         Stdio::from(said.try_clone().unwrap()),
@@ -130,9 +129,7 @@ fn attempt(name: &str) -> String {
     vmm.send(ToVmm::Load);
     let begin = Instant::now();
     loop {
-        let mut text = String::new();
-        said.rewind().unwrap();
-        said.read_to_string(&mut text).unwrap();
+        let text = common::written(&said);
         for found in [": errno ", ": DONE", "QEMU ended with status "] {
             if let Some((_, result)) = text.split_once(found)
                 && let Some((result, _)) = result.split_once('\n')

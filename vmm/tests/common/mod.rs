@@ -61,6 +61,15 @@ pub fn qemu() -> Vec<String> {
     }
 }
 
+/// What a program has written into a file so far. Its own place in it is not moved: the program
+/// shares that.
+pub fn written(file: &File) -> String {
+    use std::os::unix::fs::FileExt;
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    let length = file.read_at(&mut bytes, 0).unwrap();
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
 pub fn memfd(bytes: &[u8]) -> OwnedFd {
     let fd = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
     File::from(fd.try_clone().unwrap()).write_all(bytes).unwrap();
