@@ -35,7 +35,7 @@ const MOST_STEPS: u32 = 96;
 /// Turns in a row after which a device that still wants more works without bound.
 const MOST_TURNS: u32 = 20_000;
 
-struct NoInterrupts;
+pub(super) struct NoInterrupts;
 
 impl Trigger for NoInterrupts {
     fn trigger(&self) {}
@@ -74,7 +74,10 @@ impl<'a> Program<'a> {
 }
 
 /// What a device needs besides its driver.
-trait Subject: Device + Sized {
+pub(super) trait Subject: Device + Sized {
+    /// What a thread beside the session does for it between two turns.
+    fn work(&mut self) {}
+
     /// What happens on the host's side, by the program's choice.
     fn nudge(_transport: &mut Transport<Self, NoInterrupts>, _ram: &GuestRam, _choice: u32) {}
 
@@ -86,7 +89,7 @@ trait Subject: Device + Sized {
 }
 
 /// What outlives one execution.
-struct Host {
+pub(super) struct Host {
     ram: GuestRam,
     surface: Arc<Surface>,
     image: File,
@@ -393,6 +396,7 @@ impl<D: Subject> Driver<'_, D> {
         let index = self.queue(queue) as usize;
         let mut turns = 0;
         while self.transport.serve(index) {
+            self.transport.device().work();
             turns += 1;
             assert!(turns < MOST_TURNS, "queue {index} never has enough");
         }
@@ -505,11 +509,15 @@ impl Subject for Console {
 }
 
 impl Subject for Block {
-    fn nudge(transport: &mut Transport<Self, NoInterrupts>, _: &GuestRam, _: u32) {
-        if let Some(mut job) = transport.device().take_job() {
+    fn work(&mut self) {
+        if let Some(mut job) = self.take_job() {
             job.run();
-            transport.device().finish(job);
+            self.finish(job);
         }
+    }
+
+    fn nudge(transport: &mut Transport<Self, NoInterrupts>, _: &GuestRam, _: u32) {
+        transport.device().work();
     }
 
     /// A read-only volume stays as it was; no volume changes its length.

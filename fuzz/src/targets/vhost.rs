@@ -16,7 +16,7 @@ use tabard_vmm::devices::block::Block;
 use tabard_vmm::devices::gpu::Gpu;
 use tabard_vmm::devices::input::{Input, Kind, Report};
 use tabard_vmm::devices::rng::Rng;
-use tabard_vmm::devices::{Attached, Device, Serve};
+use tabard_vmm::devices::{Attached, Serve};
 use tabard_vmm::engine::Watch;
 use tabard_vmm::engine::qemu::exposed::{
     Backend, Display, FromEngine, Link, Memory, Monitor, ToEngine,
@@ -27,6 +27,7 @@ use tabard_wire::SurfaceGeometry;
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::epoll::Epoll;
 
+use super::devices::Subject;
 use super::devices::{Program, memory, sealed_surface};
 use super::{Target, outcome};
 
@@ -80,7 +81,7 @@ impl Vhost {
         }
     }
 
-    fn drive<D: Device + 'static>(
+    fn drive<D: Subject + 'static>(
         &self,
         device: D,
         program: &mut Program<'_>,
@@ -292,10 +293,11 @@ impl Play<'_> {
         self.turn();
     }
 
-    fn serve<D: Device>(&mut self, backend: &Mutex<Backend<D>>, ring: usize) {
+    fn serve<D: Subject>(&mut self, backend: &Mutex<Backend<D>>, ring: usize) {
         let mut backend = lock(backend);
         let mut turns = 0;
         while backend.serve(ring) {
+            backend.device().work();
             turns += 1;
             assert!(turns < MOST_TURNS, "ring {ring} never has enough");
         }
@@ -433,10 +435,7 @@ impl Target for Vhost {
                 let file = self.image.try_clone().expect("a descriptor");
                 let block = Block::new(file, None, false, 0).expect("the image has a size");
                 let outcome = self.drive(block, &mut program, |backend, _| {
-                    if let Some(mut job) = backend.device().take_job() {
-                        job.run();
-                        backend.device().finish(job);
-                    }
+                    backend.device().work();
                 });
                 let length = self.image.metadata().expect("a file has a length").len();
                 assert_eq!(length, 64 * 1024, "the volume changed its length");
