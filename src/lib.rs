@@ -22,5 +22,6 @@ pub mod script;
 pub mod seat;
 pub mod signals;
 pub mod window;
+mod xml;
 
 pub use tabard_session as session;

@@ -50,7 +50,7 @@ pub use compositor::Compositor;
 pub use font::FontError;
 pub use frame::{DrawnText, Frame};
 pub use picture::{CursorImage, GuestDamage, GuestPicture, Pictures};
-pub use png_file::{PngError, read_png, write_png};
+pub use png_file::{PngError, png_bytes, read_png, write_png};
 pub use presenter::{
     FrameRequest, FrameSender, PresentError, Presenter, PresenterEvent, RawInput, Waker,
 };

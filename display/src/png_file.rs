@@ -1,7 +1,7 @@
 //! Frames as PNG files.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tabard_view::Size;
@@ -56,10 +56,30 @@ pub enum PngError {
 /// [`PngError`] if the file cannot be made or written.
 pub fn write_png(path: &Path, frame: &Frame) -> Result<(), PngError> {
     let file = File::create(path).map_err(|source| PngError::Open { path: path.into(), source })?;
-    let mut encoder = png::Encoder::new(BufWriter::new(file), frame.size.width, frame.size.height);
+    encode(frame, png::Compression::Fast, BufWriter::new(file))
+        .map_err(|source| PngError::Write { path: path.into(), source })
+}
+
+/// A frame as an 8-bit RGB PNG in memory, smaller than what [`write_png`] writes.
+///
+/// # Errors
+///
+/// If the frame has no pixels.
+pub fn png_bytes(frame: &Frame) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    encode(frame, png::Compression::Balanced, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn encode(
+    frame: &Frame,
+    compression: png::Compression,
+    to: impl Write,
+) -> Result<(), png::EncodingError> {
+    let mut encoder = png::Encoder::new(to, frame.size.width, frame.size.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
+    encoder.set_compression(compression);
     let bytes: Vec<u8> = frame
         .pixels
         .iter()
@@ -68,12 +88,9 @@ pub fn write_png(path: &Path, frame: &Frame) -> Result<(), PngError> {
             [red, green, blue]
         })
         .collect();
-    let write = || {
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&bytes)?;
-        writer.finish()
-    };
-    write().map_err(|source| PngError::Write { path: path.into(), source })
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&bytes)?;
+    writer.finish()
 }
 
 /// Reads a PNG of any kind as a frame; transparency is ignored.

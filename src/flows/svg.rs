@@ -9,6 +9,7 @@ use tabard_trusted_path::Decision;
 
 use super::{Edge, Flows, Holder};
 use crate::session::desk::Desk;
+use crate::xml::escape;
 
 const BOX_WIDTH: f64 = 220.0;
 const BOX_HEIGHT: f64 = 58.0;
@@ -107,21 +108,6 @@ fn plate(svg: &mut String, holder: &Holder, label: &Label, (x, y): (f64, f64)) {
         (label.text.chars().count() as f64 * 8.6).min(BOX_WIDTH - 20.0),
         escape(&label.text)
     );
-}
-
-fn escape(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '&' => safe.push_str("&amp;"),
-            '"' => safe.push_str("&quot;"),
-            ' '..='~' => safe.push(c),
-            _ => safe.push('?'),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

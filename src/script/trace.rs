@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
-use tabard_display::{Frame, RawInput};
+use tabard_display::{Frame, RawInput, png_bytes};
 use tabard_view::{FrameSerial, OutputId};
 
 use super::diff;
@@ -165,7 +166,8 @@ impl Trace {
         {
             return *number;
         }
-        let address = png(frame).map(|bytes| format!("data:image/png;base64,{}", base64(&bytes)));
+        let coded = png_bytes(frame).map(|bytes| Base64::encode_string(&bytes)).ok();
+        let address = coded.map(|text| format!("data:image/png;base64,{text}"));
         let fits = |address: &String| must || self.bytes + address.len() <= MAX_PICTURES_BYTES;
         let number = address.filter(fits).map(|address| {
             self.bytes += address.len();
@@ -207,58 +209,9 @@ fn words(input: &RawInput) -> String {
     }
 }
 
-fn png(frame: &Frame) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, frame.size.width, frame.size.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Balanced);
-    let pixels: Vec<u8> = frame
-        .pixels
-        .iter()
-        .flat_map(|pixel| {
-            let [_, red, green, blue] = pixel.to_be_bytes();
-            [red, green, blue]
-        })
-        .collect();
-    let mut writer = encoder.write_header().ok()?;
-    writer.write_image_data(&pixels).ok()?;
-    writer.finish().ok()?;
-    Some(bytes)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(three.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for sign in 0..4 {
-            let six = (bits >> (18 - 6 * sign)) & 63;
-            let known = SIGNS.get(six as usize).filter(|_| sign <= three.len());
-            text.push(known.map_or('=', |sign| char::from(*sign)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-            ("\u{3ff}\u{3ff}", "z7/Pvw=="),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     #[test]
     fn a_page_needs_no_network_and_what_it_quotes_cannot_end_its_data() {

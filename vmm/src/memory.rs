@@ -207,7 +207,9 @@ mod tests {
     fn huge_pages_of_host_and_guest_begin_together() {
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         alone.args(["--ignored", "--exact", "memory::tests::huge_pages_begin_together_alone"]);
-        assert!(alone.status().unwrap().success());
+        let output = alone.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
     }
 
     #[test]

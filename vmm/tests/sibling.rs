@@ -747,16 +747,8 @@ fn what_is_left_of_the_machine_before_a_reset_wakes_nobody() {
     let mut bench = Bench::running();
     let (kick, call) = (event(EventfdFlags::NONBLOCK), event(EventfdFlags::NONBLOCK));
     bench.served(RNG, &kick, &call);
-    let empty = Ends {
-        serial: None,
-        agent: None,
-        monitor: None,
-        display: None,
-        links: Vec::new(),
-        copies: Vec::new(),
-    };
     // A hostile `tabard-engine` keeps copies of the ends that it gave away.
-    let old = std::mem::replace(&mut bench.ends, empty);
+    let old = std::mem::take(&mut bench.ends);
     bench.vmm.send(ToVmm::Reset);
     assert_eq!(bench.asked(), ToEngine::End);
     bench.say(FromEngine::Ended(0), &[]);

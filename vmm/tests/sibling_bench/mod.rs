@@ -58,6 +58,7 @@ pub const BROKE: Fate = Fate::Stops(StopReason::EngineBroke);
 pub const ENDED: Fate = Fate::Stops(StopReason::EngineEnded);
 
 /// The ends that QEMU would have, and copies of those that the guest's process has.
+#[derive(Default)]
 pub struct Ends {
     pub serial: Option<UnixStream>,
     pub agent: Option<UnixStream>,
@@ -155,15 +156,7 @@ impl Bench {
         let memory = memfd_create("memory", flags).unwrap();
         ftruncate(&memory, MEMORY_BYTES).unwrap();
         fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).unwrap();
-        let ends = Ends {
-            serial: None,
-            agent: None,
-            monitor: None,
-            display: None,
-            links: Vec::new(),
-            copies: Vec::new(),
-        };
-        let mut bench = Self { vmm, engine: Some(ours), memory, ends };
+        let mut bench = Self { vmm, engine: Some(ours), memory, ends: Ends::default() };
         let vmm = &mut bench.vmm;
         vmm.send(ToVmm::Machine { memory_mib: MIB, vcpus: 1 });
         vmm.send_with(ToVmm::Engine, theirs);
