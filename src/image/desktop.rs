@@ -109,6 +109,7 @@ const OWN: [(&str, u32, &str); 5] = [
          Option \"OffTime\" \"0\"\nEndSection\n\
          Section \"Extensions\"\n    Option \"GLX\" \"Disable\"\nEndSection\n",
     ),
+    // The time of day is in the desk's own bar: a guest that nobody touches stays as it is.
     (
         "root/.blackboxrc",
         0o644,
@@ -116,7 +117,7 @@ const OWN: [(&str, u32, &str); 5] = [
          session.screen0.workspaces: 1\nsession.screen0.toolbar.placement: BottomCenter\n\
          session.screen0.toolbar.widthPercent: 100\nsession.focusModel: ClickToFocus\n\
          session.focusNewWindows: True\n\
-         session.screen0.strftimeFormat: %H:%M\n\
+         session.screen0.strftimeFormat: %a %e %b\n\
          rootCommand: xsetroot -solid rgb:1d/2b/3a\n",
     ),
     (
