@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use common::{DESK, tabard_on_engine, until, vmm};
 
-/// An X server of its own on a free display number, ended when dropped.
+/// An X server of its own on a free display number, ended when dropped. It does not begin anew
+/// when its last client goes, as X servers do unless told: it would refuse whoever comes just
+/// then, and the client that goes may be an `xdotool` of ours.
 struct XServer {
     child: Child,
     display: String,
@@ -18,6 +20,7 @@ impl XServer {
     fn start() -> Self {
         let mut child = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
+            .arg("-noreset")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -101,7 +104,10 @@ fn a_window_types_switches_resizes_and_closes() {
         .spawn()
         .unwrap();
     let mut tabard = Windowed(child);
-    until("a window", || !server.xdotool(&["search", "--name", "Tabard"]).is_empty());
+    until("a window", || {
+        assert_eq!(tabard.0.try_wait().unwrap(), None, "the program ended before its window came");
+        !server.xdotool(&["search", "--name", "Tabard"]).is_empty()
+    });
     let window = server.xdotool(&["search", "--name", "Tabard"]);
     for guest in ["alpha", "bravo"] {
         until("the guests are ready", || serial(folder.path(), guest).contains("{\"ready\""));
