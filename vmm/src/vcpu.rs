@@ -30,6 +30,8 @@ pub enum Event {
     Paused,
     /// An engine that was told to go on runs.
     Running,
+    /// A machine that was made from a snapshot runs.
+    Arrived,
 }
 
 /// Where processors leave their events; cloned for each.

@@ -1,6 +1,7 @@
 //! The engine `kvm`: a machine of Tabard's own on `/dev/kvm`. Interrupt controllers and timer are
 //! KVM's, the rest is on our bus.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use kvm_bindings::{
@@ -8,6 +9,7 @@ use kvm_bindings::{
     kvm_userspace_memory_region,
 };
 use kvm_ioctls::{IoEventAddress, Kvm, VcpuFd, VmFd};
+use serde_json::Value;
 use tabard_wire::{FailReason, POINTER_MAX, SurfaceGeometry};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
@@ -29,6 +31,7 @@ use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::framebuffer::{self, Framebuffer};
 use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, Shared, block, device_error};
 use crate::memory::{self, GuestRam};
+use crate::snapshot::{Refusal, Source};
 use crate::surface::Surface;
 use crate::vcpu::{Mailbox, Processors};
 
@@ -68,6 +71,7 @@ pub fn load(
     blueprint: &Blueprint,
     kvm: &Kvm,
     surface: Arc<Surface>,
+    source: Option<&mut Source>,
 ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
     let ram = memory::allocate(blueprint.memory_mib)
         .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
@@ -149,6 +153,15 @@ impl Hardware for Virtual {
         let processors = Processors::start(vcpus, &self.bus, &self.mailbox);
         self.processors = Some(processors.map_err(device_error)?);
         Ok(())
+    }
+
+    fn keep(&mut self, memory: &File) -> Result<Value, Refusal> {
+        let _todo = memory;
+        Err(Refusal::Engine)
+    }
+
+    fn goes_on(&self) -> bool {
+        true
     }
 
     fn pause(&mut self) -> bool {

@@ -2,10 +2,13 @@
 //! Guest memory is what `tabard` made and we have mapped; QEMU can only say where in it a ring is,
 //! so nothing that it sends is ever mapped, and nothing that it holds can shrink under us.
 
+pub(super) mod snapshot;
+
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{OFlags, fcntl_getfl, fstat};
+use serde_json::Value;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -17,6 +20,7 @@ use super::message::{
 use crate::devices::rings::{self, FEATURE_EVENT_IDX, Turn};
 use crate::devices::{Attached, Device, Serve};
 use crate::memory::GuestRam;
+use crate::snapshot::Refusal;
 
 /// Offset of the index in a used ring (virtio 1.2, 2.7.8).
 const USED_INDEX: u64 = 2;
@@ -57,6 +61,10 @@ pub struct Backend<D> {
     held: Option<bool>,
     /// Sockets that QEMU gave and that it wants to be held open.
     kept: Vec<OwnedFd>,
+    /// QEMU takes it for a disk.
+    posed: Option<snapshot::Posed>,
+    /// It was made from a snapshot.
+    woken: bool,
 }
 
 impl<D: Device> Backend<D> {
@@ -75,6 +83,8 @@ impl<D: Device> Backend<D> {
             unfit: false,
             held: None,
             kept: Vec::new(),
+            posed: None,
+            woken: false,
         }
     }
 
@@ -83,7 +93,8 @@ impl<D: Device> Backend<D> {
     }
 
     fn protocol_features(&self) -> u64 {
-        PROTOCOL_BACKEND_REQUESTS | if self.device.has_config() { PROTOCOL_CONFIG } else { 0 }
+        let config = if self.device.has_config() { PROTOCOL_CONFIG } else { 0 };
+        PROTOCOL_BACKEND_REQUESTS | config | self.posed_features()
     }
 
     fn ring(&mut self, index: usize) -> Result<&mut Ring, Broken> {
@@ -270,6 +281,7 @@ impl<D: Device> Answer for Backend<D> {
                 }
             }
             Request::SetOwner => {}
+            Request::GetRings => return Ok(Some(reply(17, &number(self.rings.len() as u64)))),
             Request::SetMemory(regions) => self.set_memory(regions, &fds, memory)?,
             Request::SetRingSize(index, size) => self.ring(index)?.size = size,
             Request::SetRingAddresses(index, addresses) => {
@@ -303,6 +315,7 @@ impl<D: Device> Answer for Backend<D> {
                     must_be_counter(call)?;
                 }
                 self.ring(index)?.call = call;
+                self.wake_driver(index);
             }
             Request::SetRingError(..) => {}
             Request::SetRingEnabled(index, enabled) => {
@@ -326,6 +339,7 @@ impl<D: Device> Answer for Backend<D> {
                 }
                 let mut data = vec![0; usize::try_from(bytes).unwrap_or(0)];
                 self.device.read_config(offset.into(), &mut data);
+                self.mark_config(offset, &mut data);
                 body.extend(data);
                 return Ok(Some(reply(24, &body)));
             }
@@ -383,6 +397,18 @@ impl<D: Device> Serve for Backend<D> {
     fn queues(&self) -> usize {
         self.rings.len()
     }
+
+    fn settle(&mut self) {
+        self.settle_rings();
+    }
+
+    fn keep(&mut self) -> Result<Value, Refusal> {
+        self.kept()
+    }
+
+    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
+        self.become_kept(kept)
+    }
 }
 
 impl<D: Device> Attached<D> for Backend<D> {
@@ -395,7 +421,8 @@ impl<D: Device> Attached<D> for Backend<D> {
     }
 
     fn config_changed(&mut self) {
-        // QEMU's own part of the device tells the driver, see `display`.
+        // QEMU's own part of the device tells the driver, see `display`; of a disk it is told here.
+        self.announce_config();
     }
 
     fn is_driven(&self) -> bool {
