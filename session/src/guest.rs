@@ -473,6 +473,7 @@ mod tests {
             serial_log: "/dev/null".into(),
             messages: None,
             serial_limit_bytes: 0,
+            snapshots: None,
         };
         let mut guest = Guest::new(spec, &Bell::default());
         let mut serial = |visible| {

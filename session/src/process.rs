@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, iter, thread};
 
@@ -116,6 +117,8 @@ pub(crate) struct MachineSpec {
     pub(crate) messages: Option<PathBuf>,
     /// After so many bytes the rest is dropped.
     pub(crate) serial_limit_bytes: u64,
+    /// The line by which a test keeps it and starts it again.
+    pub(crate) snapshots: Option<Arc<OwnedFd>>,
 }
 
 impl MachineSpec {
@@ -251,6 +254,9 @@ impl GuestProcess {
         wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
         let log = ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes };
         wire.send_with(log, OwnedFd::from(serial))?;
+        if let Some(line) = &spec.snapshots {
+            wire.send_with(ToVmm::Snapshots, line.try_clone()?)?;
+        }
         for volume in &spec.volumes {
             let read_only = volume.access != Access::Write;
             wire.send_with(ToVmm::Volume { read_only }, volume.image()?)?;
@@ -365,6 +371,7 @@ mod tests {
             serial_log: folder.join("serial"),
             messages: Some(folder.join("messages")),
             serial_limit_bytes: 1,
+            snapshots: None,
         }
     }
 

@@ -2,7 +2,9 @@
 //! folder made. Nothing of a guest runs before all of it has succeeded.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tabard_display::Bell;
 use tabard_labels::AccessClass;
@@ -43,6 +45,8 @@ pub struct Options {
     pub engine: Option<Engine>,
     /// The QEMU that guests can run on.
     pub qemu: fn() -> Option<Qemu>,
+    /// For each guest the line by which a test keeps it and starts it again; none outside of tests.
+    pub snapshots: Vec<Arc<OwnedFd>>,
 }
 
 /// What keeps a desk from starting.
@@ -149,7 +153,10 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
             return Err(StartError::Jail(lacking(missing)));
         }
     }
-    let specs = load_all(desk, Some(options), true)?;
+    let mut specs = load_all(desk, Some(options), true)?;
+    for (spec, line) in specs.iter_mut().zip(&options.snapshots) {
+        spec.snapshots = Some(Arc::clone(line));
+    }
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let accounts = accounts(desk)?;
@@ -345,6 +352,7 @@ fn load(
         serial_log: PathBuf::from("/dev/null"),
         messages: None,
         serial_limit_bytes: SERIAL_LIMIT_BYTES,
+        snapshots: None,
     };
     if let Err(why) = spec.ground.as_ref()
         && start

@@ -6,7 +6,7 @@
 pub mod memory;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -76,9 +76,9 @@ impl Source {
         if bytes > MAX_STATE_BYTES {
             return Err(Refusal::Malformed);
         }
-        let mut text = Vec::new();
-        let mut state = File::try_clone(&files.state).map_err(|_| Refusal::File)?.take(bytes);
-        state.read_to_end(&mut text).map_err(|_| Refusal::File)?;
+        // From its start, wherever the descriptor stands.
+        let mut text = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        files.state.read_exact_at(&mut text, 0).map_err(|_| Refusal::File)?;
         let state = serde_json::from_slice(&text).map_err(|error| {
             complain!("Snapshot: {error}");
             Refusal::Malformed
@@ -161,7 +161,6 @@ pub fn keep(
     let (width, height) = (geometry.width_px(), geometry.height_px());
     let state = State { width, height, slots, hardware };
     let text = serde_json::to_vec(&state).map_err(|_| Refusal::Engine)?;
-    let mut file = &files.state;
-    file.write_all(&text).map_err(|_| Refusal::File)?;
+    files.state.write_all_at(&text, 0).map_err(|_| Refusal::File)?;
     Ok(state)
 }

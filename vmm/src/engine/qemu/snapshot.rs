@@ -216,6 +216,9 @@ impl Emulated {
         }
         let mut stream = vec![0; usize::try_from(bytes).unwrap_or(0)];
         self.state.read_exact_at(&mut stream, 0).map_err(|_| Refusal::Engine)?;
+        // It has nothing more to do, and would stumble over devices that it has no more.
+        self.over = true;
+        self.sibling.end().map_err(|_| Refusal::Engine)?;
         memory::copy(self.sibling.memory(), to)?;
         value(&KeptEngine { stream, early: self.early.clone() })
     }
