@@ -156,12 +156,15 @@ impl Folder {
     /// # Errors
     /// `File`; the folder of that name is then as it was, or gone.
     pub fn finish(mut self, files: &Set) -> Result<()> {
-        let part = |file: &File, name: &str| part(file).map_err(fault("read", &self.working.join(name)));
+        let part =
+            |file: &File, name: &str| part(file).map_err(fault("read", &self.working.join(name)));
         let overlays = files.overlays.iter().enumerate();
         let files = Files {
             memory: part(&files.memory, MEMORY)?,
             state: part(&files.state, STATE)?,
-            overlays: overlays.map(|(index, file)| part(file, &overlay(index))).collect::<Result<_>>()?,
+            overlays: overlays
+                .map(|(index, file)| part(file, &overlay(index)))
+                .collect::<Result<_>>()?,
         };
         let manifest = Manifest { format: FORMAT, machine: self.machine.clone(), files };
         let path = self.working.join(MANIFEST);
@@ -402,7 +405,10 @@ mod tests {
         let manifest = path.join(MANIFEST);
         let text = fs::read_to_string(&manifest).unwrap();
         for (now, words) in [
-            (text.replace("\"format\": 1", "\"format\": 2"), "has format 2, and this program reads 1"),
+            (
+                text.replace("\"format\": 1", "\"format\": 2"),
+                "has format 2, and this program reads 1",
+            ),
             (text[..text.len() / 2].to_owned(), "is no manifest"),
             ("[]".to_owned(), "it names no format"),
             (text.replace("\"vcpus\"", "\"cpus\""), "unknown field"),

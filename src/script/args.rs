@@ -6,8 +6,8 @@ use std::time::Duration;
 use tabard_input::KeyCode;
 use tabard_view::{Rect, Scale, Size};
 
-use super::snapshots;
 use super::keys;
+use super::snapshots;
 use super::step::{Button, Condition, FontFrom, Place, Region};
 use super::token::Word;
 use crate::run::parse_size;

@@ -386,14 +386,8 @@ fn run_checked(
     }
     let harness = start(desk, script.screens.clone(), engine, out, &oracle, &snapshots)?;
     let mut trace = page.map(|_| Trace::begin(&harness));
-    let results = run::run(
-        script,
-        needles,
-        &harness,
-        &oracle,
-        (&snapshots, out, &logs),
-        trace.as_mut(),
-    );
+    let results =
+        run::run(script, needles, &harness, &oracle, (&snapshots, out, &logs), trace.as_mut());
     let outcome = harness.stop();
     if let Some((file, trace)) = page.zip(trace) {
         let title = script.file.to_string_lossy();

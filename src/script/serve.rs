@@ -10,8 +10,8 @@ use super::check;
 use super::parse::parse_with;
 use super::report::Fate;
 use super::results;
-use super::snapshots::Snapshots;
 use super::run::{Runner, State};
+use super::snapshots::Snapshots;
 use super::source::Variables;
 use crate::harness::Harness;
 use crate::oracle::Oracle;
@@ -97,8 +97,7 @@ impl Server<'_> {
             Err(faults) => return (fault(&id, &[faults.to_string()]), false),
         };
         let places = (self.snapshots, self.out, self.logs);
-        let mut runner =
-            Runner::new(&script, &needles, self.harness, self.oracle, places);
+        let mut runner = Runner::new(&script, &needles, self.harness, self.oracle, places);
         std::mem::swap(&mut runner.state, state);
         let mut results = Vec::new();
         for step in &script.steps {

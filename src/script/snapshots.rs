@@ -129,7 +129,13 @@ impl Snapshots {
     }
 
     /// Keeps a guest under a name.
-    pub(super) fn save(&self, hands: &Hands<'_>, script: &Script, index: usize, name: &str) -> Done {
+    pub(super) fn save(
+        &self,
+        hands: &Hands<'_>,
+        script: &Script,
+        index: usize,
+        name: &str,
+    ) -> Done {
         let guest = self.guest(index)?;
         self.must_run(hands.harness, index)?;
         let machine = self.machine(guest)?;

@@ -40,8 +40,7 @@ impl Disks {
     pub fn start(volumes: Vec<(Shared<Block>, Watch)>) -> io::Result<Self> {
         let end = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
         let served = volumes.iter().map(|(volume, _)| Arc::clone(volume)).collect();
-        let mut disks =
-            Self { volumes: served, end, ended: Arc::default(), threads: Vec::new() };
+        let mut disks = Self { volumes: served, end, ended: Arc::default(), threads: Vec::new() };
         let share = MAX_THREADS.checked_div(volumes.len()).unwrap_or(0).max(1);
         for (volume, kicks) in volumes {
             // Of threads that wait in one place an edge wakes one, and a level all.

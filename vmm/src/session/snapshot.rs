@@ -18,8 +18,8 @@ pub struct Snapshots {
     line: Option<Line>,
     /// To be kept in, once the machine stands still.
     keeping: Option<Set>,
-    /// The machine that is made now comes from a snapshot, and who asked waits.
-    starting: bool,
+    /// The machine that is made now comes from a snapshot, and who asked waits for this answer.
+    owed: Option<FromGuest>,
 }
 
 impl Snapshots {
@@ -54,7 +54,7 @@ impl Session {
         match self.snapshots.line.as_ref().map(Line::asked) {
             Some(Heard::Said((ToGuest::From, files))) => match Source::read(files) {
                 Ok(source) => {
-                    self.snapshots.starting = true;
+                    self.snapshots.owed = Some(FromGuest::Started);
                     Ok(Some(source))
                 }
                 Err(refusal) => {
@@ -68,7 +68,7 @@ impl Session {
 
     /// Says that a machine could not be made from its snapshot.
     pub(super) fn not_started(&mut self) {
-        if std::mem::take(&mut self.snapshots.starting) {
+        if self.snapshots.owed.take().is_some() {
             self.snapshots.answer(FromGuest::Refused(Refusal::Malformed));
         }
     }
@@ -101,7 +101,8 @@ impl Session {
             return Ok(());
         };
         let overlays = blueprint.volumes.iter().filter(|volume| volume.overlay.is_some()).count();
-        let refusal = if blueprint.volumes.iter().any(|one| one.overlay.is_none() && !one.read_only) {
+        let refusal = if blueprint.volumes.iter().any(|one| one.overlay.is_none() && !one.read_only)
+        {
             Some(Refusal::Writes)
         } else if blueprint.basic_display {
             Some(Refusal::BasicDisplay)
@@ -129,12 +130,15 @@ impl Session {
             Ok(_) if goes_on && !paused => {
                 machine.resume();
             }
+            // It is kept once it goes on: what is typed before would be lost.
             Ok(state) if !goes_on => {
+                self.snapshots.owed = Some(FromGuest::Kept);
                 self.make_anew(Some(Source { state, memory: None, overlays: files.overlays }))?;
                 if paused && let Phase::Live { machine, paused, .. } = &mut self.phase {
                     *paused = true;
                     machine.pause();
                 }
+                return Ok(true);
             }
             Ok(_) => {}
             Err(refusal) => {
@@ -158,7 +162,7 @@ impl Session {
         }
         match Source::read(files) {
             Ok(source) => {
-                self.snapshots.starting = true;
+                self.snapshots.owed = Some(FromGuest::Started);
                 self.make_anew(Some(source))?;
                 self.outbox.announce(FromVmm::Running);
                 Ok(())
@@ -178,8 +182,8 @@ impl Session {
         {
             machine.tell_size(geometry);
         }
-        if std::mem::take(&mut self.snapshots.starting) {
-            self.snapshots.answer(FromGuest::Started);
+        if let Some(owed) = self.snapshots.owed.take() {
+            self.snapshots.answer(owed);
         }
     }
 }

@@ -21,7 +21,8 @@ pub fn keep(ram: &GuestRam, to: &File) -> Result<(), Refusal> {
     let mut buffer = vec![0; usize::try_from(STEP_BYTES).unwrap_or(0)];
     let mut offset = 0u64;
     for region in ram.iter() {
-        let (mut at, end) = (region.start_addr().0, region.start_addr().0.saturating_add(region.len()));
+        let (mut at, end) =
+            (region.start_addr().0, region.start_addr().0.saturating_add(region.len()));
         while at < end {
             let step = usize::try_from(end.saturating_sub(at).min(STEP_BYTES)).unwrap_or(0);
             let step = buffer.get_mut(..step).unwrap_or_default();

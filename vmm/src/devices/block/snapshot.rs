@@ -18,7 +18,9 @@ impl Block {
     /// Whether something that was asked for is not yet done and told.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.waiting.is_some() || !self.done.is_empty() || std::sync::Arc::strong_count(&self.disk) > 1
+        self.waiting.is_some()
+            || !self.done.is_empty()
+            || std::sync::Arc::strong_count(&self.disk) > 1
     }
 
     pub(super) fn kept(&self) -> Result<Value, Refusal> {

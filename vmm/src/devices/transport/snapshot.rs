@@ -75,7 +75,8 @@ impl<D: Device, T: Trigger> Transport<D, T> {
         }
         for (slot, kept_queue) in self.queues.iter_mut().zip(kept.queues) {
             let KeptQueue { size, descriptors, available, used, next } = kept_queue;
-            *slot = QueueSlot { size, descriptors, available, used, ..QueueSlot::new(slot.max_size) };
+            *slot =
+                QueueSlot { size, descriptors, available, used, ..QueueSlot::new(slot.max_size) };
             if let Some((next_available, next_used)) = next {
                 let mut queue = slot.build(&self.ram).map_err(|_| Refusal::Malformed)?;
                 queue.set_event_idx(kept.driver_features & FEATURE_EVENT_IDX != 0);

@@ -146,7 +146,8 @@ mod tests {
     fn line(volumes: u8, gpu: bool) -> String {
         let order = Order { memory_mib: 64, vcpus: 2, volumes, gpu, posed: false };
         let sockets = (10..).take(FIXED_SOCKETS + usize::from(volumes)).collect();
-        arguments(&order, &Descriptors { memory: 4, rom: 5, log: 6, state: 7, sockets }, None).join(" ")
+        arguments(&order, &Descriptors { memory: 4, rom: 5, log: 6, state: 7, sockets }, None)
+            .join(" ")
     }
 
     #[test]
@@ -163,7 +164,9 @@ mod tests {
         let (with, without) = (line(0, true), line(0, false));
         assert!(with.contains("vhost-user-gpu") && !without.contains("-device vhost-user-gpu"));
         for line in [with, without] {
-            assert!(line.contains("chardev=keyboard,id=keyboard,queue_reset=off,bus=virtio-mmio-bus.1"));
+            assert!(
+                line.contains("chardev=keyboard,id=keyboard,queue_reset=off,bus=virtio-mmio-bus.1")
+            );
         }
     }
 

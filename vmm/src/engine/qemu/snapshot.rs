@@ -15,16 +15,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Emulated;
 use super::backend::snapshot::Kept;
 use super::command::OWN;
 use super::early::Early;
 use super::message::FEATURE_PROTOCOL;
 use super::monitor::Said;
-use super::Emulated;
 use crate::bus::virtio_base;
 use crate::memory::file_bytes;
-use crate::vcpu::Event;
 use crate::snapshot::{Refusal, memory, part, value};
+use crate::vcpu::Event;
 
 /// The longest state that QEMU may write, in bytes; one with 64 processors has about a million.
 const MAX_BYTES: u64 = 8 << 20;

@@ -110,7 +110,8 @@ impl<D: Device> Backend<D> {
 
     /// Marks configuration that QEMU reads, so that it differs from what it read before.
     pub(super) fn mark_config(&self, offset: u32, data: &mut [u8]) {
-        let Some(posed) = self.posed.as_ref().filter(|_| self.device.device_type() == DISPLAY) else {
+        let Some(posed) = self.posed.as_ref().filter(|_| self.device.device_type() == DISPLAY)
+        else {
             return;
         };
         if let (0, Some(word)) = (offset, data.first_chunk_mut::<4>()) {
@@ -127,7 +128,7 @@ impl<D: Device> Backend<D> {
         let mut none = SendAncillaryBuffer::default();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         // A QEMU that does not read keeps the old size.
-        let _full = sendmsg(socket.as_fd(), &[IoSlice::new(&notice(CONFIG_CHANGED))], &mut none, flags);
+        let _full =
+            sendmsg(socket.as_fd(), &[IoSlice::new(&notice(CONFIG_CHANGED))], &mut none, flags);
     }
 }
-
