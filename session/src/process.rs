@@ -219,10 +219,8 @@ impl GuestProcess {
         // As private as they were begun, should somebody have moved them away meanwhile.
         let open = |log| File::options().create(true).append(true).mode(0o600).open(log);
         let serial = open(&spec.serial_log)?;
-        let messages = || match &spec.messages {
-            Some(path) => open(path).map(Stdio::from),
-            None => Ok(Stdio::null()),
-        };
+        let file = |path| open(path).map(Stdio::from);
+        let messages = || spec.messages.as_ref().map_or_else(|| Ok(Stdio::null()), file);
         let group = spec.group(ground.engine());
         let mut engine = None;
         // First the one whose jail takes longer: the other waits for it.
@@ -245,12 +243,9 @@ impl GuestProcess {
         if let Some(initrd) = spec.images.initrd()? {
             wire.send_with(ToVmm::Initrd, initrd)?;
         }
-        if spec.basic_display {
-            wire.send(ToVmm::BasicDisplay)?;
-        }
-        if spec.images.no_acpi {
-            wire.send(ToVmm::NoAcpi)?;
-        }
+        let asked =
+            [(spec.basic_display, ToVmm::BasicDisplay), (spec.images.no_acpi, ToVmm::NoAcpi)];
+        asked.into_iter().filter(|one| one.0).try_for_each(|(_, message)| wire.send(message))?;
         wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
         let log = ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes };
         wire.send_with(log, OwnedFd::from(serial))?;

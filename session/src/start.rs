@@ -153,10 +153,7 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
             return Err(StartError::Jail(lacking(missing)));
         }
     }
-    let mut specs = load_all(desk, Some(options), true)?;
-    for (spec, line) in specs.iter_mut().zip(&options.snapshots) {
-        spec.snapshots = Some(Arc::clone(line));
-    }
+    let specs = load_all(desk, Some(options), true)?;
     empty_logs(&options.logs, &specs)
         .map_err(|source| StartError::Logs { path: options.logs.clone(), source })?;
     let accounts = accounts(desk)?;
@@ -199,7 +196,9 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         .map_err(|source| StartError::ConfirmKey { path: options.logs.join(KEY_FILE), source })?;
     // Last: a session whose log has begun can run.
     let audit = begin_audit(desk, options, &specs, &bell)?;
-    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
+    let mut lines = options.snapshots.iter().cloned();
+    let spec = |spec| MachineSpec { snapshots: lines.next(), ..spec };
+    let guests = specs.into_iter().map(spec).map(|spec| Guest::new(spec, &bell)).collect();
     let mut session = Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker);
     session.wait(wait_seconds);
     Ok(session)
@@ -266,8 +265,7 @@ fn begin_audit(
     ];
     for guest in &desk.guests {
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
-        let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
-        entries.push(entry);
+        entries.push(Entry::new("label").text("guest", &*guest.name).text("label", label));
     }
     for spec in specs {
         let engine = spec.engine().map_or("", Engine::name);
@@ -338,11 +336,10 @@ fn load(
     let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
         .map_err(|error| error.with("Mend kernel or initrd in the desk file"))?;
     let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, start));
-    let volumes: Result<Vec<_>, _> = volumes.collect();
     let mut spec = MachineSpec {
         ground,
         jail: desk.jail,
-        volumes: volumes.map_err(|error| error.to_string())?,
+        volumes: volumes.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
         name: guest.name.clone(),
         basic_display: guest.basic_display,
         memory_mib: guest.memory_mib,

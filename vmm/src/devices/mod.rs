@@ -14,11 +14,10 @@ pub mod transport;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use serde_json::Value;
 use virtio_queue::Queue;
 
 use crate::memory::GuestRam;
-use crate::snapshot::Refusal;
+use crate::snapshot::{Keep, KeepSlot};
 
 /// Largest virtqueue of any device, in descriptors; also the longest chain that is followed, so
 /// that a chain of 65,535 indirect descriptors cannot make the device allocate for it.
@@ -51,7 +50,7 @@ pub enum DeviceError {
 }
 
 /// A virtio device behind a transport.
-pub trait Device: Send {
+pub trait Device: Keep + Send {
     /// Virtio device type (virtio 1.2, chapter 5).
     fn device_type(&self) -> u32;
 
@@ -90,51 +89,15 @@ pub trait Device: Send {
 
     /// Back to power-on state.
     fn reset(&mut self) {}
-
-    /// Tells the driver what is done, and takes nothing new: before a snapshot.
-    ///
-    /// # Errors
-    /// As [`Device::process`].
-    fn settle(&mut self, _queue: &mut Queue, _ram: &GuestRam) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    /// What it is beside its rings, for a snapshot. The machine stands still.
-    ///
-    /// # Errors
-    /// Why it cannot be kept.
-    fn keep(&self) -> Result<Value, Refusal> {
-        Ok(Value::Null)
-    }
-
-    /// Becomes what was kept, from power-on state.
-    ///
-    /// # Errors
-    /// `Malformed`.
-    fn restore(&mut self, _kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
-        Ok(())
-    }
 }
 
 /// A device behind whatever carries its queues: the registers of our own machine, or an engine's
 /// messages.
-pub trait Serve: Send {
+pub trait Serve: KeepSlot + Send {
     /// Serves queue `index` for one bounded turn; `true` if there is more to do.
     fn serve(&mut self, index: usize) -> bool;
     /// How many queues the device has.
     fn queues(&self) -> usize;
-    /// Tells the driver of a ring that stands still what is done. One that is served needs no telling.
-    fn settle(&mut self) {}
-    /// Device and rings, for a snapshot. The machine stands still.
-    ///
-    /// # Errors
-    /// Why they cannot be kept.
-    fn keep(&mut self) -> Result<Value, Refusal>;
-    /// Becomes what was kept, from power-on state.
-    ///
-    /// # Errors
-    /// `Malformed`.
-    fn restore(&mut self, kept: Value) -> Result<(), Refusal>;
 }
 
 /// A device of a known type behind whatever carries its queues.

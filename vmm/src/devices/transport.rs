@@ -2,14 +2,12 @@
 
 mod snapshot;
 
-use serde_json::Value;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 
 use super::rings::{self, FEATURE_EVENT_IDX, FEATURE_VERSION_1, Turn};
 use super::{Attached, Device, DeviceError, Serve, Trigger, read_bytes};
 use crate::memory::GuestRam;
-use crate::snapshot::Refusal;
 
 /// Bytes of address space of one device.
 pub const SLOT_BYTES: u64 = 0x200;
@@ -280,16 +278,6 @@ impl<D: Device, T: Trigger> Serve for Transport<D, T> {
 
     fn queues(&self) -> usize {
         self.queues.len()
-    }
-
-    fn keep(&mut self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
-        self.become_kept(kept)?;
-        self.wake_driver();
-        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod snapshot;
 
-use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use kvm_bindings::{
@@ -11,7 +10,6 @@ use kvm_bindings::{
     kvm_userspace_memory_region,
 };
 use kvm_ioctls::{IoEventAddress, Kvm, VcpuFd, VmFd};
-use serde_json::Value;
 use tabard_wire::{FailReason, POINTER_MAX, SurfaceGeometry};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
@@ -33,7 +31,7 @@ use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::framebuffer::{self, Framebuffer};
 use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, Shared, block, device_error};
 use crate::memory::{self, GuestRam};
-use crate::snapshot::{Refusal, Source, memory as kept_memory};
+use crate::snapshot::{Source, memory as kept_memory};
 use crate::surface::Surface;
 use crate::vcpu::{Event, Mailbox, Processors};
 
@@ -174,14 +172,6 @@ impl Hardware for Virtual {
             self.mailbox.put(Event::Arrived);
         }
         Ok(())
-    }
-
-    fn keep(&mut self, memory: &File) -> Result<Value, Refusal> {
-        self.kept(memory)
-    }
-
-    fn goes_on(&self) -> bool {
-        true
     }
 
     fn pause(&mut self) -> bool {

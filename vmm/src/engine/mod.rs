@@ -4,25 +4,23 @@
 pub mod kvm;
 pub mod qemu;
 
-use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tabard_wire::SurfaceGeometry;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use crate::boot::BootError;
 use crate::devices::gpu::News;
 use crate::devices::input::Report;
-use crate::snapshot::Refusal;
+use crate::snapshot::KeepHardware;
 use crate::surface::Surface;
 
 /// Tokens from here on are of the engine's own descriptors; below are queues.
 pub const FIRST_TOKEN: u64 = 1 << 32;
 
 /// The hardware that an engine makes around the devices. Dropping it ends it.
-pub trait Hardware {
+pub trait Hardware: KeepHardware {
     /// Lets the processors run for the first time.
     ///
     /// # Errors
@@ -30,13 +28,6 @@ pub trait Hardware {
     fn start(&mut self) -> Result<(), BootError>;
     /// Stops the processors; `false` if `crate::vcpu::Event::Paused` will tell.
     fn pause(&mut self) -> bool;
-    /// Processors and chipset of a machine that stands still, and its memory to a file of its length.
-    ///
-    /// # Errors
-    /// Why they cannot be kept.
-    fn keep(&mut self, memory: &File) -> Result<Value, Refusal>;
-    /// Whether the machine goes on after that; else a new one has to be made in its place.
-    fn goes_on(&self) -> bool;
     /// Lets them run again; `false` if `crate::vcpu::Event::Running` will tell.
     fn resume(&mut self) -> bool;
     /// Presses the power button; `false` if nobody listens.

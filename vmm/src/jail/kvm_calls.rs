@@ -7,16 +7,16 @@ use kvm_bindings as kvm;
 
 /// The group of KVM's calls.
 const KVMIO: u32 = 0xae;
-const WRITE: u32 = 1;
-const READ: u32 = 2;
+pub(super) const WRITE: u32 = 1;
+pub(super) const READ: u32 = 2;
 
 /// A call without an argument in memory.
-const fn plain(place: u32) -> u32 {
+pub(super) const fn plain(place: u32) -> u32 {
     KVMIO << 8 | place
 }
 
 /// A call that passes a `T` in this direction.
-const fn with<T>(direction: u32, place: u32) -> u32 {
+pub(super) const fn with<T>(direction: u32, place: u32) -> u32 {
     // The sizes here are below 512; the field has 14 bits.
     direction << 30 | (size_of::<T>() as u32) << 16 | KVMIO << 8 | place
 }
@@ -47,23 +47,3 @@ pub(super) const SET_FPU: u32 = with::<kvm::kvm_fpu>(WRITE, 0x8d);
 pub(super) const SET_CPUID2: u32 = with::<kvm::kvm_cpuid2>(WRITE, 0x90);
 pub(super) const ENABLE_CAP: u32 = with::<kvm::kvm_enable_cap>(WRITE, 0xa3);
 pub(super) const KVMCLOCK_CTRL: u32 = plain(0xad);
-
-// Of snapshots.
-pub(super) const SET_IRQCHIP: u32 = with::<kvm::kvm_irqchip>(READ, 0x63);
-pub(super) const SET_CLOCK: u32 = with::<kvm::kvm_clock_data>(WRITE, 0x7b);
-pub(super) const GET_CLOCK: u32 = with::<kvm::kvm_clock_data>(READ, 0x7c);
-pub(super) const GET_MSRS: u32 = with::<kvm::kvm_msrs>(READ | WRITE, 0x88);
-pub(super) const GET_LAPIC: u32 = with::<kvm::kvm_lapic_state>(READ, 0x8e);
-pub(super) const SET_LAPIC: u32 = with::<kvm::kvm_lapic_state>(WRITE, 0x8f);
-pub(super) const GET_MP_STATE: u32 = with::<kvm::kvm_mp_state>(READ, 0x98);
-pub(super) const SET_MP_STATE: u32 = with::<kvm::kvm_mp_state>(WRITE, 0x99);
-pub(super) const GET_PIT2: u32 = with::<kvm::kvm_pit_state2>(READ, 0x9f);
-pub(super) const SET_PIT2: u32 = with::<kvm::kvm_pit_state2>(WRITE, 0xa0);
-pub(super) const GET_VCPU_EVENTS: u32 = with::<kvm::kvm_vcpu_events>(READ, 0x9f);
-pub(super) const SET_VCPU_EVENTS: u32 = with::<kvm::kvm_vcpu_events>(WRITE, 0xa0);
-pub(super) const GET_DEBUGREGS: u32 = with::<kvm::kvm_debugregs>(READ, 0xa1);
-pub(super) const SET_DEBUGREGS: u32 = with::<kvm::kvm_debugregs>(WRITE, 0xa2);
-pub(super) const GET_XSAVE: u32 = with::<kvm::kvm_xsave>(READ, 0xa4);
-pub(super) const SET_XSAVE: u32 = with::<kvm::kvm_xsave>(WRITE, 0xa5);
-pub(super) const GET_XCRS: u32 = with::<kvm::kvm_xcrs>(READ, 0xa6);
-pub(super) const SET_XCRS: u32 = with::<kvm::kvm_xcrs>(WRITE, 0xa7);

@@ -14,10 +14,12 @@ use serde_json::Value;
 pub use tabard_snapshot::Refusal;
 use tabard_snapshot::line::Set;
 use tabard_wire::{FailReason, SurfaceGeometry};
+use virtio_queue::Queue;
 
 use crate::boot::BootError;
+use crate::devices::DeviceError;
 use crate::machine::{Devices, Machine, lock};
-use crate::memory::file_bytes;
+use crate::memory::{GuestRam, file_bytes};
 use crate::setup::Volume;
 
 /// The longest state that is read, in bytes.
@@ -45,6 +47,60 @@ pub struct Source {
     pub memory: Option<File>,
     /// What was written over each volume that forgets it.
     pub overlays: Vec<File>,
+}
+
+/// A device for a snapshot, but for its rings.
+pub trait Keep {
+    /// Tells the driver what is done, and takes nothing new: before a snapshot.
+    ///
+    /// # Errors
+    /// As [`crate::devices::Device::process`].
+    fn settle(&mut self, _queue: &mut Queue, _ram: &GuestRam) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    /// What it is beside its rings, for a snapshot. The machine stands still.
+    ///
+    /// # Errors
+    /// Why it cannot be kept.
+    fn keep(&self) -> Result<Value, Refusal> {
+        Ok(Value::Null)
+    }
+
+    /// Becomes what was kept, from power-on state.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    fn restore(&mut self, _kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// A device with its rings for a snapshot.
+pub trait KeepSlot {
+    /// Tells the driver of a ring that stands still what is done. One that is served needs no telling.
+    fn settle(&mut self) {}
+    /// Device and rings, for a snapshot. The machine stands still.
+    ///
+    /// # Errors
+    /// Why they cannot be kept.
+    fn keep(&mut self) -> Result<Value, Refusal>;
+    /// Becomes what was kept, from power-on state.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    fn restore(&mut self, kept: Value) -> Result<(), Refusal>;
+}
+
+/// What an engine makes around the devices, for a snapshot.
+pub trait KeepHardware {
+    /// Processors and chipset of a machine that stands still, and its memory to a file of its length.
+    ///
+    /// # Errors
+    /// Why they cannot be kept.
+    fn keep(&mut self, memory: &File) -> Result<Value, Refusal>;
+    /// Whether the machine goes on after that; else a new one has to be made in its place.
+    fn goes_on(&self) -> bool;
 }
 
 /// A part of a state as a value.

@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::Value;
 use virtio_queue::Queue;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -23,7 +22,6 @@ pub use self::job::Job;
 use self::job::{Status, Work};
 use super::{Device, DeviceError, MAX_QUEUE_SIZE, Progress, read_bytes, requests};
 use crate::memory::{GuestRam, file_bytes};
-use crate::snapshot::Refusal;
 
 /// Bytes of a sector, whatever the image.
 pub const SECTOR_BYTES: u64 = 512;
@@ -321,18 +319,6 @@ impl Device for Block {
         }
         progress.more = requests::available(queue, ram)? > 0;
         Ok(progress)
-    }
-
-    fn settle(&mut self, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
-        std::mem::take(&mut self.done).into_iter().try_for_each(|job| answer(job, queue, ram))
-    }
-
-    fn keep(&self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
-        self.become_kept(kept)
     }
 
     fn reset(&mut self) {

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use virtio_queue::Queue;
 
-use super::Block;
 use super::disk::KeptOverlay;
-use crate::snapshot::{Refusal, part, value};
+use super::{Block, answer};
+use crate::devices::DeviceError;
+use crate::memory::GuestRam;
+use crate::snapshot::{Keep, Refusal, part, value};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,15 +25,21 @@ impl Block {
             || !self.done.is_empty()
             || std::sync::Arc::strong_count(&self.disk) > 1
     }
+}
 
-    pub(super) fn kept(&self) -> Result<Value, Refusal> {
+impl Keep for Block {
+    fn settle(&mut self, queue: &mut Queue, ram: &GuestRam) -> Result<(), DeviceError> {
+        std::mem::take(&mut self.done).into_iter().try_for_each(|job| answer(job, queue, ram))
+    }
+
+    fn keep(&self) -> Result<Value, Refusal> {
         if self.is_busy() {
             return Err(Refusal::Disk);
         }
         value(&Kept { sectors: self.sectors, overlay: self.disk.kept() })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         if kept.sectors != self.sectors {
             return Err(Refusal::Malformed);

@@ -8,7 +8,6 @@ mod snapshot;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 
-use serde_json::Value;
 use tabard_agent_wire::{MAX_BODY_BYTES, PORT_NAME};
 use virtio_queue::Queue;
 
@@ -16,7 +15,6 @@ use self::control::{CONTROL_BYTES, Control, Event};
 pub use self::port::Port;
 use super::{Device, DeviceError, Progress, read_bytes, requests};
 use crate::memory::GuestRam;
-use crate::snapshot::Refusal;
 
 /// `VIRTIO_CONSOLE_F_MULTIPORT`.
 const FEATURE_MULTIPORT: u64 = 1 << 1;
@@ -186,14 +184,6 @@ impl Device for Console {
             FROM_GUEST => self.take_bytes(queue, ram),
             _ => Ok(Progress::default()),
         }
-    }
-
-    fn keep(&self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
-        self.become_kept(kept)
     }
 
     fn reset(&mut self) {

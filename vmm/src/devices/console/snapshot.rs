@@ -6,7 +6,8 @@ use tabard_agent_wire::PORT_NAME;
 
 use super::control::{Control, Event};
 use super::{Console, MAX_CONTROL};
-use crate::snapshot::{Refusal, part, value};
+use crate::memory::GuestRam;
+use crate::snapshot::{Keep, Refusal, part, value};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,14 +18,14 @@ struct Kept {
     control: Vec<(u32, u16, u16)>,
 }
 
-impl Console {
-    pub(super) fn kept(&self) -> Result<Value, Refusal> {
+impl Keep for Console {
+    fn keep(&self) -> Result<Value, Refusal> {
         let control = self.control.iter().map(|one| (one.port, one.event.0, one.value));
         let (port, closed_here) = (self.port.kept()?, self.closed_here);
         value(&Kept { port, closed_here, control: control.collect() })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         if kept.control.len() > MAX_CONTROL {
             return Err(Refusal::Malformed);

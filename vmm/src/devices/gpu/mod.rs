@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use serde_json::Value;
 use tabard_wire::{CURSOR_SIDE_PX, Rect};
 use virtio_queue::Queue;
 
@@ -22,7 +21,6 @@ use super::requests::{self, Request};
 use super::{Device, DeviceError, MAX_QUEUE_SIZE, Progress, read_bytes};
 use crate::memory::GuestRam;
 use crate::rect::{contains, sized, union};
-use crate::snapshot::Refusal;
 use crate::surface::Surface;
 
 /// Most resources at one time. Each costs the host about a hundred bytes; a guest that creates
@@ -433,14 +431,6 @@ impl Device for Gpu {
         }
         progress.more = true;
         Ok(progress)
-    }
-
-    fn keep(&self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value, ram: &GuestRam) -> Result<(), Refusal> {
-        self.become_kept(kept, ram)
     }
 
     fn reset(&mut self) {

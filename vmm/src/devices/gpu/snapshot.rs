@@ -10,7 +10,7 @@ use super::resource::snapshot::{Kept as KeptResource, inside, numbers};
 use super::{Cursor, EVENT_DISPLAY, Gpu, MAX_BACKING_ENTRIES, MAX_RESOURCES, Resource, Scanout};
 use crate::memory::GuestRam;
 use crate::rect::is_empty;
-use crate::snapshot::{Refusal, part, value};
+use crate::snapshot::{Keep, Refusal, part, value};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,8 +29,10 @@ impl Gpu {
     pub fn ask_again(&mut self) {
         self.events |= EVENT_DISPLAY;
     }
+}
 
-    pub(super) fn kept(&self) -> Result<Value, Refusal> {
+impl Keep for Gpu {
+    fn keep(&self) -> Result<Value, Refusal> {
         let mut image = vec![0; usize::try_from(CURSOR_BYTES).unwrap_or(0)];
         if let Some(slice) = self.surface.cursor() {
             slice.copy_to(&mut image);
@@ -44,7 +46,7 @@ impl Gpu {
         })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value, ram: &GuestRam) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value, ram: &GuestRam) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         if kept.resources.len() > MAX_RESOURCES || kept.resources.contains_key(&0) {
             return Err(Refusal::Malformed);

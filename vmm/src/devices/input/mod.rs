@@ -7,7 +7,6 @@ mod snapshot;
 
 use std::io::{Read, Write};
 
-use serde_json::Value;
 use virtio_queue::Queue;
 
 use self::backlog::Backlog;
@@ -15,7 +14,6 @@ pub use self::backlog::{MAX_BACKLOG_REPORTS, Report};
 pub use self::config::Kind;
 use super::{Device, DeviceError, MAX_QUEUE_SIZE, Progress, read_bytes, requests};
 use crate::memory::GuestRam;
-use crate::snapshot::Refusal;
 
 const EVENT_QUEUE: usize = 0;
 
@@ -148,14 +146,6 @@ impl Device for Input {
         ram: &GuestRam,
     ) -> Result<Progress, DeviceError> {
         if index == EVENT_QUEUE { self.deliver(queue, ram) } else { self.status(queue, ram) }
-    }
-
-    fn keep(&self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
-        self.become_kept(kept)
     }
 
     fn reset(&mut self) {

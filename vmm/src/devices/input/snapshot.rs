@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::backlog::snapshot::Kept as KeptBacklog;
 use super::{Backlog, Input, LIGHTS};
-use crate::snapshot::{Refusal, part, value};
+use crate::memory::GuestRam;
+use crate::snapshot::{Keep, Refusal, part, value};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,19 +17,21 @@ struct Kept {
     lights: [bool; LIGHTS],
 }
 
-impl Input {
-    pub(super) fn kept(&self) -> Result<Value, Refusal> {
+impl Keep for Input {
+    fn keep(&self) -> Result<Value, Refusal> {
         let (backlog, lights) = (self.backlog.kept(), self.lights);
         value(&Kept { select: self.select, subselect: self.subselect, backlog, lights })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value, _ram: &GuestRam) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         self.backlog = Backlog::of(kept.backlog)?;
         (self.select, self.subselect, self.lights) = (kept.select, kept.subselect, kept.lights);
         Ok(())
     }
+}
 
+impl Input {
     /// Nothing is carried over: what the guest believes to be down is released, because nobody holds
     /// it when a guest is started from a snapshot, and what it was about to hear is forgotten.
     pub fn let_go(&mut self) {

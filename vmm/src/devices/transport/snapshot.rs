@@ -9,7 +9,7 @@ use super::{
     STATUS_NEEDS_RESET, Transport,
 };
 use crate::devices::{Device, Trigger};
-use crate::snapshot::{Refusal, part, value};
+use crate::snapshot::{KeepSlot, Refusal, part, value};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +36,8 @@ struct KeptQueue {
     next: Option<(u16, u16)>,
 }
 
-impl<D: Device, T: Trigger> Transport<D, T> {
-    pub(super) fn kept(&self) -> Result<Value, Refusal> {
+impl<D: Device, T: Trigger> KeepSlot for Transport<D, T> {
+    fn keep(&mut self) -> Result<Value, Refusal> {
         let queues = self.queues.iter().map(|slot| KeptQueue {
             size: slot.size,
             descriptors: slot.descriptors,
@@ -58,7 +58,7 @@ impl<D: Device, T: Trigger> Transport<D, T> {
         })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         if kept.queues.len() != self.queues.len()
             || kept.status & !(STATUS_DRIVER_BITS | STATUS_NEEDS_RESET) != 0
@@ -92,13 +92,10 @@ impl<D: Device, T: Trigger> Transport<D, T> {
         self.status = kept.status;
         self.interrupt_status = kept.interrupt_status;
         self.config_generation = kept.config_generation;
-        Ok(())
-    }
-
-    /// A driver whose interrupt was lost with the old machine looks once more.
-    pub(super) fn wake_driver(&mut self) {
+        // A driver whose interrupt was lost with the old machine looks once more.
         if self.status & super::STATUS_DRIVER_OK != 0 {
             self.interrupt(INTERRUPT_QUEUE);
         }
+        Ok(())
     }
 }

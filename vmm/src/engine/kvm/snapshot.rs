@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Virtual;
 use crate::bus::Bus;
 use crate::kick::KeptProcessor;
-use crate::snapshot::{Refusal, memory, part, value};
+use crate::snapshot::{KeepHardware, Refusal, memory, part, value};
 
 const CHIPS: [u32; 3] = [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC];
 
@@ -34,9 +34,8 @@ fn refused(error: Error) -> Refusal {
     Refusal::Engine
 }
 
-impl Virtual {
-    /// The machine, which stands still, and its memory to this file.
-    pub(super) fn kept(&self, to: &File) -> Result<Value, Refusal> {
+impl KeepHardware for Virtual {
+    fn keep(&mut self, to: &File) -> Result<Value, Refusal> {
         if self.framebuffer.is_some() {
             return Err(Refusal::BasicDisplay);
         }
@@ -54,6 +53,10 @@ impl Virtual {
         };
         memory::keep(&self.ram, to)?;
         value(&kept)
+    }
+
+    fn goes_on(&self) -> bool {
+        true
     }
 }
 

@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{OFlags, fcntl_getfl, fstat};
-use serde_json::Value;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -20,7 +19,6 @@ use super::message::{
 use crate::devices::rings::{self, FEATURE_EVENT_IDX, Turn};
 use crate::devices::{Attached, Device, Serve};
 use crate::memory::GuestRam;
-use crate::snapshot::Refusal;
 
 /// Offset of the index in a used ring (virtio 1.2, 2.7.8).
 const USED_INDEX: u64 = 2;
@@ -396,18 +394,6 @@ impl<D: Device> Serve for Backend<D> {
 
     fn queues(&self) -> usize {
         self.rings.len()
-    }
-
-    fn settle(&mut self) {
-        self.settle_rings();
-    }
-
-    fn keep(&mut self) -> Result<Value, Refusal> {
-        self.kept()
-    }
-
-    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
-        self.become_kept(kept)
     }
 }
 

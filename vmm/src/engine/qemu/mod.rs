@@ -24,7 +24,6 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
 use tabard_wire::{FailReason, StopReason, SurfaceGeometry};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -442,14 +441,6 @@ impl Hardware for Emulated {
             None => self.run(),
         }
         Ok(())
-    }
-
-    fn keep(&mut self, memory: &File) -> Result<Value, Refusal> {
-        self.kept(memory)
-    }
-
-    fn goes_on(&self) -> bool {
-        false
     }
 
     fn pause(&mut self) -> bool {

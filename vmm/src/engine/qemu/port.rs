@@ -2,13 +2,10 @@
 
 use std::os::fd::OwnedFd;
 
-use serde_json::Value;
-
 use super::stream::{self, Read};
 use crate::agent::Agent;
 use crate::devices::Serve;
 use crate::devices::console::Port;
-use crate::snapshot::Refusal;
 
 /// Most reads of one turn.
 const MAX_READS_PER_TURN: usize = 16;
@@ -54,14 +51,6 @@ impl Serve for SocketPort {
 
     fn queues(&self) -> usize {
         1
-    }
-
-    fn keep(&mut self) -> Result<Value, Refusal> {
-        self.port.kept()
-    }
-
-    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
-        self.port.become_kept(kept)
     }
 }
 

@@ -21,9 +21,11 @@ use super::command::OWN;
 use super::early::Early;
 use super::message::FEATURE_PROTOCOL;
 use super::monitor::Said;
+use super::port::SocketPort;
+use crate::agent::Agent;
 use crate::bus::virtio_base;
 use crate::memory::file_bytes;
-use crate::snapshot::{Refusal, memory, part, value};
+use crate::snapshot::{KeepHardware, KeepSlot, Refusal, memory, part, value};
 use crate::vcpu::Event;
 
 /// The longest state that QEMU may write, in bytes; one with 64 processors has about a million.
@@ -185,10 +187,8 @@ fn subsection(bytes: &mut Vec<u8>, name: &str) {
     bytes.extend(1u32.to_be_bytes());
 }
 
-impl Emulated {
-    /// Processors and chipset of a machine that stands still, and its memory to this file. It does
-    /// not go on in this QEMU.
-    pub(super) fn kept(&mut self, to: &File) -> Result<Value, Refusal> {
+impl KeepHardware for Emulated {
+    fn keep(&mut self, to: &File) -> Result<Value, Refusal> {
         let kept = self.take_state(to);
         if kept.is_err() {
             // Without its keyboard it cannot go on.
@@ -197,6 +197,12 @@ impl Emulated {
         kept
     }
 
+    fn goes_on(&self) -> bool {
+        false
+    }
+}
+
+impl Emulated {
     fn take_state(&mut self, to: &File) -> Result<Value, Refusal> {
         if !self.posed {
             for (kind, name, _) in OWN {
@@ -278,5 +284,15 @@ pub(super) fn arrival(status: &str) -> Option<Said> {
         "completed" => Some(Said::Arrived(true)),
         "failed" => Some(Said::Arrived(false)),
         _ => None,
+    }
+}
+
+impl KeepSlot for SocketPort {
+    fn keep(&mut self) -> Result<Value, Refusal> {
+        self.port().kept()
+    }
+
+    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
+        self.port().become_kept(kept)
     }
 }

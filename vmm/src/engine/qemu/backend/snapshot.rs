@@ -15,7 +15,7 @@ use vm_memory::GuestAddress;
 use super::super::message::{PROTOCOL_BACKEND_REQUESTS, PROTOCOL_CONFIG, notice};
 use super::{Backend, write_one};
 use crate::devices::Device;
-use crate::snapshot::{Refusal, part, value};
+use crate::snapshot::{KeepSlot, Refusal, part, value};
 
 /// The protocol's feature `MQ`, without which a disk has one ring.
 const PROTOCOL_QUEUES: u64 = 1;
@@ -58,9 +58,9 @@ pub(super) struct Posed {
     changes: u32,
 }
 
-impl<D: Device> Backend<D> {
+impl<D: Device> KeepSlot for Backend<D> {
     /// Answers what was done after QEMU had stopped the rings.
-    pub(super) fn settle_rings(&mut self) {
+    fn settle(&mut self) {
         let stopped = self.rings.iter().filter(|ring| ring.queue.is_none());
         let queues: Vec<_> = stopped.filter_map(|ring| self.queue(ring)).collect();
         for mut queue in queues {
@@ -70,7 +70,7 @@ impl<D: Device> Backend<D> {
     }
 
     /// Device and rings as they are. The machine stands still, so QEMU has stopped the rings.
-    pub(super) fn kept(&mut self) -> Result<Value, Refusal> {
+    fn keep(&mut self) -> Result<Value, Refusal> {
         let driven = self.held.unwrap_or(false) && !self.broken && !self.unfit;
         let rings = self.rings.iter().map(|ring| {
             let place = |user| self.guest_address(user).map(|place: GuestAddress| place.0);
@@ -83,7 +83,7 @@ impl<D: Device> Backend<D> {
         value(&Kept { driven, features: self.features, rings, device })
     }
 
-    pub(super) fn become_kept(&mut self, kept: Value) -> Result<(), Refusal> {
+    fn restore(&mut self, kept: Value) -> Result<(), Refusal> {
         let kept: Kept = part(kept)?;
         if kept.rings.len() != self.rings.len() {
             return Err(Refusal::Malformed);
@@ -95,7 +95,9 @@ impl<D: Device> Backend<D> {
         self.woken = true;
         Ok(())
     }
+}
 
+impl<D: Device> Backend<D> {
     /// What a disk with several rings needs of the protocol.
     pub(super) fn posed_features(&self) -> u64 {
         let all = PROTOCOL_QUEUES | PROTOCOL_BACKEND_REQUESTS | PROTOCOL_CONFIG;
