@@ -181,7 +181,8 @@ impl Snapshots {
     fn wait(&self, hands: &Hands<'_>, index: usize, wanted: FromGuest, done: &str) -> Done {
         let guest = self.guest(index)?;
         let name = &guest.spec.name;
-        let mut end = None;
+        // Before its process was seen it has not ended: it is still to start.
+        let (mut end, mut ran) = (None, false);
         let waited = hands.wait(&format!("{name} to be {done}"), |harness| {
             end = match guest.line.answered() {
                 Heard::Said(said) if said == wanted => Some(Ok(())),
@@ -189,7 +190,9 @@ impl Snapshots {
                 Heard::Said(_) | Heard::Nothing => None,
                 Heard::Closed => Some(Err(format!("The process of {name} broke the line"))),
             };
-            end.is_some() || self.must_run(harness, index).is_err()
+            let runs = self.must_run(harness, index).is_ok();
+            ran |= runs;
+            end.is_some() || (ran && !runs)
         });
         self.awaited.borrow_mut().remove(&index);
         match end {

@@ -64,14 +64,14 @@ pub const SIDES: [Side; 3] = [
         folders: &["vmm/src"],
         files: Files::ButSnapshots,
         promise: 8_500,
-        budget: 9_864,
+        budget: 10_094,
     },
     Side {
         name: "snapshots",
         folders: &["snapshot", "vmm/src"],
         files: Files::Snapshots,
         promise: 2_000,
-        budget: 2_000,
+        budget: 2_120,
     },
 ];
 

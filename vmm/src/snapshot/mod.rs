@@ -220,3 +220,6 @@ pub fn keep(
     files.state.write_all_at(&text, 0).map_err(|_| Refusal::File)?;
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,63 @@ impl KeepSlot for SocketPort {
         self.port().become_kept(kept)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::backend::snapshot::KeptRing;
+    use super::*;
+
+    fn slots() -> Vec<Value> {
+        let device = |(.., rings): (&str, &str, u8)| {
+            let ring = KeptRing { size: 64, base: 3, places: Some([0x1000, 0x2000, 0x3000]) };
+            let rings = vec![ring; rings.into()];
+            value(&Kept { driven: true, features: 1 << 32 | 2, rings, ..Kept::default() }).unwrap()
+        };
+        OWN.into_iter().map(device).collect()
+    }
+
+    fn engine(stream: &[u8]) -> Value {
+        value(&KeptEngine { stream: stream.to_vec(), early: Early::default() }).unwrap()
+    }
+
+    fn find(stream: &[u8], what: &[u8]) -> Vec<usize> {
+        let all = stream.windows(what.len()).enumerate();
+        all.filter(|(_, window)| *window == what).map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn each_of_our_devices_is_added_as_a_disk_once_and_before_the_end() {
+        let written = [HEAD, b"what QEMU has", &[END]].concat();
+        let first = Arrival::new(engine(&written), &slots()).unwrap().stream;
+        assert!(first.starts_with(&written[..written.len() - 1]));
+        assert_eq!(first.last(), Some(&END));
+        for name in ["feb00000", "feb00200", "feb00400", "feb00600"] {
+            let name = format!("virtio-mmio@00000000{name}/vhost-user-blk");
+            assert_eq!(find(&first, name.as_bytes()).len(), 1, "{name}");
+        }
+        // One that came from a snapshot has them already.
+        let second = Arrival::new(engine(&first), &slots()).unwrap().stream;
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_ring_is_told_where_the_driver_put_it() {
+        let device: Kept = part(slots()[0].clone()).unwrap();
+        let bytes = section(7, "name", &device);
+        let at = find(&bytes, b"virtio/virtqueues")[0] + 17 + 4;
+        assert_eq!(bytes[at..at + 8], 0x2000u64.to_be_bytes());
+        assert_eq!(bytes[at + 8..at + 16], 0x3000u64.to_be_bytes());
+        let idle = section(7, "name", &Kept { driven: false, ..device });
+        assert!(find(&idle, b"virtio/started").is_empty() && idle.len() < bytes.len());
+        assert_eq!(bytes[bytes.len() - 5..], [FOOTER, 0, 0, 0, 7]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_that_is_none_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(Arrival::new(engine(&bytes), &slots()).is_err());
+        }
+    }
+}
