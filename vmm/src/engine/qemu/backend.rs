@@ -313,13 +313,13 @@ impl<D: Device> Answer for Backend<D> {
                     must_be_counter(call)?;
                 }
                 self.ring(index)?.call = call;
-                self.wake_driver(index);
             }
             Request::SetRingError(..) => {}
             Request::SetRingEnabled(index, enabled) => {
                 self.ring(index)?.enabled = enabled;
                 if enabled {
                     self.start(index)?;
+                    self.wake_driver(index);
                 }
             }
             // None is let go while QEMU lives: with the end of an old one it reads the new one, without

@@ -56,6 +56,8 @@ pub struct KeptRing {
 pub(super) struct Posed {
     /// How often its configuration changed: QEMU passes on what differs from the time before only.
     changes: u32,
+    /// A change that QEMU is not yet there to hear of.
+    pending: bool,
 }
 
 impl<D: Device> KeepSlot for Backend<D> {
@@ -105,9 +107,17 @@ impl<D: Device> Backend<D> {
     }
 
     /// A driver whose interrupt was lost with the old machine looks at its ring again.
-    pub(super) fn wake_driver(&self, index: usize) {
+    pub(super) fn wake_driver(&mut self, index: usize) {
         let call = self.rings.get(index).and_then(|ring| ring.call.as_ref());
         call.filter(|_| self.woken).into_iter().for_each(write_one);
+        if self.is_served() && self.posed.as_mut().is_some_and(|posed| posed.pending) {
+            self.announce_config();
+        }
+    }
+
+    /// Whether QEMU has started any ring: before, it forgets what it is told.
+    fn is_served(&self) -> bool {
+        self.rings.iter().any(|ring| ring.queue.is_some())
     }
 
     /// Marks configuration that QEMU reads, so that it differs from what it read before.
@@ -124,7 +134,12 @@ impl<D: Device> Backend<D> {
 
     /// Lets QEMU read the configuration anew and tell the driver.
     pub(super) fn announce_config(&mut self) {
+        let served = self.is_served();
         let Some(posed) = &mut self.posed else { return };
+        posed.pending = !served;
+        if !served {
+            return;
+        }
         posed.changes = posed.changes.wrapping_add(1);
         let Some(socket) = self.kept.last() else { return };
         let mut none = SendAncillaryBuffer::default();
