@@ -35,7 +35,7 @@ pub struct Kept {
     /// What the driver took of the features.
     pub features: u64,
     pub rings: Vec<KeptRing>,
-    device: Value,
+    pub device: Value,
 }
 
 /// What is kept of a ring.
