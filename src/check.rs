@@ -41,7 +41,8 @@ pub fn command(args: &CheckArgs) -> ExitCode {
     // A host that cannot run guests can still say whether the files are there.
     let engine = args.engine.over(&mut desk);
     let (logs, notice) = (PathBuf::new(), String::new());
-    let options = vmm_program().map(|vmm| Options { vmm, logs, notice, engine, qemu });
+    let options =
+        vmm_program().map(|vmm| Options { vmm, logs, notice, engine, qemu, snapshots: Vec::new() });
     if let Err(error) = &options {
         eprintln!("tabard: kernels were not tried: {error}");
     }

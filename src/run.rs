@@ -159,7 +159,8 @@ fn ready(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<(Session, S
     // Before the log begins: from its first record on, a session ends in order.
     let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
     let notice = notice.to_owned();
-    let options = |vmm| Options { vmm, logs: logs.clone(), notice, engine, qemu };
+    let options =
+        |vmm| Options { vmm, logs: logs.clone(), notice, engine, qemu, snapshots: Vec::new() };
     let session = vmm_program().and_then(|vmm| prepare(desk, &options(vmm)));
     let session = session.map_err(|error| error.to_string())?;
     let tried = |(guest, engine): (&GuestSpec, Option<Engine>)| {

@@ -23,3 +23,8 @@ fn the_trusted_side_is_within_its_budget() {
 fn the_guest_side_is_within_its_budget() {
     check("tabard-vmm");
 }
+
+#[test]
+fn snapshots_are_within_their_budget() {
+    check("snapshots");
+}

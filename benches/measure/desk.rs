@@ -113,6 +113,7 @@ fn run(
         notice: String::new(),
         engine: Some(engine),
         qemu: tabard::run::qemu,
+        snapshots: Vec::new(),
     };
     Ok(Harness::start_inspected(&desk, &[(SIZE, Scale::ONE)], options, inspector)?)
 }

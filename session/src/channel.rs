@@ -69,14 +69,8 @@ impl Channel {
         let behind = Arc::new(AtomicUsize::new(0));
         let (writer, reader) = (Arc::clone(&socket), Arc::clone(&socket));
         let queued = Arc::clone(&behind);
-        thread::Builder::new()
-            .name(format!("to {name}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || write_all(&writer, &to_write, &queued))?;
-        thread::Builder::new()
-            .name(format!("from {name}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || read_all(&reader, &read))?;
+        spawn(format!("to {name}"), move || write_all(&writer, &to_write, &queued))?;
+        spawn(format!("from {name}"), move || read_all(&reader, &read))?;
         Ok(Self { socket, outgoing, behind, incoming })
     }
 
@@ -110,6 +104,10 @@ impl Channel {
             }
         }
     }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run).map(drop)
 }
 
 fn write_all(socket: &OwnedFd, messages: &Receiver<Outgoing>, behind: &AtomicUsize) {

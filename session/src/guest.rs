@@ -117,10 +117,8 @@ impl Guest {
 
     /// The process ids of its `tabard-vmm` and its `tabard-engine`, if it has them.
     pub(crate) fn process_ids(&self) -> (Option<u32>, Option<u32>) {
-        self.process
-            .as_ref()
-            .map(GuestProcess::ids)
-            .map_or((None, None), |(vmm, engine)| (Some(vmm), engine))
+        let (vmm, engine) = self.process.as_ref().map(GuestProcess::ids).unzip();
+        (vmm, engine.flatten())
     }
 
     /// What its process says; `None` without a process.
@@ -179,24 +177,20 @@ impl Guest {
         self.process = Some(GuestProcess::start(program, &self.spec, &self.bell)?);
         // A surface of its own for each run: nothing of the last one is left in it. It is made
         // while the process enters its jail.
-        let started = self
-            .send_agent_buffer()
-            .map_err(GuestError::from)
-            .and_then(|()| self.share())
-            .and_then(|()| Ok(self.send(ToVmm::Load).map_err(ProcessError::from)?));
+        let started = self.set_up();
         if started.is_err() {
             self.stop();
         }
         started
     }
 
-    fn send_agent_buffer(&mut self) -> Result<(), ProcessError> {
-        let (agent, memory) = Agent::new()?;
+    fn set_up(&mut self) -> Result<(), GuestError> {
+        let (agent, memory) = Agent::new().map_err(ProcessError::from)?;
         self.agent = agent;
-        match &self.process {
-            Some(process) => Ok(process.channel.send_with(ToVmm::AgentBuffer, memory)?),
-            None => Ok(()),
-        }
+        let Some(process) = &self.process else { return Ok(()) };
+        process.channel.send_with(ToVmm::AgentBuffer, memory).map_err(ProcessError::from)?;
+        self.share()?;
+        Ok(self.send(ToVmm::Load).map_err(ProcessError::from)?)
     }
 
     /// Sends its agent a frame. One that memory is too short for is lost, as on any line.
@@ -473,6 +467,7 @@ mod tests {
             serial_log: "/dev/null".into(),
             messages: None,
             serial_limit_bytes: 0,
+            snapshots: None,
         };
         let mut guest = Guest::new(spec, &Bell::default());
         let mut serial = |visible| {

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, iter, thread};
 
@@ -116,6 +117,8 @@ pub(crate) struct MachineSpec {
     pub(crate) messages: Option<PathBuf>,
     /// After so many bytes the rest is dropped.
     pub(crate) serial_limit_bytes: u64,
+    /// The line by which a test keeps it and starts it again.
+    pub(crate) snapshots: Option<Arc<OwnedFd>>,
 }
 
 impl MachineSpec {
@@ -216,10 +219,8 @@ impl GuestProcess {
         // As private as they were begun, should somebody have moved them away meanwhile.
         let open = |log| File::options().create(true).append(true).mode(0o600).open(log);
         let serial = open(&spec.serial_log)?;
-        let messages = || match &spec.messages {
-            Some(path) => open(path).map(Stdio::from),
-            None => Ok(Stdio::null()),
-        };
+        let file = |path| open(path).map(Stdio::from);
+        let messages = || spec.messages.as_ref().map_or_else(|| Ok(Stdio::null()), file);
         let group = spec.group(ground.engine());
         let mut engine = None;
         // First the one whose jail takes longer: the other waits for it.
@@ -242,15 +243,15 @@ impl GuestProcess {
         if let Some(initrd) = spec.images.initrd()? {
             wire.send_with(ToVmm::Initrd, initrd)?;
         }
-        if spec.basic_display {
-            wire.send(ToVmm::BasicDisplay)?;
-        }
-        if spec.images.no_acpi {
-            wire.send(ToVmm::NoAcpi)?;
-        }
+        let asked =
+            [(spec.basic_display, ToVmm::BasicDisplay), (spec.images.no_acpi, ToVmm::NoAcpi)];
+        asked.into_iter().filter(|one| one.0).try_for_each(|(_, message)| wire.send(message))?;
         wire.send_with(ToVmm::CommandLine, spec.images.command_line()?)?;
         let log = ToVmm::SerialLog { limit_bytes: spec.serial_limit_bytes };
         wire.send_with(log, OwnedFd::from(serial))?;
+        if let Some(line) = &spec.snapshots {
+            wire.send_with(ToVmm::Snapshots, line.try_clone()?)?;
+        }
         for volume in &spec.volumes {
             let read_only = volume.access != Access::Write;
             wire.send_with(ToVmm::Volume { read_only }, volume.image()?)?;
@@ -365,6 +366,7 @@ mod tests {
             serial_log: folder.join("serial"),
             messages: Some(folder.join("messages")),
             serial_limit_bytes: 1,
+            snapshots: None,
         }
     }
 

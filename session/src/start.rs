@@ -2,7 +2,9 @@
 //! folder made. Nothing of a guest runs before all of it has succeeded.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tabard_display::Bell;
 use tabard_labels::AccessClass;
@@ -43,6 +45,8 @@ pub struct Options {
     pub engine: Option<Engine>,
     /// The QEMU that guests can run on.
     pub qemu: fn() -> Option<Qemu>,
+    /// For each guest the line by which a test keeps it and starts it again; none outside of tests.
+    pub snapshots: Vec<Arc<OwnedFd>>,
 }
 
 /// What keeps a desk from starting.
@@ -192,7 +196,9 @@ pub fn prepare(desk: &Desk, options: &Options) -> Result<Session, StartError> {
         .map_err(|source| StartError::ConfirmKey { path: options.logs.join(KEY_FILE), source })?;
     // Last: a session whose log has begun can run.
     let audit = begin_audit(desk, options, &specs, &bell)?;
-    let guests = specs.into_iter().map(|spec| Guest::new(spec, &bell)).collect();
+    let mut lines = options.snapshots.iter().cloned();
+    let spec = |spec| MachineSpec { snapshots: lines.next(), ..spec };
+    let guests = specs.into_iter().map(spec).map(|spec| Guest::new(spec, &bell)).collect();
     let mut session = Session::new(monitor, guests, options.vmm.clone(), confirmer, audit, checker);
     session.wait(wait_seconds);
     Ok(session)
@@ -259,8 +265,7 @@ fn begin_audit(
     ];
     for guest in &desk.guests {
         let label = desk.labels.get(guest.label).map_or("", |label| label.text.as_str());
-        let entry = Entry::new("label").text("guest", guest.name.as_str()).text("label", label);
-        entries.push(entry);
+        entries.push(Entry::new("label").text("guest", &*guest.name).text("label", label));
     }
     for spec in specs {
         let engine = spec.engine().map_or("", Engine::name);
@@ -331,11 +336,10 @@ fn load(
     let images = Images::open(&guest.kernel, guest.initrd.as_deref(), &guest.cmdline, &desk.base)
         .map_err(|error| error.with("Mend kernel or initrd in the desk file"))?;
     let volumes = guest.volumes.iter().filter_map(|one| Volume::open(desk, *one, start));
-    let volumes: Result<Vec<_>, _> = volumes.collect();
     let mut spec = MachineSpec {
         ground,
         jail: desk.jail,
-        volumes: volumes.map_err(|error| error.to_string())?,
+        volumes: volumes.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
         name: guest.name.clone(),
         basic_display: guest.basic_display,
         memory_mib: guest.memory_mib,
@@ -345,6 +349,7 @@ fn load(
         serial_log: PathBuf::from("/dev/null"),
         messages: None,
         serial_limit_bytes: SERIAL_LIMIT_BYTES,
+        snapshots: None,
     };
     if let Err(why) = spec.ground.as_ref()
         && start

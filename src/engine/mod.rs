@@ -15,6 +15,7 @@ pub(crate) use command::words;
 pub use command::{EngineArgs, command};
 pub use folder::{VARIABLE, path as own_folder};
 pub use program::command as run;
+pub(crate) use program::version as version_of;
 pub use release::Release;
 pub use version::{OLDEST, Version};
 

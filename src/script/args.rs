@@ -7,6 +7,7 @@ use tabard_input::KeyCode;
 use tabard_view::{Rect, Scale, Size};
 
 use super::keys;
+use super::snapshots;
 use super::step::{Button, Condition, FontFrom, Place, Region};
 use super::token::Word;
 use crate::run::parse_size;
@@ -51,6 +52,12 @@ impl Args {
 
     pub(super) fn guest(&mut self) -> Result<String, String> {
         self.word("the name of a guest").map(|word| word.text)
+    }
+
+    pub(super) fn snapshot(&mut self) -> Result<String, String> {
+        let name = self.word("the name of a snapshot")?.text;
+        snapshots::check_name(&name)?;
+        Ok(name)
     }
 
     pub(super) fn optional_guest(&mut self) -> Option<String> {

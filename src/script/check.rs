@@ -68,6 +68,8 @@ fn names(action: &Action) -> (Vec<&String>, Option<&Path>) {
         Action::Switch(name)
         | Action::Manage(_, name)
         | Action::Kill(name)
+        | Action::Save(name, _)
+        | Action::From { guest: name, .. }
         | Action::Exchange(_, name) => vec![name],
         Action::Shot(_, name) | Action::ClickNeedle(_, name, _) => name.iter().collect(),
         Action::WaitFor(condition) | Action::Expect(condition) => return of_condition(condition),

@@ -33,6 +33,7 @@ mod report;
 mod results;
 mod run;
 mod serve;
+mod snapshots;
 mod source;
 mod step;
 mod token;
@@ -56,6 +57,7 @@ use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
 use crate::signals::Signals;
 use fault::{Fault, Faults};
 use needles::Needles;
+use snapshots::Snapshots;
 use source::Variables;
 use step::Script;
 use trace::Trace;
@@ -263,13 +265,15 @@ fn serve_desk(args: &TestArgs) -> Result<bool, ScriptError> {
     let engine = args.engine.over(&mut desk);
     let oracle = Oracle::default();
     let screens = args.size.into_iter().collect();
-    let harness = start(&desk, screens, engine, &args.out, &oracle)?;
+    let snapshots = lines(&desk, engine)?;
+    let harness = start(&desk, screens, engine, &args.out, &oracle, &snapshots)?;
     let server = serve::Server {
         desk: &desk,
         harness: &harness,
         oracle: &oracle,
         out: &args.out,
         logs: &args.out.join("logs"),
+        snapshots: &snapshots,
         variables: &args.set.iter().cloned().collect(),
     };
     let served = server.serve(std::io::stdin().lock(), std::io::stdout().lock());
@@ -373,9 +377,17 @@ fn run_checked(
     let begin = Instant::now();
     let logs = out.join("logs");
     let oracle = Oracle::default();
-    let harness = start(desk, script.screens.clone(), engine, out, &oracle)?;
+    let snapshots = lines(desk, engine)?;
+    let faults = snapshots.before_start(script);
+    if !faults.is_empty() {
+        let fault = |(line, cause)| Fault { file: None, line, cause };
+        let faults = faults.into_iter().map(fault).collect();
+        return Err(Faults { file: script.file.clone(), faults }.into());
+    }
+    let harness = start(desk, script.screens.clone(), engine, out, &oracle, &snapshots)?;
     let mut trace = page.map(|_| Trace::begin(&harness));
-    let results = run::run(script, needles, &harness, &oracle, out, &logs, trace.as_mut());
+    let results =
+        run::run(script, needles, &harness, &oracle, (&snapshots, out, &logs), trace.as_mut());
     let outcome = harness.stop();
     if let Some((file, trace)) = page.zip(trace) {
         let title = script.file.to_string_lossy();
@@ -392,6 +404,11 @@ fn run_checked(
     Ok(Played { results, findings, took: begin.elapsed(), passed })
 }
 
+/// Lines to the guests of a desk, by which they are kept and started again.
+fn lines(desk: &Desk, engine: Option<Engine>) -> Result<Snapshots, ScriptError> {
+    Snapshots::new(desk, engine, &vmm_program()?).map_err(ScriptError::Refused)
+}
+
 /// Starts a desk whose every frame the oracle judges.
 fn start(
     desk: &Desk,
@@ -399,9 +416,16 @@ fn start(
     engine: Option<Engine>,
     out: &Path,
     oracle: &Oracle,
+    snapshots: &Snapshots,
 ) -> Result<Harness, ScriptError> {
-    let logs = out.join("logs");
-    let options = Options { vmm: vmm_program()?, logs, notice: String::new(), engine, qemu };
+    let options = Options {
+        vmm: vmm_program()?,
+        logs: out.join("logs"),
+        notice: String::new(),
+        engine,
+        qemu,
+        snapshots: snapshots.ends(),
+    };
     if screens.is_empty() {
         screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
     }

@@ -19,10 +19,10 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, needles, font, section, timeout, pace, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, needles, font, snapshots, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
-    mark, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
+    mark, save, from, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
 /// What can be waited for or expected.
 const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, stable, serial, \
     no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
@@ -46,6 +46,7 @@ pub(crate) fn parse_with(text: &str, file: &Path, given: &Variables) -> Result<S
         screens: Vec::new(),
         needles: None,
         font: None,
+        snapshots: None,
         steps: Vec::new(),
     };
     let mut parser = Parser {
@@ -106,7 +107,10 @@ impl Parser {
         }
         let set_up = within.is_none() && !now && self.set_up(line, &command.text, &mut args)?;
         if !set_up {
-            let action = action(&command.text, &mut args)?;
+            let mut action = action(&command.text, &mut args)?;
+            if let Action::From { first, .. } = &mut action {
+                *first = !now && only_if.is_empty() && self.nothing_done();
+            }
             self.script.steps.push(Step {
                 file,
                 line,
@@ -146,6 +150,11 @@ impl Parser {
                 let folder = args.word("the path of a folder of needles")?.text;
                 self.script.needles = Some((line, PathBuf::from(folder)));
             }
+            "snapshots" => {
+                self.before_steps("snapshots")?;
+                let folder = args.word("the path of a folder of snapshots")?.text;
+                self.script.snapshots = Some((line, PathBuf::from(folder)));
+            }
             "font" => {
                 self.before_steps("font")?;
                 self.script.font = Some((line, args.font()?));
@@ -156,6 +165,12 @@ impl Parser {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Whether all steps so far only say from where guests start.
+    fn nothing_done(&self) -> bool {
+        let says = |step: &Step| matches!(step.action, Action::From { first: true, .. });
+        self.script.steps.iter().all(says)
     }
 
     fn before_steps(&self, command: &str) -> Result<(), String> {
@@ -231,6 +246,8 @@ fn action(command: &str, args: &mut Args) -> Result<Action, String> {
         },
         "shot" => Action::Shot(args.shot_file()?, args.optional_guest()),
         "mark" => Action::Mark,
+        "save" => Action::Save(args.guest()?, args.snapshot()?),
+        "from" => Action::From { guest: args.guest()?, name: args.snapshot()?, first: false },
         "kill" => Action::Kill(args.guest()?),
         "hold" => Action::Hold(true),
         "unhold" => Action::Hold(false),
@@ -350,6 +367,24 @@ mod tests {
         assert_eq!(script.screens.len(), 2);
         assert!(fault("sak\ndesk a.toml").contains("line 1"));
         assert!(fault("desk a\ndesk b").contains("one"));
+    }
+
+    #[test]
+    fn a_guest_starts_from_a_snapshot_before_the_first_step_and_goes_back_to_one_later() {
+        let text = "snapshots kept\nfrom a one\nfrom b two\nmark\nfrom a one\nsave a three";
+        let script = parse(text, Path::new("t")).unwrap();
+        let first = |step: &Step| match &step.action {
+            Action::From { first, .. } => Some(*first),
+            _ => None,
+        };
+        let firsts: Vec<_> = script.steps.iter().map(first).collect();
+        assert_eq!(firsts, [Some(true), Some(true), None, Some(false), None]);
+        assert_eq!(script.snapshots, Some((1, "kept".into())));
+        let save = Action::Save("a".into(), "three".into());
+        assert_eq!(script.steps.last().unwrap().action, save);
+        assert!(fault("save a ../x").contains("no name for a snapshot"));
+        assert!(fault("save a .x").contains("no name for a snapshot"));
+        assert!(fault("save a").contains("name of a snapshot"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::fault::one_line;
 use super::hands::{Hands, deadline};
 use super::needles::{Needles, Sighting};
 use super::report::{Fate, Progress, Result as StepResult};
+use super::snapshots::Snapshots;
 use super::source::Need;
 use super::step::{Action, Condition, Region, Script, Step};
 use super::trace::Trace;
@@ -29,11 +30,10 @@ pub(crate) fn run(
     needles: &Needles,
     harness: &Harness,
     oracle: &Oracle,
-    out: &Path,
-    logs: &Path,
+    (snapshots, out, logs): (&Snapshots, &Path, &Path),
     mut trace: Option<&mut Trace>,
 ) -> Vec<StepResult> {
-    let mut runner = Runner::new(script, needles, harness, oracle, out, logs);
+    let mut runner = Runner::new(script, needles, harness, oracle, (snapshots, out, logs));
     let mut progress = Progress::new();
     let mut results = Vec::new();
     let mut failed = false;
@@ -65,6 +65,7 @@ pub(super) struct Runner<'r> {
     needles: &'r Needles,
     harness: &'r Harness,
     oracle: &'r Oracle,
+    snapshots: &'r Snapshots,
     out: &'r Path,
     logs: &'r Path,
     /// What one step leaves to the next.
@@ -94,11 +95,10 @@ impl<'r> Runner<'r> {
         needles: &'r Needles,
         harness: &'r Harness,
         oracle: &'r Oracle,
-        out: &'r Path,
-        logs: &'r Path,
+        (snapshots, out, logs): (&'r Snapshots, &'r Path, &'r Path),
     ) -> Self {
         let state = State::new(harness);
-        Self { script, needles, harness, oracle, out, logs, state }
+        Self { script, needles, harness, oracle, snapshots, out, logs, state }
     }
 
     /// Plays a step, and says what became of it.
@@ -191,6 +191,12 @@ impl<'r> Runner<'r> {
             }
             Action::Shot(file, guest) => self.shot(&eyes, file, guest.as_ref())?,
             Action::Kill(guest) => self.kill(hands.guest(guest)?)?,
+            Action::Save(guest, name) => {
+                self.snapshots.save(hands, self.script, hands.guest(guest)?, name)?;
+            }
+            Action::From { guest, name, .. } => {
+                self.snapshots.from(hands, self.script, hands.guest(guest)?, name)?;
+            }
             Action::Hold(hold) => self.harness.hold(*hold),
             Action::Resize(size, scale) => {
                 self.harness.resize(self.state.screen, *size, *scale);
@@ -219,6 +225,8 @@ impl<'r> Runner<'r> {
             | Action::Echo(_)
             | Action::OnScreen(_)
             | Action::Mark
+            | Action::Save(..)
+            | Action::From { first: true, .. }
             | Action::Kill(_) => {}
             Action::Sak | Action::Switch(_) if !step.now => self.oracle.asked(),
             _ => self.oracle.may_switch(),

@@ -11,6 +11,7 @@ use super::parse::parse_with;
 use super::report::Fate;
 use super::results;
 use super::run::{Runner, State};
+use super::snapshots::Snapshots;
 use super::source::Variables;
 use crate::harness::Harness;
 use crate::oracle::Oracle;
@@ -28,6 +29,7 @@ pub(super) struct Server<'s> {
     pub(super) oracle: &'s Oracle,
     pub(super) out: &'s Path,
     pub(super) logs: &'s Path,
+    pub(super) snapshots: &'s Snapshots,
     pub(super) variables: &'s Variables,
 }
 
@@ -94,8 +96,8 @@ impl Server<'_> {
             Ok(needles) => needles,
             Err(faults) => return (fault(&id, &[faults.to_string()]), false),
         };
-        let mut runner =
-            Runner::new(&script, &needles, self.harness, self.oracle, self.out, self.logs);
+        let places = (self.snapshots, self.out, self.logs);
+        let mut runner = Runner::new(&script, &needles, self.harness, self.oracle, places);
         std::mem::swap(&mut runner.state, state);
         let mut results = Vec::new();
         for step in &script.steps {

@@ -27,6 +27,8 @@ pub(crate) struct Script {
     pub(crate) needles: Option<(usize, PathBuf)>,
     /// Where the glyphs of consoles are from, if it says, and the line that does.
     pub(crate) font: Option<(usize, FontFrom)>,
+    /// The folder of its snapshots, if it names one, and the line that does.
+    pub(crate) snapshots: Option<(usize, PathBuf)>,
     /// What it does, in this order.
     pub(crate) steps: Vec<Step>,
 }
@@ -116,6 +118,17 @@ pub(crate) enum Action {
     Shot(PathBuf, Option<String>),
     /// What guests print from here on is what `serial` and `no-event` look at.
     Mark,
+    /// Keeps a guest as it is, under this name.
+    Save(String, String),
+    /// Starts a guest from a snapshot.
+    From {
+        /// The guest.
+        guest: String,
+        /// The snapshot.
+        name: String,
+        /// Whether nothing was done before: it is started from there instead of being booted.
+        first: bool,
+    },
     /// Kills the process of a guest.
     Kill(String),
     /// Withholds the confirmations of frames, or lets them come again.

@@ -86,7 +86,8 @@ pub fn options(vmm: PathBuf, logs: &Path) -> Options {
         other => panic!("TABARD_TEST_ENGINE is {other:?}; write kvm or qemu"),
     });
     let (logs, notice) = (logs.to_path_buf(), String::new());
-    Options { vmm, logs, notice, engine, qemu: tabard::run::qemu }
+    let snapshots = Vec::new();
+    Options { vmm, logs, notice, engine, qemu: tabard::run::qemu, snapshots }
 }
 
 /// A program in the place of `tabard-vmm`, by a name that `tabard-engine` stands beside.

@@ -1,10 +1,12 @@
 //! Where a virtual processor's port and memory accesses go. What is not here does not answer:
 //! reads are all ones, writes are dropped.
 
+mod snapshot;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_superio::Serial;
-use vm_superio::serial::NoEvents;
+use vm_superio::serial::{NoEvents, SerialState};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::acpi::Announced;
@@ -115,6 +117,15 @@ impl Bus {
             rtc: Mutex::default(),
             i8042: Mutex::new(I8042::new(lines.keyboard, lines.mouse)),
         }
+    }
+
+    /// Makes the serial port what it was; `None` if that is none.
+    fn set_serial(&self, state: &SerialState) -> Option<()> {
+        let mut serial = lock(&self.serial);
+        let line = Line(serial.interrupt_evt().0.try_clone().ok()?);
+        let log = serial.writer().try_clone().ok()?;
+        *serial = Serial::from_state(state, line, NoEvents, log).ok()?;
+        Some(())
     }
 
     /// Gives the keyboard controller something to report.

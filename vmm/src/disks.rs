@@ -2,6 +2,8 @@
 //! of a guest come through while the slowest disk is at work. Each volume has threads of its own, so
 //! that none waits for another's disk, and several, so that a disk is asked for several things at once.
 
+mod snapshot;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,7 @@ const MAX_THREADS: usize = 24;
 
 /// The threads. Dropping it ends them, each after the request that it is at.
 pub struct Disks {
+    volumes: Vec<Shared<Block>>,
     end: EventFd,
     ended: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -36,7 +39,8 @@ impl Disks {
     /// When a thread or a descriptor cannot be had.
     pub fn start(volumes: Vec<(Shared<Block>, Watch)>) -> io::Result<Self> {
         let end = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
-        let mut disks = Self { end, ended: Arc::default(), threads: Vec::new() };
+        let served = volumes.iter().map(|(volume, _)| Arc::clone(volume)).collect();
+        let mut disks = Self { volumes: served, end, ended: Arc::default(), threads: Vec::new() };
         let share = MAX_THREADS.checked_div(volumes.len()).unwrap_or(0).max(1);
         for (volume, kicks) in volumes {
             // Of threads that wait in one place an edge wakes one, and a level all.

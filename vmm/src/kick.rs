@@ -1,11 +1,14 @@
 //! Takes a virtual processor out of the guest: a signal whose handler asks KVM to leave at once,
 //! so that a kick just before `KVM_RUN` is not lost.
 
+mod snapshot;
+
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::raw::{c_int, c_void};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+pub use self::snapshot::Kept as KeptProcessor;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler, unblock_signal};
 

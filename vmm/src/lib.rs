@@ -43,6 +43,7 @@ mod rect;
 mod serial_log;
 mod session;
 mod setup;
+mod snapshot;
 pub mod surface;
 mod vcpu;
 mod wire;

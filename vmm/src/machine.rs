@@ -19,6 +19,7 @@ use crate::disks::Disks;
 use crate::engine::{self, Hardware};
 use crate::serial_log::SerialLog;
 use crate::setup::Volume;
+use crate::snapshot::Source;
 use crate::surface::Surface;
 use crate::vcpu::Mailbox;
 
@@ -93,8 +94,8 @@ pub struct Devices {
 /// A machine that is loaded, and after [`Machine::start`] runs. Fields are dropped in order:
 /// processors before disks, both before the devices.
 pub struct Machine {
-    hardware: Box<dyn Hardware>,
-    disks: Option<Disks>,
+    pub(crate) hardware: Box<dyn Hardware>,
+    pub(crate) disks: Option<Disks>,
     /// Its devices.
     pub devices: Devices,
 }
@@ -120,11 +121,20 @@ impl Machine {
     ///
     /// # Errors
     /// [`BootError`] with what `tabard` should tell the user.
-    pub fn load(blueprint: &Blueprint, surface: Arc<Surface>) -> Result<Self, BootError> {
+    pub fn load(
+        blueprint: &Blueprint,
+        surface: Arc<Surface>,
+        mut source: Option<Source>,
+    ) -> Result<Self, BootError> {
+        let from = source.as_mut();
         let (devices, hardware) = match &blueprint.engine {
-            Engine::Kvm(kvm) => engine::kvm::load(blueprint, kvm, surface)?,
-            Engine::Qemu(sibling) => engine::qemu::load(blueprint, sibling, surface)?,
+            Engine::Kvm(kvm) => engine::kvm::load(blueprint, kvm, surface, from)?,
+            Engine::Qemu(sibling) => engine::qemu::load(blueprint, sibling, surface, from)?,
         };
+        if let Some(source) = source {
+            source.fill_overlays(&blueprint.volumes)?;
+            source.fill(&devices)?;
+        }
         Ok(Self { hardware, disks: None, devices })
     }
 

@@ -1,6 +1,8 @@
 //! The loop of the process: the wire first, then the processors' events, then one bounded turn
 //! of each queue that the guest has filled. Nothing in it waits for `tabard` or for the guest.
 
+mod snapshot;
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -19,6 +21,7 @@ use crate::jail;
 use crate::machine::{AGENT_QUEUE, Blueprint, Engine, FIXED_DEVICES, Machine, QUEUES, lock};
 use crate::outbox::Outbox;
 use crate::setup::Setup;
+use crate::snapshot::Source;
 use crate::surface::Surface;
 use crate::vcpu::{Event, Mailbox};
 use crate::wire::{Received, Sent, Wire};
@@ -28,6 +31,7 @@ const MAX_MESSAGES_PER_TURN: usize = 64;
 
 const TOKEN_WIRE: u64 = u64::MAX;
 const TOKEN_PROCESSORS: u64 = u64::MAX - 1;
+const TOKEN_SNAPSHOTS: u64 = u64::MAX - 2;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,9 @@ struct Session {
     pulled: Option<Instant>,
     agent: Option<AgentPort>,
     phase: Phase,
+    snapshots: snapshot::Snapshots,
+    /// The size that the display has and did not have when the machine was kept.
+    resized: Option<SurfaceGeometry>,
 }
 
 /// Runs one guest over the wire until either side ends it.
@@ -161,6 +168,8 @@ impl Session {
             pulled: None,
             agent: None,
             phase: Phase::Setup(Box::default()),
+            snapshots: snapshot::Snapshots::default(),
+            resized: None,
         }
     }
 
@@ -187,10 +196,13 @@ impl Session {
                     }
                 }
                 Event::Stopped(reason) => return Err(Stop::Guest(reason)),
+                Event::Paused if self.keep_now()? => {}
+                Event::Arrived => self.arrived(),
                 Event::Paused => self.outbox.answer(FromVmm::Paused),
                 Event::Running => self.outbox.answer(FromVmm::Running),
             }
         }
+        self.hear_line()?;
         for index in ready {
             self.serve_queue(index);
         }
@@ -220,6 +232,8 @@ impl Session {
                         return Err(Stop::Quietly);
                     }
                 }
+                // It is heard in each turn.
+                TOKEN_SNAPSHOTS => {}
                 TOKEN_PROCESSORS => {
                     let _count = self.mailbox.wake.read();
                 }
@@ -294,6 +308,7 @@ impl Session {
                 self.set_surface(fd, generation, geometry)
             }
             ToVmm::Load => self.load(),
+            ToVmm::Snapshots => self.set_line(fd.ok_or_else(protocol)?),
             ToVmm::Boot => self.boot(),
             ToVmm::Key { code, pressed } | ToVmm::Button { code, pressed } => {
                 let report = Report::Key { code, pressed };
@@ -388,11 +403,12 @@ impl Session {
 
     fn load(&mut self) -> Result<(), Stop> {
         let surface = self.surface.clone().ok_or_else(protocol)?;
+        let source = self.source()?;
         let Phase::Setup(setup) = std::mem::replace(&mut self.phase, Phase::Changing) else {
             return Err(protocol());
         };
         let parts = setup.finish()?;
-        parts.limit()?;
+        parts.limit(self.keeps())?;
         if let Engine::Qemu(sibling) = &parts.engine {
             let layers = sibling.jailed()?;
             self.outbox.answer(FromVmm::EngineJailed { layers });
@@ -411,7 +427,7 @@ impl Session {
             mailbox: self.mailbox.try_clone().map_err(descriptors)?,
             watch: Watch(Arc::clone(&self.epoll)),
         });
-        let machine = Machine::load(&blueprint, surface)?;
+        let machine = self.make(&blueprint, surface, source)?;
         self.phase = Phase::Loaded(blueprint, machine);
         self.outbox.answer(FromVmm::Loaded);
         Ok(())
@@ -446,8 +462,28 @@ impl Session {
         Ok(())
     }
 
+    /// Loads a machine, or makes it from a snapshot.
+    fn make(
+        &mut self,
+        blueprint: &Blueprint,
+        surface: Arc<Surface>,
+        source: Option<Source>,
+    ) -> Result<Machine, Stop> {
+        let geometry = surface.geometry();
+        self.resized = source.as_ref().filter(|one| one.is_resized(geometry)).map(|_| geometry);
+        Machine::load(blueprint, surface, source).map_err(|error| {
+            self.not_started();
+            error.into()
+        })
+    }
+
     /// Makes the machine anew: nothing of the old one is kept, its memory least of all.
     fn reset(&mut self) -> Result<(), Stop> {
+        self.make_anew(None)
+    }
+
+    fn make_anew(&mut self, source: Option<Source>) -> Result<(), Stop> {
+        let fresh = source.is_none();
         let surface = self.surface.clone().ok_or_else(protocol)?;
         let Phase::Live { blueprint, machine, .. } =
             std::mem::replace(&mut self.phase, Phase::Changing)
@@ -458,12 +494,16 @@ impl Session {
         // All threads have ended: what they still said was about the old machine.
         while self.events.try_recv().is_ok() {}
         self.unfinished.fill(false);
-        surface.clear();
+        if fresh {
+            surface.clear();
+        }
         if let Some(agent) = &mut self.agent {
             agent.reset();
         }
-        let mut machine = Machine::load(&blueprint, Arc::clone(&surface))?;
-        lock(&machine.devices.gpu).device().announce_nothing();
+        let mut machine = self.make(&blueprint, Arc::clone(&surface), source)?;
+        if fresh {
+            lock(&machine.devices.gpu).device().announce_nothing();
+        }
         machine.start()?;
         self.phase = Phase::Live { blueprint, machine, paused: false };
         Ok(())

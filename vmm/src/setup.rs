@@ -13,6 +13,7 @@ use crate::jail;
 use crate::machine::{Engine, MAX_VOLUMES};
 use crate::memory::{MIB, file_bytes};
 use crate::serial_log::SerialLog;
+use crate::snapshot::MAX_STATE_BYTES;
 
 /// The KVM API that has been stable since Linux 2.6.22.
 const KVM_API_VERSION: i32 = 12;
@@ -79,20 +80,22 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Bounds what this process can use up to what this machine needs: before anything of the
-    /// guest's is read, so that a crafted kernel is bound too.
+    /// Bounds what this process can use up to what this machine needs, and what `keeps` it: before
+    /// anything of the guest's is read, so that a crafted kernel is bound too.
     ///
     /// # Errors
     /// `Jail` if a limit is refused.
-    pub fn limit(&self) -> Result<(), BootError> {
+    pub fn limit(&self, keeps: bool) -> Result<(), BootError> {
         let files = self.volumes.iter().flat_map(|one| [Some(&one.file), one.overlay.as_ref()]);
         let longest = files.flatten().map(|file| file_bytes(file).unwrap_or(0));
-        let longest = longest.fold(self.log.longest_bytes(), u64::max);
+        let memory = u64::from(self.memory_mib).saturating_mul(MIB);
+        let kept = if keeps { memory.max(MAX_STATE_BYTES) } else { 0 };
+        let longest = longest.fold(self.log.longest_bytes().max(kept), u64::max);
         let refused = |errno: rustix::io::Errno| {
             BootError::new(FailReason::Jail, u64::try_from(errno.raw_os_error()).unwrap_or(0))
         };
         jail::limit_files(longest).map_err(refused)?;
-        jail::limit_memory(u64::from(self.memory_mib).saturating_mul(MIB)).map_err(refused)
+        jail::limit_memory(memory).map_err(refused)
     }
 }
 

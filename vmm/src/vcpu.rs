@@ -1,5 +1,7 @@
 //! The thread of one virtual processor, and the switch that stops and starts them all.
 
+mod snapshot;
+
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,8 +14,9 @@ use vmm_sys_util::signal::Killable;
 use crate::bus::Bus;
 use crate::intruder;
 use crate::jail;
-use crate::kick::{self, Kickable};
+use crate::kick::{self, KeptProcessor, Kickable};
 use crate::ports::power::Request;
+use crate::snapshot::Refusal;
 
 /// Stack of a processor's thread: small, there may be 64; a signal frame with the largest
 /// register state takes 12 KiB of it.
@@ -30,6 +33,8 @@ pub enum Event {
     Paused,
     /// An engine that was told to go on runs.
     Running,
+    /// A machine that was made from a snapshot runs.
+    Arrived,
 }
 
 /// Where processors leave their events; cloned for each.
@@ -68,6 +73,8 @@ struct State {
     target: Target,
     parked: usize,
     alive: usize,
+    /// Processors that were read, while somebody keeps the machine.
+    keeping: Option<snapshot::Keeping>,
 }
 
 /// The switch.
@@ -86,19 +93,35 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Waits while paused, after `stopped`; `false` when the thread has to end.
-    fn may_run(&self, stopped: impl FnOnce()) -> bool {
+    /// Waits while paused, after `stopped`, and lets the processor of this number be kept meanwhile;
+    /// `false` when the thread has to end.
+    fn may_run<P>(
+        &self,
+        processor: &mut P,
+        index: usize,
+        stopped: impl FnOnce(&P),
+        keep: impl Fn(&mut P) -> Result<KeptProcessor, Refusal>,
+    ) -> bool {
         let mut state = self.lock();
         if state.target == Target::Pause {
-            stopped();
+            stopped(processor);
             state.parked = state.parked.saturating_add(1);
             self.changed.notify_all();
             while state.target == Target::Pause {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                if state.wants(index) {
+                    let kept = keep(processor);
+                    state.keeping.as_mut().map(|all| all.insert(index, kept));
+                    self.changed.notify_all();
+                }
+                state = self.wait(state);
             }
             state.parked = state.parked.saturating_sub(1);
         }
         state.target == Target::Run
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ended(&self) {
@@ -110,7 +133,7 @@ impl Control {
     fn wait_until_parked(&self) {
         let mut state = self.lock();
         while state.parked < state.alive {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
     }
 }
@@ -127,7 +150,7 @@ impl Processors {
     /// # Errors
     /// When a thread or descriptor cannot be had; those that were started end again.
     pub fn start(vcpus: Vec<VcpuFd>, bus: &Arc<Bus>, mailbox: &Mailbox) -> std::io::Result<Self> {
-        let state = State { target: Target::Run, parked: 0, alive: 0 };
+        let state = State { target: Target::Run, parked: 0, alive: 0, keeping: None };
         let control = Arc::new(Control { state: Mutex::new(state), changed: Condvar::new() });
         let mut all = Self { control: Arc::clone(&control), threads: Vec::new() };
         for (index, vcpu) in vcpus.into_iter().enumerate() {
@@ -140,7 +163,7 @@ impl Processors {
                 state.alive = state.alive.saturating_add(1);
             }
             let thread = thread.spawn(move || {
-                if let Some(event) = run(vcpu, &bus, &control) {
+                if let Some(event) = run(vcpu, index, &bus, &control) {
                     mailbox.put(event);
                 }
                 control.ended();
@@ -180,7 +203,7 @@ impl Drop for Processors {
     }
 }
 
-fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
+fn run(vcpu: VcpuFd, index: usize, bus: &Bus, control: &Control) -> Option<Event> {
     let mut vcpu = Kickable::bind(vcpu);
     if let Err(error) = jail::confine(jail::Role::Vcpu) {
         complain!("A processor's thread cannot be confined: {error}");
@@ -189,7 +212,7 @@ fn run(vcpu: VcpuFd, bus: &Bus, control: &Control) -> Option<Event> {
     intruder::act(jail::Role::Vcpu, &[]);
     loop {
         vcpu.forget_kicks();
-        if !control.may_run(|| vcpu.stood_still()) {
+        if !control.may_run(&mut vcpu, index, Kickable::stood_still, Kickable::kept) {
             return None;
         }
         let event = match vcpu.run() {
@@ -241,16 +264,20 @@ mod tests {
 
     #[test]
     fn a_processor_is_told_of_each_pause_before_it_counts_as_paused() {
-        let state = State { target: Target::Pause, parked: 0, alive: 1 };
+        let state = State { target: Target::Pause, parked: 0, alive: 1, keeping: None };
         let control = Control { state: Mutex::new(state), changed: Condvar::new() };
         let (told, heard) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let runs = scope.spawn(|| control.may_run(|| told.send(()).unwrap()));
+            let keep = |_: &mut ()| Err(Refusal::Engine);
+            let told = |_: &()| told.send(()).unwrap();
+            let control = &control;
+            let runs = scope.spawn(move || control.may_run(&mut (), 0, told, keep));
             control.wait_until_parked();
             assert_eq!(heard.try_recv(), Ok(()));
             control.set(Target::Run);
             assert!(runs.join().unwrap());
         });
-        assert!(control.may_run(|| panic!("it was not paused")));
+        let keep = |_: &mut ()| Err(Refusal::Engine);
+        assert!(control.may_run(&mut (), 0, |_| panic!("it was not paused"), keep));
     }
 }

@@ -802,7 +802,7 @@ fn words_of_the_engine_that_nobody_asked_for() {
         says("ended", FromEngine::Ended(0).encode().to_vec()),
         says("ended-by-a-signal", FromEngine::Ended(137).encode().to_vec()),
         says("jailed-again", FromEngine::Jailed(1).encode().to_vec()),
-        says("started-again", FromEngine::Started { user: 0 }.encode().to_vec()),
+        says("started-again", FromEngine::Started { user: 0, state: 0 }.encode().to_vec()),
         says("unknown", unknown(9)),
         says("zeroes", unknown(0)),
         says("short", vec![3; 15]),
@@ -857,7 +857,7 @@ fn an_engine_that_hands_over_no_sockets() {
         assert!(matches!(bench.asked(), ToEngine::Start(_)));
         let strange = strange(kind, &bench);
         let fds: Vec<BorrowedFd<'_>> = vec![strange.as_fd(); FIXED_SOCKETS + OTHERS];
-        bench.say(FromEngine::Started { user: 0 }, &fds);
+        bench.say(FromEngine::Started { user: 0, state: 0 }, &fds);
         let ends = |m: &FromVmm| {
             matches!(m, FromVmm::Failed { .. } | FromVmm::Stopped(_) | FromVmm::Loaded)
         };

@@ -19,21 +19,61 @@ pub struct Side {
     pub name: &'static str,
     /// Its folders, from the root of the repository.
     pub folders: &'static [&'static str],
+    /// Which files of them.
+    pub files: Files,
     /// The most lines that it should have: what the design promises.
     pub promise: usize,
     /// The most lines that it may have now, so that it does not grow unseen.
     pub budget: usize,
 }
 
-/// Both sides and their budgets.
-pub const SIDES: [Side; 2] = [
+/// Which files of a side's folders count. What keeps guests and starts them again stands beside each
+/// device, in a file of this name, and has a budget of its own: without the line of a test none of it
+/// is ever called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// All.
+    All,
+    /// All but those called `snapshot.rs`, and those in folders called `snapshot`.
+    ButSnapshots,
+    /// Those only.
+    Snapshots,
+}
+
+impl Files {
+    fn has(self, file: &Path) -> bool {
+        let named = |path: &Path| path.file_stem().is_some_and(|stem| stem == "snapshot");
+        match self {
+            Self::All => true,
+            Self::ButSnapshots => !file.ancestors().any(named),
+            Self::Snapshots => file.ancestors().any(named),
+        }
+    }
+}
+
+/// The sides and their budgets.
+pub const SIDES: [Side; 3] = [
     Side {
         name: "trusted side",
         folders: &["labels", "input", "trusted-path", "display", "vmm/wire", "session", "src/seat"],
+        files: Files::All,
         promise: 12_000,
         budget: 15_561,
     },
-    Side { name: "tabard-vmm", folders: &["vmm/src"], promise: 8_500, budget: 9_864 },
+    Side {
+        name: "tabard-vmm",
+        folders: &["vmm/src"],
+        files: Files::ButSnapshots,
+        promise: 8_500,
+        budget: 10_094,
+    },
+    Side {
+        name: "snapshots",
+        folders: &["snapshot", "vmm/src"],
+        files: Files::Snapshots,
+        promise: 2_000,
+        budget: 2_130,
+    },
 ];
 
 /// Presenters that only run where there is no trusted path to protect: a window on somebody's
@@ -76,7 +116,8 @@ pub fn count(root: &Path, side: Side) -> io::Result<Count> {
     }
     let mut sum = Count::default();
     for (file, count) in texts {
-        if file.ancestors().any(|path| only_tests.contains(path)) {
+        let below = file.strip_prefix(root).unwrap_or(&file);
+        if file.ancestors().any(|path| only_tests.contains(path)) || !side.files.has(below) {
             continue;
         }
         sum.whole += count.whole;
@@ -190,6 +231,20 @@ mod tests {
     fn what_only_the_model_checker_has_does_not_count() {
         let found = shipped("#[cfg(feature = \"proof\")]\npub mod proof;\nmod a;\n");
         assert_eq!((found.count.code, found.test_modules), (1, vec!["proof".to_owned()]));
+    }
+
+    #[test]
+    fn files_of_snapshots_are_told_by_their_name_or_their_folder() {
+        for (file, is) in [
+            ("vmm/src/devices/gpu/snapshot.rs", true),
+            ("vmm/src/snapshot/memory.rs", true),
+            ("snapshot/src/line.rs", true),
+            ("vmm/src/devices/gpu/mod.rs", false),
+        ] {
+            let file = Path::new(file);
+            assert_eq!((Files::Snapshots.has(file), Files::ButSnapshots.has(file)), (is, !is));
+            assert!(Files::All.has(file));
+        }
     }
 
     #[test]

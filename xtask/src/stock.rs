@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{build, engines, images};
 
 /// The scripts of `tests/stock`.
-const SCRIPTS: [Script; 3] = [
+const SCRIPTS: [Script; 5] = [
     Script {
         name: "stock",
         text: include_str!("../../tests/stock/stock.tabard"),
@@ -24,7 +24,22 @@ const SCRIPTS: [Script; 3] = [
         text: include_str!("../../tests/stock/desktops/clipboard.tabard"),
         desk: ("desk.toml", include_str!("../../tests/stock/desktops/desk.toml")),
     },
+    Script {
+        name: KEEP,
+        text: include_str!("../../tests/stock/snapshot/keep.tabard"),
+        desk: ("desk.toml", include_str!("../../tests/stock/snapshot/desk.toml")),
+    },
+    Script {
+        name: START,
+        text: include_str!("../../tests/stock/snapshot/start.tabard"),
+        desk: ("desk.toml", include_str!("../../tests/stock/snapshot/desk.toml")),
+    },
 ];
+/// The script that boots a desktop and keeps it, and the one that starts it from there.
+const KEEP: &str = "keep";
+const START: &str = "start";
+/// A start from a snapshot takes at most this part of a boot.
+const AT_MOST: f64 = 0.1;
 /// What the guests of the first script do, as a disk of theirs.
 const TOOLS: &str = include_str!("../../tests/stock/tools.sh");
 /// The size of a sector.
@@ -33,6 +48,8 @@ const SECTOR: usize = 512;
 const BLOCK: usize = 4096;
 /// The size of the volume that guests write.
 const ARCHIVE_BYTES: u64 = 4 << 20;
+/// The results of a script, in its folder.
+const RESULTS: &str = "results.json";
 const USAGE: &str =
     "Write: cargo xtask stock [--engine kvm|qemu] [--release bookworm|trixie] [--programs FOLDER]";
 
@@ -78,6 +95,7 @@ impl Stage {
         }
         let mut command = Command::new(&self.tabard);
         command.arg("test").arg(self.folder.join(&file)).args(["--engine", engine]);
+        command.arg("--json").arg(out.join(RESULTS));
         build::run(command.arg("--out").arg(out))
     }
 }
@@ -128,6 +146,7 @@ pub fn run(tabard: &Path, engine: &str, release: Option<&str>) -> Result<(), Str
         println!("stock: {} on {engine}; pictures and logs are in {}", script.name, out.display());
         stage.play(script, engine, &out)?;
     }
+    stage.compare_starts()?;
     let said = stage.folder.join("stock/logs/web.serial");
     let said = fs::read(&said).map_err(|error| cannot("read", &said, &error))?;
     let flushed = flushed(&String::from_utf8_lossy(&said));
@@ -141,6 +160,25 @@ pub fn count() -> usize {
 }
 
 impl Stage {
+    /// Says how long the desktop took to boot, and how long to start from where it was kept.
+    fn compare_starts(&self) -> Result<(), String> {
+        let results = |script: &str| {
+            let file = self.folder.join(script).join(RESULTS);
+            fs::read_to_string(&file).map_err(|error| cannot("read", &file, &error))
+        };
+        let (boot, start) = (first_step(&results(KEEP)?)?, first_step(&results(START)?)?);
+        let part = start / boot;
+        println!(
+            "stock: the desktop was up {boot:.2} s after its start, and {start:.2} s after one from \
+             a snapshot: 1/{:.0}",
+            1.0 / part
+        );
+        if part > AT_MOST {
+            return Err(format!("A start from a snapshot took {part:.2} of a boot, not {AT_MOST}"));
+        }
+        Ok(())
+    }
+
     /// Makes the volumes of the first script anew; the one that guests write.
     fn lay_out_volumes(&self) -> Result<PathBuf, String> {
         fs::create_dir_all(&self.folder).map_err(|error| cannot("make", &self.folder, &error))?;
@@ -154,6 +192,14 @@ impl Stage {
         fs::write(&tools, disk).map_err(|error| cannot("write", &tools, &error))?;
         Ok(archive)
     }
+}
+
+/// How long the first step of a script took, in seconds, by its results.
+fn first_step(results: &str) -> Result<f64, String> {
+    let value: serde_json::Value = serde_json::from_str(results)
+        .map_err(|error| format!("The results are no JSON: {error}"))?;
+    let seconds = value.pointer("/scripts/0/steps/0/seconds").and_then(serde_json::Value::as_f64);
+    seconds.filter(|seconds| *seconds > 0.0).ok_or_else(|| "The results name no time".to_owned())
 }
 
 /// The sectors that a guest said were flushed.
@@ -191,6 +237,13 @@ mod tests {
     #[test]
     fn flushed_sectors_are_whole_lines_of_the_log() {
         assert_eq!(flushed("up\r\nflushed 4097\r\nflushed 4098\r\nflushed"), [4097, 4098]);
+    }
+
+    #[test]
+    fn the_time_of_the_first_step_is_read_from_the_results() {
+        let text = r#"{"scripts":[{"steps":[{"seconds":1.5},{"seconds":9}]}]}"#;
+        assert_eq!(first_step(text), Ok(1.5));
+        assert!(first_step("{}").is_err() && first_step("").is_err());
     }
 
     #[test]

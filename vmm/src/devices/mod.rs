@@ -17,6 +17,7 @@ pub(crate) mod testing;
 use virtio_queue::Queue;
 
 use crate::memory::GuestRam;
+use crate::snapshot::{Keep, KeepSlot};
 
 /// Largest virtqueue of any device, in descriptors; also the longest chain that is followed, so
 /// that a chain of 65,535 indirect descriptors cannot make the device allocate for it.
@@ -49,7 +50,7 @@ pub enum DeviceError {
 }
 
 /// A virtio device behind a transport.
-pub trait Device: Send {
+pub trait Device: Keep + Send {
     /// Virtio device type (virtio 1.2, chapter 5).
     fn device_type(&self) -> u32;
 
@@ -92,7 +93,7 @@ pub trait Device: Send {
 
 /// A device behind whatever carries its queues: the registers of our own machine, or an engine's
 /// messages.
-pub trait Serve: Send {
+pub trait Serve: KeepSlot + Send {
     /// Serves queue `index` for one bounded turn; `true` if there is more to do.
     fn serve(&mut self, index: usize) -> bool;
     /// How many queues the device has.

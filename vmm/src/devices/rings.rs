@@ -164,6 +164,8 @@ mod tests {
         ram: Option<GuestRam>,
     }
 
+    impl crate::snapshot::Keep for Raced {}
+
     impl Device for Raced {
         fn device_type(&self) -> u32 {
             4

@@ -19,6 +19,8 @@ const MAX_REQUESTS_PER_TURN: usize = 16;
 #[derive(Debug, Default)]
 pub struct Rng;
 
+impl crate::snapshot::Keep for Rng {}
+
 impl Device for Rng {
     fn device_type(&self) -> u32 {
         4

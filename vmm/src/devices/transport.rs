@@ -1,5 +1,7 @@
 //! virtio-mmio, version 2 (virtio 1.2, 4.2): the registers between one driver and one device.
 
+mod snapshot;
+
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestAddress;
 

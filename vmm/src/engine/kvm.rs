@@ -1,6 +1,8 @@
 //! The engine `kvm`: a machine of Tabard's own on `/dev/kvm`. Interrupt controllers and timer are
 //! KVM's, the rest is on our bus.
 
+mod snapshot;
+
 use std::sync::{Arc, Mutex};
 
 use kvm_bindings::{
@@ -29,8 +31,9 @@ use crate::devices::transport::{QUEUE_NOTIFY, Slot, Transport};
 use crate::framebuffer::{self, Framebuffer};
 use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, Shared, block, device_error};
 use crate::memory::{self, GuestRam};
+use crate::snapshot::{Source, memory as kept_memory};
 use crate::surface::Surface;
-use crate::vcpu::{Mailbox, Processors};
+use crate::vcpu::{Event, Mailbox, Processors};
 
 /// Three pages that Intel's virtualization needs for real mode, in the hole for devices.
 const TSS_ADDRESS: usize = 0xfffb_d000;
@@ -53,7 +56,9 @@ struct Virtual {
     vm: VmFd,
     /// The display that needs no driver, where there is one.
     framebuffer: Option<Framebuffer>,
-    _ram: GuestRam,
+    ram: GuestRam,
+    /// Whether it was made from a snapshot.
+    arrives: bool,
 }
 
 fn kvm_error(error: kvm_ioctls::Error) -> BootError {
@@ -68,6 +73,7 @@ pub fn load(
     blueprint: &Blueprint,
     kvm: &Kvm,
     surface: Arc<Surface>,
+    source: Option<&mut Source>,
 ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
     let ram = memory::allocate(blueprint.memory_mib)
         .map_err(|error| BootError::new(FailReason::Memory, error.errno()))?;
@@ -79,9 +85,18 @@ pub fn load(
     let mode = framebuffer.as_ref().map(Framebuffer::mode);
     let devices = command_line(known);
     let words = Words { devices: &devices, others: "" };
-    let entry = boot::load(&blueprint.image, words, mode, &ram)?;
-    acpi::write(&ram, blueprint.vcpus, known, Chipset::Own)
-        .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
+    let entry = match source.as_ref().and_then(|source| source.memory.as_ref()) {
+        Some(file) => {
+            kept_memory::restore(&ram, blueprint.memory_mib, file)?;
+            None
+        }
+        None => {
+            let entry = boot::load(&blueprint.image, words, mode, &ram)?;
+            acpi::write(&ram, blueprint.vcpus, known, Chipset::Own)
+                .map_err(|_| BootError::new(FailReason::TooLarge, 1))?;
+            Some(entry)
+        }
+    };
 
     let vm = kvm.create_vm().map_err(kvm_error)?;
     // Memory first: a change of the memory map waits for KVM's sleepable RCU, which takes
@@ -133,13 +148,18 @@ pub fn load(
     let mut vcpus = Vec::new();
     for index in 0..blueprint.vcpus {
         let vcpu = vm.create_vcpu(index.into()).map_err(kvm_error)?;
-        let entry = (index == 0).then_some(entry);
+        let entry = entry.filter(|_| index == 0);
         cpu::prepare(kvm, &vcpu, index, blueprint.vcpus, entry).map_err(kvm_error)?;
         vcpus.push(vcpu);
     }
+    let arrives = source.is_some();
+    if let Some(source) = source {
+        snapshot::restore(source.state.take_hardware(), &vm, &vcpus, &bus)?;
+        bus.wake_all();
+    }
     let mailbox = blueprint.mailbox.try_clone().map_err(device_error)?;
     let devices = Devices { gpu, keyboard, pointer, agent: console, slots, volumes };
-    let hardware = Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, _ram: ram };
+    let hardware = Virtual { processors: None, vcpus, mailbox, bus, vm, framebuffer, ram, arrives };
     Ok((devices, Box::new(hardware)))
 }
 
@@ -148,6 +168,9 @@ impl Hardware for Virtual {
         let vcpus = std::mem::take(&mut self.vcpus);
         let processors = Processors::start(vcpus, &self.bus, &self.mailbox);
         self.processors = Some(processors.map_err(device_error)?);
+        if std::mem::take(&mut self.arrives) {
+            self.mailbox.put(Event::Arrived);
+        }
         Ok(())
     }
 

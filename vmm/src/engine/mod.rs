@@ -13,13 +13,14 @@ use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use crate::boot::BootError;
 use crate::devices::gpu::News;
 use crate::devices::input::Report;
+use crate::snapshot::KeepHardware;
 use crate::surface::Surface;
 
 /// Tokens from here on are of the engine's own descriptors; below are queues.
 pub const FIRST_TOKEN: u64 = 1 << 32;
 
 /// The hardware that an engine makes around the devices. Dropping it ends it.
-pub trait Hardware {
+pub trait Hardware: KeepHardware {
     /// Lets the processors run for the first time.
     ///
     /// # Errors

@@ -100,6 +100,11 @@ pub(super) const QEMU: &[Call] = &[
     bound(libc::SYS_mmap, &[Only::Without(3, ANONYMOUS)], "the guest's memory"),
     any(libc::SYS_mprotect, "translated code, guard pages"),
     any(libc::SYS_munmap, "as mmap"),
+    bound(
+        libc::SYS_msync,
+        &[Only::Is(2, libc::MS_SYNC as u32)],
+        "the guest's memory, once it is made from a snapshot",
+    ),
     any(libc::SYS_mremap, "heap"),
     any(libc::SYS_brk, "heap"),
     any(libc::SYS_madvise, "huge pages"),

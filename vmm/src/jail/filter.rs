@@ -11,6 +11,7 @@ use seccompiler::{
 
 use super::calls::{ABSENT, CHILD, Call, DEVICES, DISKS, KEEPER, Only, VCPU};
 use super::engine_calls::{ENGINE, QEMU, QEMU_ABSENT};
+use super::snapshot;
 
 /// What a thread does. Threads start with the filter of the one that started them, so the table
 /// of the session's thread has all that its children need, and theirs take the rest away.
@@ -58,7 +59,12 @@ pub fn program_of(role: Role) -> rustix::io::Result<Vec<BpfProgram>> {
         let answer = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
         programs.push(program(absent.iter(), answer, SeccompAction::Allow)?);
     }
-    let calls = table.iter().chain(also).chain(absent);
+    let kept: [&[Call]; 2] = match role {
+        Role::Devices => [snapshot::VCPU, snapshot::DEVICES],
+        Role::Vcpu => [snapshot::VCPU, &[]],
+        _ => [&[], &[]],
+    };
+    let calls = table.iter().chain(also).chain(absent).chain(kept.into_iter().flatten());
     programs.push(program(calls, SeccompAction::Allow, SeccompAction::KillProcess)?);
     Ok(programs)
 }

@@ -7,16 +7,16 @@ use kvm_bindings as kvm;
 
 /// The group of KVM's calls.
 const KVMIO: u32 = 0xae;
-const WRITE: u32 = 1;
-const READ: u32 = 2;
+pub(super) const WRITE: u32 = 1;
+pub(super) const READ: u32 = 2;
 
 /// A call without an argument in memory.
-const fn plain(place: u32) -> u32 {
+pub(super) const fn plain(place: u32) -> u32 {
     KVMIO << 8 | place
 }
 
 /// A call that passes a `T` in this direction.
-const fn with<T>(direction: u32, place: u32) -> u32 {
+pub(super) const fn with<T>(direction: u32, place: u32) -> u32 {
     // The sizes here are below 512; the field has 14 bits.
     direction << 30 | (size_of::<T>() as u32) << 16 | KVMIO << 8 | place
 }

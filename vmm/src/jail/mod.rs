@@ -13,6 +13,7 @@ mod keeper;
 mod kvm_calls;
 mod limits;
 mod root;
+mod snapshot;
 mod user;
 
 use std::os::fd::AsFd;

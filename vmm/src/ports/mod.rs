@@ -4,3 +4,4 @@
 pub mod i8042;
 pub mod power;
 pub mod rtc;
+mod snapshot;

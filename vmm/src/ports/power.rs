@@ -28,7 +28,7 @@ pub enum Request {
 /// The registers and the interrupt of the event device.
 #[derive(Debug)]
 pub struct Power<T> {
-    events: u8,
+    pub(super) events: u8,
     line: T,
 }
 

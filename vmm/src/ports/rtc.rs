@@ -26,9 +26,9 @@ const SECONDS_PER_DAY: u64 = 86_400;
 /// The clock.
 #[derive(Debug)]
 pub struct Rtc {
-    index: u8,
+    pub(super) index: u8,
     /// Memory for the guest; time and status registers are not in it.
-    memory: [u8; 128],
+    pub(super) memory: [u8; 128],
     /// Seconds since 1970, UTC.
     now: fn() -> u64,
 }

@@ -212,7 +212,7 @@ impl Bench {
         };
         let (ours, theirs): (Vec<_>, Vec<_>) = (0..count).map(|_| pair()).unzip();
         let fds: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
-        self.say(FromEngine::Started { user: 0 }, &fds);
+        self.say(FromEngine::Started { user: 0, state: 0 }, &fds);
         let mut ours = ours.into_iter().map(|fd| {
             let stream = UnixStream::from(fd);
             stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -111,6 +111,9 @@ pub enum ToVmm {
     /// Instead of virtio-gpu there is a framebuffer of the first surface's size, told to a Linux
     /// kernel as EFI's. After `Kernel`, before `Load`.
     BasicDisplay,
+    /// *fd*: the line by which a test keeps the machine and starts it from what was kept
+    /// (`tabard-snapshot`). Once, before `Load`; without it there are no snapshots.
+    Snapshots,
     /// End the process at once; answered by end of file.
     Quit,
 }
@@ -149,6 +152,7 @@ impl ToVmm {
             Self::BasicDisplay => Writer::new(32),
             Self::Engine => Writer::new(33),
             Self::Memory => Writer::new(34),
+            Self::Snapshots => Writer::new(35),
         }
         .done()
     }
@@ -202,6 +206,7 @@ impl ToVmm {
             32 => Self::BasicDisplay,
             33 => Self::Engine,
             34 => Self::Memory,
+            35 => Self::Snapshots,
             other => return Err(DecodeError::Kind(other)),
         };
         reader.end()?;
@@ -225,6 +230,7 @@ impl ToVmm {
                 | Self::AgentBuffer
                 | Self::AgentFrame { .. }
                 | Self::Overlay
+                | Self::Snapshots
         )
     }
 }

@@ -2,6 +2,8 @@
 //! never reaches the image. Everything here may wait for a disk, so it runs without the device's lock,
 //! in several threads at once.
 
+mod snapshot;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -10,6 +12,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+pub(super) use self::snapshot::KeptOverlay;
 use super::image::Image;
 use crate::memory::file_bytes;
 

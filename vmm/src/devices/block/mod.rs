@@ -8,6 +8,7 @@ mod direct;
 mod disk;
 mod image;
 mod job;
+mod snapshot;
 
 use std::fs::File;
 use std::io::Read;

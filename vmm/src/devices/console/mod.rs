@@ -3,6 +3,7 @@
 
 mod control;
 mod port;
+mod snapshot;
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};

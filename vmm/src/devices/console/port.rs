@@ -1,6 +1,8 @@
 //! The agent's port: bytes of the guest cut into whole frames, whole frames on their way to the
 //! guest. Whatever carries the bytes, what they mean is not looked into.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 
 use tabard_agent_wire::Stream;

@@ -6,6 +6,7 @@ mod format;
 mod paint;
 mod protocol;
 mod resource;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

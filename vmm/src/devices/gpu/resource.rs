@@ -5,6 +5,8 @@ use tabard_wire::Rect;
 use vm_memory::volatile_memory::VolatileSlice;
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
+pub(super) mod snapshot;
+
 use super::format::Format;
 use crate::memory::GuestRam;
 use crate::rect::{contains, is_empty, sized, union};

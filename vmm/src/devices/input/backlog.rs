@@ -1,7 +1,11 @@
 //! Reports that the guest has no buffers for yet. Bounded, and whatever is dropped, a key that
 //! the guest knows to be down is always released.
 
+pub(super) mod snapshot;
+
 use std::collections::{HashSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
 
 use super::InputEvent;
 use super::config::{ABS_X, ABS_Y, EV_ABS, EV_KEY, EV_REL, EV_SYN, REL_HWHEEL, REL_WHEEL};
@@ -12,7 +16,7 @@ use super::config::{ABS_X, ABS_Y, EV_ABS, EV_KEY, EV_REL, EV_SYN, REL_HWHEEL, RE
 pub const MAX_BACKLOG_REPORTS: usize = 256;
 
 /// What belongs together and is delivered together, ended by `SYN_REPORT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// A key or button went down or up.
     Key {

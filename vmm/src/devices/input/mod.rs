@@ -3,6 +3,7 @@
 
 mod backlog;
 mod config;
+mod snapshot;
 
 use std::io::{Read, Write};
 

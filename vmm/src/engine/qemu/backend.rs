@@ -2,6 +2,8 @@
 //! Guest memory is what `tabard` made and we have mapped; QEMU can only say where in it a ring is,
 //! so nothing that it sends is ever mapped, and nothing that it holds can shrink under us.
 
+pub(super) mod snapshot;
+
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
@@ -57,6 +59,10 @@ pub struct Backend<D> {
     held: Option<bool>,
     /// Sockets that QEMU gave and that it wants to be held open.
     kept: Vec<OwnedFd>,
+    /// QEMU takes it for a disk.
+    posed: Option<snapshot::Posed>,
+    /// It was made from a snapshot.
+    woken: bool,
 }
 
 impl<D: Device> Backend<D> {
@@ -75,6 +81,8 @@ impl<D: Device> Backend<D> {
             unfit: false,
             held: None,
             kept: Vec::new(),
+            posed: None,
+            woken: false,
         }
     }
 
@@ -83,7 +91,8 @@ impl<D: Device> Backend<D> {
     }
 
     fn protocol_features(&self) -> u64 {
-        PROTOCOL_BACKEND_REQUESTS | if self.device.has_config() { PROTOCOL_CONFIG } else { 0 }
+        let config = if self.device.has_config() { PROTOCOL_CONFIG } else { 0 };
+        PROTOCOL_BACKEND_REQUESTS | config | self.posed_features()
     }
 
     fn ring(&mut self, index: usize) -> Result<&mut Ring, Broken> {
@@ -270,6 +279,7 @@ impl<D: Device> Answer for Backend<D> {
                 }
             }
             Request::SetOwner => {}
+            Request::GetRings => return Ok(Some(reply(17, &number(self.rings.len() as u64)))),
             Request::SetMemory(regions) => self.set_memory(regions, &fds, memory)?,
             Request::SetRingSize(index, size) => self.ring(index)?.size = size,
             Request::SetRingAddresses(index, addresses) => {
@@ -309,6 +319,7 @@ impl<D: Device> Answer for Backend<D> {
                 self.ring(index)?.enabled = enabled;
                 if enabled {
                     self.start(index)?;
+                    self.wake_driver(index);
                 }
             }
             // None is let go while QEMU lives: with the end of an old one it reads the new one, without
@@ -326,6 +337,7 @@ impl<D: Device> Answer for Backend<D> {
                 }
                 let mut data = vec![0; usize::try_from(bytes).unwrap_or(0)];
                 self.device.read_config(offset.into(), &mut data);
+                self.mark_config(offset, &mut data);
                 body.extend(data);
                 return Ok(Some(reply(24, &body)));
             }
@@ -395,7 +407,8 @@ impl<D: Device> Attached<D> for Backend<D> {
     }
 
     fn config_changed(&mut self) {
-        // QEMU's own part of the device tells the driver, see `display`.
+        // QEMU's own part of the device tells the driver, see `display`; of a disk it is told here.
+        self.announce_config();
     }
 
     fn is_driven(&self) -> bool {

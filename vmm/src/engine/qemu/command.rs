@@ -19,6 +19,11 @@ const TRANSLATED_MIB: u32 = 256;
 const PROCESSOR: &str = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+rdrand,+rdseed,+x2apic,\
     +fsgsbase,+smep,+smap,+umip,+erms";
 
+/// Our devices in the first slots: QEMU's word for the type, the name of its socket and of itself, and
+/// how many rings it has.
+pub const OWN: [(&str, &str, u8); 4] =
+    [("gpu", "gpu", 2), ("input", "keyboard", 2), ("input", "pointer", 2), ("rng", "rng", 1)];
+
 /// The descriptors of one machine, by QEMU's numbers.
 #[derive(Debug, Clone)]
 pub struct Descriptors {
@@ -28,6 +33,8 @@ pub struct Descriptors {
     pub rom: RawFd,
     /// Where it writes of resets.
     pub log: RawFd,
+    /// Where its state is written and read; no argument names it.
+    pub state: RawFd,
     /// Those that every machine has, in their order, then one for each volume.
     pub sockets: Vec<RawFd>,
 }
@@ -35,7 +42,7 @@ pub struct Descriptors {
 /// The arguments.
 #[must_use]
 pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec<String> {
-    let Order { memory_mib, vcpus, volumes, gpu } = *order;
+    let Order { memory_mib, vcpus, volumes, gpu, posed } = *order;
     let devices = 5usize.saturating_add(volumes.into());
     let second = if devices > FIRST_SLOTS { "on" } else { "off" };
     let mut line: Vec<String> = Vec::new();
@@ -48,7 +55,7 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         "-machine",
         &format!(
             "microvm,acpi=on,memory-backend=ram,pcie=off,usb=off,pic=on,pit=on,rtc=on,\
-             isa-serial=on,auto-kernel-cmdline=off,x-option-roms=off,graphics=off,ioapic2={second}"
+             isa-serial=on,auto-kernel-cmdline=off,x-option-roms=off,graphics=off,suppress-vmdesc=on,ioapic2={second}"
         ),
         "-accel",
         &format!("tcg,thread=multi,tb-size={TRANSLATED_MIB}"),
@@ -81,6 +88,9 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
         "dbus,p2p=yes",
         "-global",
         "virtio-mmio.force-legacy=false",
+        // Its state is written without this, and read so.
+        "-global",
+        "migration.send-configuration=off",
         "-device",
         "i8042",
         "-device",
@@ -101,15 +111,21 @@ pub fn arguments(order: &Order, fds: &Descriptors, folder: Option<&Path>) -> Vec
     say(&["-serial", "chardev:serial", "-mon", "chardev=monitor,mode=control"]);
     // QEMU offers this to drivers itself; our devices do not have it.
     let plain = "queue_reset=off";
-    let mut devices = vec![
-        format!("vhost-user-gpu,chardev=gpu,{plain}"),
-        format!("vhost-user-input,chardev=keyboard,{plain}"),
-        format!("vhost-user-input,chardev=pointer,{plain}"),
-        format!("vhost-user-rng,chardev=rng,{plain}"),
-        "virtio-serial-device,max_ports=2,id=ports".to_owned(),
-    ];
+    let own = |(kind, name, rings): (&str, &str, u8)| {
+        if posed {
+            format!("vhost-user-blk,chardev={name},num-queues={rings},{plain}")
+        } else {
+            format!("vhost-user-{kind},chardev={name},id={name},{plain}")
+        }
+    };
+    let mut devices: Vec<String> = OWN.into_iter().map(own).collect();
+    devices.push("virtio-serial-device,max_ports=2,id=ports".to_owned());
     let disk = |n| format!("vhost-user-blk,chardev=disk{n},num-queues=1,{plain}");
     devices.extend((0..volumes).map(disk));
+    if posed {
+        // It waits for the state of what it is to be.
+        say(&["-incoming", "defer"]);
+    }
     // The first is the display; without it the others keep their places.
     for (slot, device) in devices.iter().enumerate().skip(usize::from(!gpu)) {
         say(&["-device", &format!("{device},bus=virtio-mmio-bus.{slot}")]);
@@ -128,9 +144,10 @@ mod tests {
     use crate::engine::qemu::order::FIXED_SOCKETS;
 
     fn line(volumes: u8, gpu: bool) -> String {
-        let order = Order { memory_mib: 64, vcpus: 2, volumes, gpu };
+        let order = Order { memory_mib: 64, vcpus: 2, volumes, gpu, posed: false };
         let sockets = (10..).take(FIXED_SOCKETS + usize::from(volumes)).collect();
-        arguments(&order, &Descriptors { memory: 4, rom: 5, log: 6, sockets }, None).join(" ")
+        arguments(&order, &Descriptors { memory: 4, rom: 5, log: 6, state: 7, sockets }, None)
+            .join(" ")
     }
 
     #[test]
@@ -147,7 +164,9 @@ mod tests {
         let (with, without) = (line(0, true), line(0, false));
         assert!(with.contains("vhost-user-gpu") && !without.contains("-device vhost-user-gpu"));
         for line in [with, without] {
-            assert!(line.contains("chardev=keyboard,queue_reset=off,bus=virtio-mmio-bus.1"));
+            assert!(
+                line.contains("chardev=keyboard,id=keyboard,queue_reset=off,bus=virtio-mmio-bus.1")
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! Keys and buttons for the keyboard and mouse of QEMU's own chipset, which a kernel has before it has
 //! a driver for ours.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tabard_wire::{POINTER_MAX, SurfaceGeometry};
 
@@ -13,7 +14,7 @@ const BTN_LEFT: u16 = 0x110;
 const EXTENDED: u16 = 0x80;
 
 /// What the chipset's devices believe.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Early {
     /// Codes of keys that are down there.
     down: Vec<u16>,

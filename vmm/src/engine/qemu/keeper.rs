@@ -164,10 +164,12 @@ fn start(
     let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let (faults, log) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&faults, OFlags::NONBLOCK)?;
+    let state = memfd_create("state", MemfdFlags::CLOEXEC)?;
     let descriptors = Descriptors {
         memory: memory.as_raw_fd(),
         rom: rom.as_raw_fd(),
         log: log.as_raw_fd(),
+        state: state.as_raw_fd(),
         sockets: theirs.iter().map(AsRawFd::as_raw_fd).collect(),
     };
     // QEMU gets its end of the display by its monitor, from the guest's process.
@@ -185,7 +187,8 @@ fn start(
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let mut inherited = descriptors.sockets;
     inherited.remove(DISPLAY_SOCKET);
-    inherited.extend([descriptors.memory, descriptors.rom, descriptors.log]);
+    inherited.extend([descriptors.memory, descriptors.rom, descriptors.log, descriptors.state]);
+    let number = u32::try_from(descriptors.state).unwrap_or(0);
     let filter = jail::program_of(jail::Role::Qemu)?;
     let guest_bytes = u64::from(order.memory_mib).saturating_mul(MIB);
     let prepare = move || {
@@ -210,8 +213,8 @@ fn start(
     let handle = pidfd_open(id, PidfdFlags::empty())?;
     let running = Running { child, handle };
     let user = rustix::process::getuid().as_raw();
-    let fds: Vec<BorrowedFd<'_>> =
-        ours.iter().map(AsFd::as_fd).chain(display).chain([faults.as_fd()]).collect();
-    say(socket, FromEngine::Started { user }, &fds)?;
+    let others = display.into_iter().chain([faults.as_fd(), state.as_fd()]);
+    let fds: Vec<BorrowedFd<'_>> = ours.iter().map(AsFd::as_fd).chain(others).collect();
+    say(socket, FromEngine::Started { user, state: number }, &fds)?;
     Ok(running)
 }

@@ -122,6 +122,8 @@ pub enum Request {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// Asks how many rings there are.
+    GetRings,
     /// A socket for pictures of a GPU that draws by itself; ours does not.
     SetGpuSocket,
 }
@@ -238,6 +240,7 @@ impl Request {
             }
             15 => Self::GetProtocolFeatures,
             16 => Self::SetProtocolFeatures(body.long()?),
+            17 => Self::GetRings,
             18 => {
                 let index = body.ring(rings)?;
                 match body.word()? {
@@ -298,6 +301,12 @@ fn regions(body: &mut Body<'_>) -> Result<Vec<Region>, Broken> {
         Ok(Region { guest, bytes, user: body.long()?, offset: body.long()? })
     };
     (0..count.ok_or(Broken::Range("Number of regions"))?).map(region).collect()
+}
+
+/// A request of ours that has no body.
+#[must_use]
+pub fn notice(request: u32) -> Vec<u8> {
+    [request, VERSION, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// A reply to a request.
@@ -411,7 +420,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for request in [0, 4, 6, 7, 17, 20, 34, 37, 40, u32::MAX] {
+        for request in [0, 4, 6, 7, 19, 20, 34, 37, 40, u32::MAX] {
             assert_eq!(Request::decode(request, &[], 1), Err(Broken::Request(request)));
         }
     }

@@ -17,8 +17,10 @@ mod order;
 mod port;
 mod rom;
 mod sibling;
+mod snapshot;
 mod stream;
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
@@ -34,6 +36,7 @@ use self::link::Link;
 use self::monitor::{Monitor, Said};
 use self::order::Order;
 use self::port::SocketPort;
+use self::snapshot::Arrival;
 use self::stream::Read;
 use super::{FIRST_TOKEN, Hardware, Watch};
 use crate::acpi::{self, Announced, Chipset};
@@ -48,6 +51,7 @@ use crate::framebuffer::{self, Framebuffer};
 use crate::machine::{Blueprint, Devices, FIXED_DEVICES, QUEUES, block, device_error, lock};
 use crate::memory::{self, GuestRam};
 use crate::serial_log::SerialLog;
+use crate::snapshot::{Refusal, Source, memory as kept_memory};
 use crate::surface::Surface;
 use crate::vcpu::{Event, Mailbox};
 
@@ -101,6 +105,15 @@ struct Emulated {
     over: bool,
     /// Which of stopping and going on was asked for and is not yet said to be done.
     awaited: Option<Said>,
+    /// The file for QEMU's state, and its number for it.
+    state: File,
+    state_number: u32,
+    /// Whether QEMU takes our devices for disks: it was made from a snapshot.
+    posed: bool,
+    /// What it is to become before it runs.
+    stream: Option<Vec<u8>>,
+    /// Whether what was asked of it was done.
+    answered: Option<bool>,
 }
 
 /// Makes the machine and loads the kernel; nothing runs yet.
@@ -111,16 +124,21 @@ pub fn load(
     blueprint: &Blueprint,
     sibling: &Sibling,
     surface: Arc<Surface>,
+    source: Option<&mut Source>,
 ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
     let volumes = u8::try_from(blueprint.volumes.len()).unwrap_or(u8::MAX);
     let sibling = sibling.try_clone()?;
     // That of the machine before, which a reset has let go of.
     sibling.end()?;
-    sibling.forget_memory()?;
+    let in_place = source.as_ref().is_some_and(|source| source.memory.is_none());
+    if !in_place {
+        sibling.forget_memory()?;
+    }
     // QEMU links its libraries while the kernel is loaded; it stands still until it is told to go.
     let gpu = !blueprint.basic_display;
-    let order = Order { memory_mib: blueprint.memory_mib, vcpus: blueprint.vcpus, volumes, gpu };
-    let (sockets, user) = sibling.start(order)?;
+    let (memory_mib, vcpus, posed) = (blueprint.memory_mib, blueprint.vcpus, source.is_some());
+    let order = Order { memory_mib, vcpus, volumes, gpu, posed };
+    let (sockets, user, state_number) = sibling.start(order)?;
 
     let picture = gpu.then_some(()).map_or_else(|| Framebuffer::bytes(surface.geometry()), |()| 0);
     let layout = memory::Layout::new(blueprint.memory_mib, picture);
@@ -133,6 +151,18 @@ pub fn load(
         }
         None => None,
     };
+    if let Some(source) = source {
+        if framebuffer.is_some() {
+            return Err(Refusal::BasicDisplay.into());
+        }
+        if let Some(file) = &source.memory {
+            kept_memory::restore(&ram, memory_mib, file)?;
+        }
+        let arrival = Arrival::new(source.state.take_hardware(), source.state.slots())?;
+        let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
+        let started = (sibling, sockets, user, state_number);
+        return Emulated::connect(blueprint, started, (ram, memory, None), surface, Some(arrival));
+    }
     let slots = FIXED_DEVICES.saturating_add(volumes.into());
     let second_io_apic = slots > FIRST_SLOTS;
     let announced = announce(slots, second_io_apic);
@@ -148,7 +178,8 @@ pub fn load(
     rom::leave_word(entry, &ram).map_err(too_large)?;
 
     let memory = Memory { identity: sibling.identity()?, ranges: layout.ranges() };
-    Emulated::connect(blueprint, sibling, sockets, user, (ram, memory, framebuffer), surface)
+    let started = (sibling, sockets, user, state_number);
+    Emulated::connect(blueprint, started, (ram, memory, framebuffer), surface, None)
 }
 
 fn memory_error(error: memory::MemoryError) -> BootError {
@@ -208,11 +239,10 @@ impl Maker<'_> {
 impl Emulated {
     fn connect(
         blueprint: &Blueprint,
-        sibling: Sibling,
-        sockets: Vec<OwnedFd>,
-        user: u32,
+        (sibling, sockets, user, state_number): (Sibling, Vec<OwnedFd>, u32, u32),
         (ram, memory, framebuffer): (GuestRam, Memory, Option<Framebuffer>),
         surface: Arc<Surface>,
+        arrival: Option<Arrival>,
     ) -> Result<(Devices, Box<dyn Hardware>), BootError> {
         let watch = blueprint.watch.clone();
         let sockets = sockets.into_iter();
@@ -236,6 +266,9 @@ impl Emulated {
         }
         let theirs = make.socket()?;
         let faults = Faults::new(make.socket()?);
+        let state = File::from(make.socket()?);
+        let (posed, arrival) = (arrival.is_some(), arrival.map(|one| (one.stream, one.early)));
+        let (stream, early) = arrival.unzip();
         let links = make.links;
 
         watch.add(sibling.socket(), SIBLING).map_err(device_error)?;
@@ -260,9 +293,14 @@ impl Emulated {
             theirs: Some(theirs),
             faults,
             framebuffer,
-            early: Early::default(),
+            early: early.unwrap_or_default(),
             over: false,
             awaited: None,
+            state,
+            state_number,
+            posed,
+            stream,
+            answered: None,
         };
         Ok((devices, Box::new(emulated)))
     }
@@ -276,6 +314,18 @@ impl Emulated {
                 }
             }
             self.mailbox.put(event);
+        }
+    }
+
+    /// Lets the processors run for the first time.
+    fn run(&mut self) {
+        self.monitor.execute("cont", None);
+        // Behind it, because the guest need not wait for this: a size that changes meanwhile is told
+        // as soon as the display is there.
+        if let Some(theirs) = self.theirs.take() {
+            self.monitor.give("display", theirs.as_fd());
+            let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
+            self.monitor.execute("add_client", Some(words));
         }
     }
 
@@ -337,6 +387,9 @@ impl Emulated {
                     self.mailbox.put(if paused { Event::Paused } else { Event::Running });
                 }
                 Said::Stopped | Said::Resumed => {}
+                Said::Answered(done) => self.answered = Some(done),
+                Said::Arrived(true) => self.arrived(),
+                Said::Arrived(false) => self.end(Event::Stopped(StopReason::EngineBroke)),
                 Said::Refused(words) => complain!("QEMU refuses: {words}"),
             }
         }
@@ -383,13 +436,9 @@ impl Emulated {
 
 impl Hardware for Emulated {
     fn start(&mut self) -> Result<(), BootError> {
-        self.monitor.execute("cont", None);
-        // Behind it, because the guest need not wait for this: a size that changes meanwhile is told
-        // as soon as the display is there.
-        if let Some(theirs) = self.theirs.take() {
-            self.monitor.give("display", theirs.as_fd());
-            let words = serde_json::json!({ "protocol": "@dbus-display", "fdname": "display" });
-            self.monitor.execute("add_client", Some(words));
+        match self.stream.take() {
+            Some(stream) => self.arrive(&stream)?,
+            None => self.run(),
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ const MAX_LINE_BYTES: usize = 16 << 10;
 /// Most bytes that wait to be sent: a QEMU that does not listen is told nothing more.
 const MAX_WAITING_BYTES: usize = 64 << 10;
 
+/// Marks what is answered.
+const ASKED: u64 = 1;
+
 /// What QEMU said, as far as it is of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -28,6 +31,10 @@ pub enum Said {
     Stopped,
     /// They run again.
     Resumed,
+    /// What was asked for by [`Monitor::ask`] was done, or was not.
+    Answered(bool),
+    /// QEMU has become what it was given the state of, or could not.
+    Arrived(bool),
     /// QEMU refuses something; its words for the messages.
     Refused(String),
 }
@@ -62,10 +69,18 @@ impl Monitor {
 
     /// Asks for something without arguments, or with these.
     pub fn execute(&mut self, what: &str, arguments: Option<Value>) {
+        self.say(json!({ "execute": what }), arguments);
+    }
+
+    /// Asks for something, and wants to hear whether it was done.
+    pub fn ask(&mut self, what: &str, arguments: Value) {
+        self.say(json!({ "execute": what, "id": ASKED }), Some(arguments));
+    }
+
+    fn say(&mut self, mut command: Value, arguments: Option<Value>) {
         if self.waiting.len() > MAX_WAITING_BYTES {
             return self.flush();
         }
-        let mut command = json!({ "execute": what });
         if let (Some(arguments), Some(map)) = (arguments, command.as_object_mut()) {
             map.insert("arguments".to_owned(), arguments);
         }
@@ -114,6 +129,9 @@ impl Monitor {
             }
             let value: Value = serde_json::from_slice(line).map_err(|_| Broken)?;
             said.extend(meaning(&value));
+            if value.get("id").and_then(Value::as_u64) == Some(ASKED) {
+                said.push(Said::Answered(value.get("error").is_none()));
+            }
         }
         if self.line.len() > MAX_LINE_BYTES { Err(Broken) } else { Ok(Some(said)) }
     }
@@ -134,6 +152,7 @@ fn meaning(line: &Value) -> Option<Said> {
         },
         "GUEST_PANICKED" => Some(Said::Panicked),
         "STOP" => Some(Said::Stopped),
+        "MIGRATION" => super::snapshot::arrival(text("status")?),
         "RESUME" => Some(Said::Resumed),
         "VSERPORT_CHANGE" => Some(Said::Port(data?.get("open")?.as_bool()?)),
         _ => None,

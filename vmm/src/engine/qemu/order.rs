@@ -21,8 +21,9 @@ const BYTES: usize = 16;
 pub const FIXED_SOCKETS: usize = 8;
 /// Place of the display among them, both ends of which are for the guest's process.
 pub const DISPLAY_SOCKET: usize = 3;
-/// Descriptors behind the sockets: QEMU's end of the display's, and the pipe that its log goes to.
-pub const OTHERS: usize = 2;
+/// Descriptors behind the sockets: QEMU's end of the display's, the pipe that its log goes to, and the
+/// file for the state of its chipset.
+pub const OTHERS: usize = 3;
 /// Most descriptors of one message.
 const MAX_DESCRIPTORS: usize = FIXED_SOCKETS + MAX_VOLUMES + OTHERS;
 
@@ -37,6 +38,8 @@ pub struct Order {
     pub volumes: u8,
     /// Whether it has a display device; where a framebuffer stands for it, not.
     pub gpu: bool,
+    /// Whether it is made from a snapshot, and QEMU takes all of its devices for disks.
+    pub posed: bool,
 }
 
 /// To `tabard-engine`.
@@ -57,6 +60,8 @@ pub enum FromEngine {
     Started {
         /// The user that QEMU takes this side for, which its display asks about.
         user: u32,
+        /// QEMU's number of the file for its state.
+        state: u32,
     },
     /// There is no QEMU, or no more; its status as a shell says it.
     Ended(i32),
@@ -93,8 +98,9 @@ impl ToEngine {
     #[must_use]
     pub fn encode(self) -> [u8; BYTES] {
         match self {
-            Self::Start(Order { memory_mib, vcpus, volumes, gpu }) => {
-                message(1, [vcpus, volumes, gpu.into()], [memory_mib, 0])
+            Self::Start(Order { memory_mib, vcpus, volumes, gpu, posed }) => {
+                let devices = u8::from(gpu) | u8::from(posed) << 1;
+                message(1, [vcpus, volumes, devices], [memory_mib, 0])
             }
             Self::End => message(2, [0; 3], [0; 2]),
         }
@@ -106,10 +112,11 @@ impl ToEngine {
     /// `Nonsense`.
     pub fn decode(bytes: &[u8]) -> Result<Self, Nonsense> {
         match parts(bytes)? {
-            (1, [vcpus @ 1..=64, volumes, gpu @ 0..=1], memory_mib @ 16..=1_048_576, 0)
+            (1, [vcpus @ 1..=64, volumes, devices @ 0..=3], memory_mib @ 16..=1_048_576, 0)
                 if usize::from(volumes) <= MAX_VOLUMES =>
             {
-                Ok(Self::Start(Order { memory_mib, vcpus, volumes, gpu: gpu == 1 }))
+                let (gpu, posed) = (devices & 1 != 0, devices & 2 != 0);
+                Ok(Self::Start(Order { memory_mib, vcpus, volumes, gpu, posed }))
             }
             (2, [0, 0, 0], 0, 0) => Ok(Self::End),
             _ => Err(Nonsense),
@@ -123,7 +130,7 @@ impl FromEngine {
     pub fn encode(self) -> [u8; BYTES] {
         match self {
             Self::Jailed(layers) => message(1, [0; 3], [layers.into(), 0]),
-            Self::Started { user } => message(2, [0; 3], [user, 0]),
+            Self::Started { user, state } => message(2, [0; 3], [user, state]),
             Self::Ended(status) => message(3, [0; 3], [status.cast_unsigned(), 0]),
         }
     }
@@ -137,7 +144,7 @@ impl FromEngine {
             (1, [0, 0, 0], layers, 0) => {
                 u16::try_from(layers).map(Self::Jailed).map_err(|_| Nonsense)
             }
-            (2, [0, 0, 0], user, 0) => Ok(Self::Started { user }),
+            (2, [0, 0, 0], user, state) => Ok(Self::Started { user, state }),
             (3, [0, 0, 0], status, 0) => Ok(Self::Ended(status.cast_signed())),
             _ => Err(Nonsense),
         }
@@ -200,11 +207,13 @@ mod tests {
 
     #[test]
     fn a_message_comes_back_as_it_was_sent() {
-        let order = Order { memory_mib: 64, vcpus: 2, volumes: 3, gpu: true };
+        let order = Order { memory_mib: 64, vcpus: 2, volumes: 3, gpu: true, posed: false };
+        let posed = Order { posed: true, ..order };
+        assert_eq!(ToEngine::decode(&ToEngine::Start(posed).encode()), Ok(ToEngine::Start(posed)));
         for message in [ToEngine::Start(order), ToEngine::End] {
             assert_eq!(ToEngine::decode(&message.encode()), Ok(message));
         }
-        let all = [FromEngine::Jailed(0xfff), FromEngine::Started { user: 65_534 }];
+        let all = [FromEngine::Jailed(0xfff), FromEngine::Started { user: 65_534, state: 9 }];
         for message in all.into_iter().chain([FromEngine::Ended(-1)]) {
             assert_eq!(FromEngine::decode(&message.encode()), Ok(message));
         }
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_no_machine_has_is_nonsense() {
-        let order = Order { memory_mib: 64, vcpus: 2, volumes: 3, gpu: true };
+        let order = Order { memory_mib: 64, vcpus: 2, volumes: 3, gpu: true, posed: false };
         for wrong in [
             Order { memory_mib: 0, ..order },
             Order { vcpus: 0, ..order },

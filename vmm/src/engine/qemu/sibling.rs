@@ -103,17 +103,20 @@ impl Sibling {
         }
     }
 
-    /// Lets QEMU be started: our ends of its sockets, and the user that it takes us for.
+    /// Lets QEMU be started: our ends of its sockets, the user that it takes us for, and its number of
+    /// the file for its state.
     ///
     /// # Errors
     /// `Engine` with the errno, or 0.
-    pub fn start(&self, order: Order) -> Result<(Vec<OwnedFd>, u32), BootError> {
+    pub fn start(&self, order: Order) -> Result<(Vec<OwnedFd>, u32, u32), BootError> {
         let start = ToEngine::Start(order).encode();
         self.running.store(true, Ordering::Relaxed);
         order::send(&self.socket, &start, &[self.memory.as_fd()]).map_err(engine_error)?;
         let count = FIXED_SOCKETS.saturating_add(order.volumes.into()).saturating_add(OTHERS);
         match self.answer()? {
-            (FromEngine::Started { user }, fds) if fds.len() == count => Ok((fds, user)),
+            (FromEngine::Started { user, state }, fds) if fds.len() == count => {
+                Ok((fds, user, state))
+            }
             _ => Err(BootError::new(FailReason::Engine, 0)),
         }
     }

@@ -1,5 +1,7 @@
 //! A keyboard on the first port: its commands, and Linux key codes as scan codes of set 1.
 
+use serde::{Deserialize, Serialize};
+
 use super::Outgoing;
 
 const ACKNOWLEDGE: u8 = 0xfa;
@@ -9,7 +11,8 @@ const RELEASED: u8 = 0x80;
 const EXTENDED: u8 = 0xe0;
 
 /// The keyboard.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Keyboard {
     pub(super) out: Outgoing,
     scanning: bool,
@@ -55,6 +58,11 @@ impl Keyboard {
     pub fn is_down(&self, code: u16) -> bool {
         let word = self.down.get(usize::from(code / 64)).copied().unwrap_or(0);
         word & (1 << (code % 64)) != 0
+    }
+
+    /// How many bytes wait for the guest.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.0.len()
     }
 
     fn set_down(&mut self, code: u16, pressed: bool) {

@@ -3,8 +3,11 @@
 
 mod keyboard;
 mod mouse;
+mod snapshot;
 
 use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
 
 use super::power::Request;
 use crate::devices::Trigger;
@@ -33,7 +36,7 @@ const CONTROL_AUXILIARY_OFF: u8 = 0x20;
 const CONTROL_TRANSLATE: u8 = 0x40;
 
 /// Bytes from a device to the guest. A sequence goes in whole or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outgoing(VecDeque<u8>);
 
 impl Outgoing {

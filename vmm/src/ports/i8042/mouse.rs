@@ -1,5 +1,7 @@
 //! A mouse with a wheel on the auxiliary port, by the IntelliMouse protocol.
 
+use serde::{Deserialize, Serialize};
+
 use super::Outgoing;
 
 const ACKNOWLEDGE: u8 = 0xfa;
@@ -12,7 +14,8 @@ const WHEEL_IDENTIFIER: u8 = 3;
 const MAX_STEP: i32 = 255;
 
 /// The mouse. Movements add up while the guest does not read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mouse {
     out: Outgoing,
     reporting: bool,
@@ -37,6 +40,11 @@ impl Mouse {
             self.moved.1 = self.moved.1.saturating_add(old_y.saturating_sub(y));
             self.changed = true;
         }
+    }
+
+    /// How many bytes wait for the guest.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.0.len()
     }
 
     /// A button by its Linux code; those after the middle one are dropped.
