@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each room and the rooms that it may know about.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("tabard-labels", &[]),
     ("tabard-input", &[]),
     ("tabard-wire", &[]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("tabard-proof", &["tabard-labels", "tabard-input", "tabard-view", "tabard-trusted-path"]),
     ("tabard-display", &["tabard-labels", "tabard-view"]),
     ("tabard-sight", &["tabard-display", "tabard-view"]),
+    ("tabard-ocr", &[]),
     ("tabard-vmm", &["tabard-wire", "tabard-agent-wire"]),
     (
         "tabard-session",

@@ -28,6 +28,7 @@ mod junit;
 mod keys;
 mod many;
 mod needles;
+mod ocr;
 mod parse;
 mod report;
 mod results;

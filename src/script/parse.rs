@@ -19,12 +19,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, needles, font, section, timeout, pace, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, needles, font, ocr-language, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
     mark, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
 /// What can be waited for or expected.
-const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, stable, serial, \
+const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, ocr-text, stable, serial, \
     no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
 
 /// Reads a script; `file` names it in messages.
@@ -46,6 +46,7 @@ pub(crate) fn parse_with(text: &str, file: &Path, given: &Variables) -> Result<S
         screens: Vec::new(),
         needles: None,
         font: None,
+        ocr_language: None,
         steps: Vec::new(),
     };
     let mut parser = Parser {
@@ -149,6 +150,10 @@ impl Parser {
             "font" => {
                 self.before_steps("font")?;
                 self.script.font = Some((line, args.font()?));
+            }
+            "ocr-language" => {
+                self.before_steps("ocr-language")?;
+                self.script.ocr_language = Some((line, args.language()?));
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
@@ -294,6 +299,14 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
             present: what == "screen-text",
             within: args.within()?,
         },
+        "ocr-text" => {
+            Condition::OcrText { guest: args.guest()?, text: args.text()?, within: args.within()? }
+        }
+        "no-ocr-text" => {
+            return Err("What OCR did not read may be there all the same. Write wait-for or \
+                        expect with no-screen-text, a needle or a region"
+                .to_owned());
+        }
         "needle" => {
             let (name, guest) = args.needle()?;
             Condition::Needle { name, guest }
