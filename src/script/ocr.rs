@@ -42,7 +42,14 @@ pub(crate) struct Reader {
     language: String,
     limit: Duration,
     /// The page that was read last, and what it said: a picture that stays is not read again.
-    last: RefCell<Option<(Vec<u8>, Result<String, String>)>>,
+    last: RefCell<Option<Page>>,
+}
+
+/// A page in the form that is read, and what was read off it or why nothing was.
+#[derive(Debug)]
+struct Page {
+    picture: Vec<u8>,
+    said: Result<String, String>,
 }
 
 impl Reader {
@@ -86,15 +93,15 @@ impl Reader {
     /// Why it could not be read.
     pub(crate) fn read(&self, picture: &Frame, within: Option<Rect>) -> Result<String, String> {
         let page = page(picture, within);
-        if let Some((last, said)) = &*self.last.borrow()
-            && *last == page
+        if let Some(last) = &*self.last.borrow()
+            && last.picture == page
         {
-            return said.clone();
+            return last.said.clone();
         }
         let said = self.read_page(&page).unwrap_or_else(|error| {
             Err(format!("Cannot read text by {}: {error}", self.jail.display()))
         });
-        *self.last.borrow_mut() = Some((page, said.clone()));
+        *self.last.borrow_mut() = Some(Page { picture: page, said: said.clone() });
         said
     }
 

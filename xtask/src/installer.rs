@@ -23,7 +23,7 @@ pub fn ensure() -> Result<Result<PathBuf, String>, String> {
         return Ok(Ok(folder));
     }
     let policy = build::output(Command::new("apt-cache").args(["policy", PACKAGE]))?;
-    if !policy.lines().any(|line| is_candidate(line)) {
+    if !policy.lines().any(is_candidate) {
         return Ok(Err(format!("this host's apt has no {PACKAGE}")));
     }
     let loading = folder.with_file_name(".installer.loading");
