@@ -346,6 +346,15 @@ pub fn play(
     Ok(run_checked(&script, &needles, desk, engine, out, None)?.passed)
 }
 
+/// That this host reads text by OCR, in a jail, in words; or what it lacks and what mends that.
+///
+/// # Errors
+/// Two sentences.
+pub(crate) fn reads_by_ocr() -> Result<String, String> {
+    let reader = ocr::Reader::find(ocr::LANGUAGE)?;
+    Ok(format!("{} reads {}, in its jail", reader.program.display(), ocr::LANGUAGE))
+}
+
 /// What a line of a script calls needles; what cannot be read names none.
 pub(crate) fn needles_of(line: &str) -> Vec<String> {
     let words = token::words(line).unwrap_or_default();

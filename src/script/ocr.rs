@@ -36,7 +36,8 @@ const MAX_ANSWER: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Reader {
     jail: PathBuf,
-    program: PathBuf,
+    /// The program that knows letters.
+    pub(crate) program: PathBuf,
     /// The folder of what it knows of languages.
     data: PathBuf,
     language: String,
