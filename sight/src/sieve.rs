@@ -49,7 +49,7 @@ struct Key {
 /// Pixels of a part, and how what differs in them is summed up.
 #[derive(Debug)]
 pub(crate) struct Sieve {
-    keys: Vec<Key>,
+    groups: Vec<[Key; GROUP]>,
     /// Squares are summed up without these low bits, so that sums fit in 16.
     shift: u32,
 }
@@ -69,7 +69,11 @@ impl Sieve {
             let like = (value.saturating_sub(free), value.saturating_add(free));
             Some(Key { offset: y * scene.width + x, like })
         });
-        Self { keys: keys.collect(), shift }
+        let keys: Vec<Key> = keys.collect();
+        // What is like every pixel adds nothing.
+        let nothing = Key { offset: 0, like: (0, u8::MAX) };
+        let group = |keys: &[Key]| std::array::from_fn(|at| *keys.get(at).unwrap_or(&nothing));
+        Self { groups: keys.chunks(GROUP).map(group).collect(), shift }
     }
 
     /// Which of the places from (x, y) on to the right may have a sum of at most `most`, a bit each:
@@ -81,18 +85,8 @@ impl Sieve {
         }
         let mut sums = [0_u16; LANES];
         let from = scene.pixels.get(y * scene.width + x..).unwrap_or_default();
-        for group in self.keys.chunks(GROUP) {
-            for key in group {
-                let pixels = from.get(key.offset..).unwrap_or_default();
-                if let Some(pixels) = pixels.first_chunk::<LANES>() {
-                    self.add(&mut sums, pixels, key.like);
-                } else {
-                    // At the end of the picture there are fewer places.
-                    let mut last = [key.like.0; LANES];
-                    last.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
-                    self.add(&mut sums, &last, key.like);
-                }
-            }
+        for group in &self.groups {
+            self.add(&mut sums, group, &group.map(|key| pixels_of(from, key)));
             if sums.iter().fold(true, |all, sum| all & (*sum > limit)) {
                 return 0;
             }
@@ -100,15 +94,30 @@ impl Sieve {
         sums.iter().rev().fold(0, |bits, sum| bits << 1 | u32::from(*sum <= limit))
     }
 
-    fn add(&self, sums: &mut [u16; LANES], pixels: &[u8; LANES], (from, to): (u8, u8)) {
-        for (sum, pixel) in sums.iter_mut().zip(pixels) {
-            // One of these is nothing. As bytes they take an instruction each for all places.
-            let difference = u16::from(from.saturating_sub(*pixel) | pixel.saturating_sub(to));
-            // Neither wraps: a check of each would take longer than all the rest.
-            let square = difference.wrapping_mul(difference).wrapping_shr(self.shift);
-            *sum = sum.saturating_add(square);
+    fn add(&self, sums: &mut [u16; LANES], keys: &[Key; GROUP], pixels: &[[u8; LANES]; GROUP]) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            for (key, pixels) in keys.iter().zip(pixels) {
+                let (pixel, (from, to)) = (pixels.get(lane).copied().unwrap_or_default(), key.like);
+                // One of these is nothing. As bytes they take an instruction each for all places.
+                let difference = u16::from(from.saturating_sub(pixel) | pixel.saturating_sub(to));
+                // Neither wraps: a check of each would take longer than all the rest.
+                let square = difference.wrapping_mul(difference).wrapping_shr(self.shift);
+                *sum = sum.saturating_add(square);
+            }
         }
     }
+}
+
+/// The pixels of a key for all places, of a scene from the first place on.
+fn pixels_of(scene: &[u8], key: Key) -> [u8; LANES] {
+    let pixels = scene.get(key.offset..).unwrap_or_default();
+    if let Some(pixels) = pixels.first_chunk::<LANES>() {
+        return *pixels;
+    }
+    // At the end of the picture there are fewer places.
+    let mut last = [key.like.0; LANES];
+    last.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
+    last
 }
 
 /// The shades of the pixels to look at, in this order: each rules out most of what those before it
