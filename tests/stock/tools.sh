@@ -35,7 +35,8 @@ flood() {
 # Shows every letter that a console has, from the upper left corner on, and says what is in the root.
 sample() {
     {
-        printf '\033[H\033[2J'
+        # A cursor that blinks is no picture that stays.
+        printf '\033[?25l\033[H\033[2J'
         code=33
         while [ $code -le 126 ]; do
             printf "\\$(printf %o $code)"
