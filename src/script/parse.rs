@@ -526,6 +526,24 @@ mod tests {
     }
 
     #[test]
+    fn what_ocr_reads_has_a_word_of_its_own_and_a_language() {
+        let text = "ocr-language eng+chi_sim\nwait-for ocr-text web \"a b\" in 1 2 3 4";
+        let script = parse(text, Path::new("t")).unwrap();
+        assert_eq!(script.ocr_language, Some((1, "eng+chi_sim".to_owned())));
+        let (guest, text) = ("web".to_owned(), "a b".to_owned());
+        let within = Some(Rect::new(1, 2, 3, 4));
+        let condition = Condition::OcrText { guest, text, within };
+        assert_eq!(script.steps[0].action, Action::WaitFor(condition));
+        assert!(fault("expect no-ocr-text web \"a\"").contains("no-screen-text"));
+        for language in ["../eng", "eng+", "", "a b"] {
+            assert!(
+                fault(&format!("ocr-language \"{language}\"")).contains("eng+deu"),
+                "{language}"
+            );
+        }
+    }
+
+    #[test]
     fn a_byte_order_mark_before_the_text_is_nothing() {
         assert!(parse("\u{feff}sak\n", Path::new("t")).is_ok());
         assert!(parse("sak\n\u{feff}sak\n", Path::new("t")).is_err());
