@@ -8,6 +8,7 @@ use tabard_display::kms::edid_names;
 use tabard_wire::{Layer, Layers};
 
 use crate::engine::{self, Found};
+use crate::script::reads_by_ocr;
 use crate::session::{open_kvm, probe_jail, stock_kernel_obstacle, vmm_program};
 use crate::window::display;
 
@@ -38,6 +39,7 @@ pub fn command() -> ExitCode {
         ("engine qemu", qemu_engine(&qemu, kvm.is_ok())),
         ("stock kernels", stock_kernels(kvm.is_ok(), obstacle, qemu.is_ok())),
         ("tabard-vmm", program()),
+        ("text by OCR", ocr()),
         ("window", window()),
         ("screens", devices("/dev/dri", "card", "screens", "video")),
         ("keyboards", devices("/dev/input", "event", "input devices", "input")),
@@ -84,6 +86,17 @@ fn processor() -> Finding {
 fn parts(text: &str) -> (String, String) {
     let (cause, mend) = text.split_once(". ").unwrap_or((text, "Run it again as root"));
     (cause.to_owned(), mend.to_owned())
+}
+
+/// What reads text for scripts; nothing else needs it.
+fn ocr() -> Finding {
+    match reads_by_ocr() {
+        Ok(words) => good(words),
+        Err(text) => {
+            let (cause, mend) = parts(&text);
+            Finding::Partly(cause, mend)
+        }
+    }
 }
 
 /// KVM itself. Without it, guests need a QEMU.

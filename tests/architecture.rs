@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("tabard-display", &["tabard-labels", "tabard-view"]),
     ("tabard-sight", &["tabard-display", "tabard-view"]),
     ("tabard-snapshot", &[]),
+    ("tabard-ocr", &[]),
     ("tabard-vmm", &["tabard-wire", "tabard-agent-wire", "tabard-snapshot"]),
     (
         "tabard-session",

@@ -9,8 +9,12 @@ use common::{tabard_on_engine, vmm};
 use tabard_display::read_png;
 
 fn run(folder: &Path, script: &str) -> Output {
+    run_on(folder, common::DESK, script)
+}
+
+fn run_on(folder: &Path, desk: &str, script: &str) -> Output {
     vmm();
-    std::fs::write(folder.join("desk.toml"), common::DESK).unwrap();
+    std::fs::write(folder.join("desk.toml"), desk).unwrap();
     std::fs::write(folder.join("s.tabard"), script).unwrap();
     tabard_on_engine("test")
         .args(["s.tabard", "--out", "out", "--junit", "junit.xml"])
@@ -155,6 +159,36 @@ fn a_needle_that_cannot_be_used_starts_nothing() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("s.tabard:2") && said.contains("needles/a.json"), "{said}");
+}
+
+/// A desk of a guest that shows what is typed.
+const NOTES: &str = "[desk]\nname = \"Test\"\ntheme = \"us\"\n\
+    [guests.notes]\nlabel = \"UNCLASSIFIED\"\nkernel = \"builtin:notepad\"\nmemory = \"64M\"\n";
+
+#[test]
+fn text_that_a_guest_shows_is_read_by_ocr() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "desk desk.toml\nswitch notes\ntype \"the quick brown fox\"\n\
+         wait-for ocr-text notes \"quick  brown fox\" within 40s\nexpect ocr-text notes \"lazy dogs\"\n";
+    let output = run_on(folder.path(), NOTES, script);
+
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(said.contains("3 steps passed, 1 failed"), "{said}");
+    let cause = said.lines().find(|line| line.contains("OCR does not read")).unwrap_or_default();
+    assert!(cause.contains("lazy dogs") && cause.contains("quick brown fox"), "{said}");
+}
+
+#[test]
+fn a_language_that_the_reader_does_not_know_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "desk desk.toml\nocr-language eng+tlh\nwait-for ocr-text notes \"wa'\"\n";
+    let output = run_on(folder.path(), NOTES, script);
+
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let said = text(&output.stderr);
+    assert!(said.contains("s.tabard:2") && said.contains("tesseract-ocr-tlh"), "{said}");
+    assert!(!folder.path().join("out/logs").exists());
 }
 
 /// Plays scripts of these names and texts.

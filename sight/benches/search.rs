@@ -1,6 +1,5 @@
 //! How long a needle of 200x60 pixels takes to be found, or not to be found, anywhere in a picture
-//! of 1920x1080. Prints one JSON object a line. The limit of 20 ms is for each; one that is nowhere in a
-//! picture full of what is like it is not within it yet.
+//! of 1920x1080. Prints one JSON object a line. The limit of 20 ms is for each.
 
 use std::hint::black_box;
 use std::path::Path;

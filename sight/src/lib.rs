@@ -7,16 +7,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bounds;
 mod console;
 mod font;
 mod form;
 mod grey;
 mod needle;
+mod page;
 mod search;
 mod set;
+mod sieve;
 
 pub use console::{UNKNOWN, read_console};
 pub use font::{Font, FontFault};
 pub use form::{Area, Click, FormError, Kind, Needle};
 pub use needle::{AreaVerdict, Judged, Pattern, PatternError, Verdict, best};
+pub use page::page;
 pub use set::{Set, SetFault};

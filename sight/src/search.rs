@@ -2,29 +2,28 @@
 //! squared differences, and of several as good the nearest to where it was.
 //!
 //! Almost every place is ruled out without being compared. What differs too much to be alike at all
-//! has a sum beyond a limit, and whatever is found lowers it. By Cauchy and Schwarz a sum of squared
-//! differences is at least the squared difference of the sums of an area, or of each of its cells,
-//! divided by the pixels; and that of what each area differs from its own mean. Those come from
-//! tables of sums. Where nothing is alike, the place that is told is a good one and not the best.
+//! has a sum beyond a limit, and whatever is found lowers it. A [sieve](crate::sieve) looks at a few
+//! pixels of each place; where it leaves many, [tables](crate::bounds) rule out most of those. Where
+//! nothing is alike, the place that is told is a good one and not the best.
 
+use crate::bounds::Bounds;
 use crate::grey::Grey;
+use crate::sieve::{LANES, Shades, Sieve};
 
 /// Sums of squares that are this near count as one: it is the nearest place that is taken.
 const SLACK: u64 = 10;
 /// So do those within this share: a blank screen is not compared at every place.
 const SHARE: u64 = 128;
-/// Larger areas have sums of squares beyond 31 bits.
-const MAX_SQUARED_AREA: usize = 131_071;
-/// About the size of the cells that an area is divided into, in pixels.
-const CELL: (usize, usize) = (40, 15);
-/// Most of them, across and down.
-const MAX_CELLS: usize = 24;
-/// Rounding must never rule out the best place.
-const SAFE: f64 = 0.999_999;
 /// The sum of squares of a pixel in an area that is there as it was, but for a few pixels.
 const NEAR_PER_PIXEL: u64 = 4;
 /// Places that are compared where nothing is alike.
 const COARSE: usize = 300;
+/// Of the rows of such a place, one of so many.
+const COARSE_ROWS: usize = 4;
+/// Differences up to this count as nothing.
+const FREE: u8 = 15;
+/// Places that are compared before tables are made.
+const PATIENCE: usize = 2_000;
 
 /// Where it was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,11 +56,10 @@ pub(crate) fn search(
         let mut hunt = Hunt::new(scene, part, home, (columns, rows), at_home);
         // What is there is mostly there as it was, and what is not quite so is looked for next.
         let found = hunt.run(limit).or_else(|| {
-            hunt.square();
             // Of those that are like enough the best is wanted, if it is the best of all.
             hunt.alike(wanted).and_then(|sum| hunt.run(sum))
         });
-        found.unwrap_or_else(|| coarse(scene, part, home, (columns, rows), at_home))
+        found.unwrap_or_else(|| coarse(scene, part, home, (columns, rows)))
     };
     Some(Place { x, y, similarity: similarity(scene, part, x, y) })
 }
@@ -118,15 +116,6 @@ fn row_counts(scene: &Grey, part: &Grey, (x, y): (usize, usize), row: usize) -> 
     u64::from(counts.sum::<i32>().cast_unsigned()) * 256
 }
 
-/// The row of a part that has most in it: most of what is not alike differs there at once.
-fn richest(part: &Grey) -> usize {
-    let changes = |row: &usize| -> u32 {
-        let pairs = part.row(*row).windows(2);
-        pairs.map(|pair| pair.iter().copied().reduce(u8::abs_diff).map_or(0, u32::from)).sum()
-    };
-    (0..part.height).max_by_key(changes).unwrap_or(0)
-}
-
 /// The rows of a part in leaps, so that what differs is noticed after few of them.
 fn leaping(height: usize) -> impl Iterator<Item = usize> {
     const LEAP: usize = 7;
@@ -136,9 +125,20 @@ fn leaping(height: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The sum of squared differences, or `None` if it is more than `most`.
-fn squares(scene: &Grey, part: &Grey, (x, y): (usize, usize), most: u64) -> Option<u64> {
+fn squares(scene: &Grey, part: &Grey, place: (usize, usize), most: u64) -> Option<u64> {
+    squares_of(leaping(part.height), scene, part, place, most)
+}
+
+/// The same of some rows.
+fn squares_of(
+    rows: impl Iterator<Item = usize>,
+    scene: &Grey,
+    part: &Grey,
+    (x, y): (usize, usize),
+    most: u64,
+) -> Option<u64> {
     let mut sum = 0_u64;
-    for row in leaping(part.height) {
+    for row in rows {
         let there = scene.row(y + row).get(x..x + part.width).unwrap_or_default();
         let squares = there.iter().zip(part.row(row)).map(|(one, other)| {
             let difference = i16::from(*one) - i16::from(*other);
@@ -159,15 +159,17 @@ fn coarse(
     part: &Grey,
     home: (usize, usize),
     (columns, rows): (usize, usize),
-    at_home: u64,
 ) -> (usize, usize) {
-    let mut best = (at_home, home);
+    let look = |place: (usize, usize), most: u64| {
+        squares_of((0..part.height).step_by(COARSE_ROWS), scene, part, place, most)
+    };
+    let mut best = (look(home, u64::MAX).unwrap_or(u64::MAX), home);
     let mut step = ((columns * rows) as f64 / COARSE as f64).sqrt().ceil().max(1.0) as usize;
     let (mut across, mut down) = ((0, columns), (0, rows));
     loop {
         for y in (down.0..down.1).step_by(step) {
             for x in (across.0..across.1).step_by(step) {
-                if let Some(sum) = squares(scene, part, (x, y), best.0.saturating_sub(1)) {
+                if let Some(sum) = look((x, y), best.0.saturating_sub(1)) {
                     best = (sum, (x, y));
                 }
             }
@@ -181,16 +183,6 @@ fn coarse(
     }
 }
 
-/// A rectangle's place in a part, and the sum of its pixels there.
-struct Cell {
-    left: usize,
-    top: usize,
-    right: usize,
-    bottom: usize,
-    sum: i32,
-    weight: f64,
-}
-
 /// A search that is going on.
 struct Hunt<'s> {
     scene: &'s Grey,
@@ -198,13 +190,10 @@ struct Hunt<'s> {
     home: (usize, usize),
     columns: usize,
     rows: usize,
-    /// The sums of the scene, and once they are needed those of its squares.
-    sums: Vec<u32>,
-    squares: Vec<u32>,
-    whole: Cell,
-    cells: Vec<Cell>,
-    /// What the part differs from its own mean.
-    spread: f64,
+    shades: Shades,
+    /// Places that were visited, and once they are many the tables.
+    visited: usize,
+    bounds: Option<Bounds>,
     at_home: u64,
     /// The best place, and its sum of squares.
     best: (u64, Option<(usize, usize)>),
@@ -218,52 +207,9 @@ impl<'s> Hunt<'s> {
         (columns, rows): (usize, usize),
         at_home: u64,
     ) -> Self {
-        let (sums, part_sums) = (table(scene, u32::from), table(part, u32::from));
-        let cell = |(left, right): (usize, usize), (top, bottom): (usize, usize)| Cell {
-            left,
-            top,
-            right,
-            bottom,
-            sum: within(&part_sums, part.width + 1, (left, top), (right, bottom)),
-            weight: SAFE / ((right - left) * (bottom - top)) as f64,
-        };
-        let cuts = |length: usize, size: usize| -> Vec<(usize, usize)> {
-            let cells = (length / size).clamp(1, MAX_CELLS);
-            (0..cells).map(|cell| (length * cell / cells, length * (cell + 1) / cells)).collect()
-        };
-        let across = cuts(part.width, CELL.0);
-        let cells = cuts(part.height, CELL.1)
-            .into_iter()
-            .flat_map(|rows| across.iter().map(move |columns| (*columns, rows)))
-            .map(|(columns, rows)| cell(columns, rows))
-            .collect::<Vec<Cell>>();
-        let whole = cell((0, part.width), (0, part.height));
-        let cells = sorted(cells, &whole);
-        let part_squares =
-            part.pixels.iter().map(|pixel| square(*pixel)).fold(0, u32::wrapping_add);
-        let spread = spread(&whole, part_squares.cast_signed(), whole.sum);
-        let best = (u64::MAX, None);
-        Self {
-            scene,
-            part,
-            home,
-            columns,
-            rows,
-            sums,
-            squares: Vec::new(),
-            whole,
-            cells,
-            spread,
-            at_home,
-            best,
-        }
-    }
-
-    /// Makes the table of squares, which rules out what is blank.
-    fn square(&mut self) {
-        if self.part.width * self.part.height <= MAX_SQUARED_AREA {
-            self.squares = table(self.scene, square);
-        }
+        let (shades, best) = (Shades::of(scene), (u64::MAX, None));
+        let (visited, bounds) = (0, None);
+        Self { scene, part, home, columns, rows, shades, visited, bounds, at_home, best }
     }
 
     /// The best place whose sum of squares is at most this.
@@ -272,8 +218,11 @@ impl<'s> Hunt<'s> {
             true => (self.at_home, Some(self.home)),
             false => (limit.saturating_add(1 + limit / (SHARE - 1)), None),
         };
+        let sieve = Sieve::new(self.part, self.scene, &self.shades, self.best.0, 0);
+        let most = |hunt: &Self| hunt.best.0.saturating_add(SLACK);
         self.places(
-            |hunt| hunt.best.0.saturating_add(SLACK),
+            |hunt, place| sieve.left(hunt.scene, place, most(hunt)),
+            most,
             |hunt, place| {
                 hunt.consider(place);
                 false
@@ -286,17 +235,18 @@ impl<'s> Hunt<'s> {
     fn alike(&mut self, wanted: f64) -> Option<u64> {
         let limit = limit(self.part, wanted);
         let (scene, part) = (self.scene, self.part);
-        // What is counted may be at most this; a place that has more is left at once.
+        // What is counted may be at most this; a place that has more is left at once. Of two pixels
+        // that differ by more than 15, at least what is beyond that counts.
         let most = counted(part, wanted);
-        let rich = richest(part);
+        let sieve = Sieve::new(part, scene, &self.shades, most, FREE);
         let mut found = None;
         self.places(
+            |hunt, place| sieve.left(hunt.scene, place, most),
             |_| limit,
             |hunt, place| {
-                if hunt.spread_bound(place, limit as f64)
-                    && row_counts(scene, part, place, rich) <= most
-                    && counts(scene, part, place, most).is_some()
-                {
+                let may_be =
+                    hunt.bounds.as_ref().is_none_or(|bounds| bounds.of_whole(place, limit));
+                if may_be && counts(scene, part, place, most).is_some() {
                     found = squares(scene, part, place, u64::MAX);
                 }
                 found.is_some()
@@ -305,10 +255,11 @@ impl<'s> Hunt<'s> {
         found
     }
 
-    /// Goes through the places whose sum of squares may be as low as `most`, row by row from home,
-    /// until `visit` says that it is enough.
+    /// Goes through the places whose sum of squares may be as low as `most` and that the sieve
+    /// leaves, row by row from home, until `visit` says that it is enough.
     fn places(
         &mut self,
+        sieve: impl Fn(&Self, (usize, usize)) -> u32,
         most: impl Fn(&Self) -> u64,
         mut visit: impl FnMut(&mut Self, (usize, usize)) -> bool,
     ) {
@@ -316,16 +267,25 @@ impl<'s> Hunt<'s> {
         order.sort_by_key(|y| y.abs_diff(self.home.1));
         let mut differences = vec![0_i32; self.columns];
         for y in order {
+            if self.visited > PATIENCE && self.bounds.is_none() {
+                self.bounds = Some(Bounds::new(self.scene, self.part));
+            }
             // What the sums of the areas may differ at most.
-            let most = most(self) as f64;
-            let reach = (most / self.whole.weight).sqrt().min(f64::from(i32::MAX)) as u32;
-            self.differences(y, &mut differences);
-            for (chunk, group) in differences.chunks(16).enumerate() {
+            let reach = self.bounds.as_ref().map_or(u32::MAX, |bounds| {
+                bounds.differences(y, &mut differences);
+                bounds.reach(most(self))
+            });
+            for (chunk, group) in differences.chunks(LANES).enumerate() {
                 let near =
                     group.iter().fold(false, |near, one| near | (one.unsigned_abs() <= reach));
-                if near {
-                    for (x, one) in group.iter().enumerate() {
-                        if one.unsigned_abs() <= reach && visit(self, (chunk * 16 + x, y)) {
+                let left = if near { sieve(self, (chunk * LANES, y)) } else { 0 };
+                if left == 0 {
+                    continue;
+                }
+                for (lane, one) in group.iter().enumerate() {
+                    if left >> lane & 1 == 1 && one.unsigned_abs() <= reach {
+                        self.visited += 1;
+                        if visit(self, (chunk * LANES + lane, y)) {
                             return;
                         }
                     }
@@ -334,80 +294,17 @@ impl<'s> Hunt<'s> {
         }
     }
 
-    /// How much the sum of each area of a row of places differs from that of the part.
-    fn differences(&self, y: usize, out: &mut [i32]) {
-        let stride = self.scene.width + 1;
-        let row = |y: usize| self.sums.get(y * stride..(y + 1) * stride).unwrap_or_default();
-        let (upper, lower) = (row(y), row(y + self.part.height));
-        let right = |row: &'_ [u32]| self.part.width.min(row.len());
-        let (upper_right, lower_right) = (
-            upper.get(right(upper)..).unwrap_or_default(),
-            lower.get(right(lower)..).unwrap_or_default(),
-        );
-        let left = upper.iter().zip(lower);
-        let ends = upper_right.iter().zip(lower_right);
-        for (out, ((ul, ll), (ur, lr))) in out.iter_mut().zip(left.zip(ends)) {
-            let sum = lr.wrapping_sub(*ur).wrapping_sub(ll.wrapping_sub(*ul)).cast_signed();
-            *out = sum.wrapping_sub(self.whole.sum);
-        }
-    }
-
     fn consider(&mut self, place: (usize, usize)) {
         let nearer = self.best.1.is_some_and(|best| away(place, self.home) < away(best, self.home));
         let most =
             if nearer { Some(self.best.0.saturating_add(SLACK)) } else { better(self.best.0) };
         if let Some(most) = most
-            && self.bound(place, most as f64)
+            && self.bounds.as_ref().is_none_or(|bounds| bounds.of_cells(place, most))
             && let Some(sum) = squares(self.scene, self.part, place, most)
         {
             self.best = (sum.min(self.best.0), Some(place));
         }
     }
-
-    /// Whether the sum of squares there may be as low as this, by what is known of the whole.
-    fn spread_bound(&self, (x, y): (usize, usize), most: f64) -> bool {
-        if self.squares.is_empty() {
-            return true;
-        }
-        let stride = self.scene.width + 1;
-        let ends = ((x, y), (x + self.part.width, y + self.part.height));
-        let sum = within(&self.sums, stride, ends.0, ends.1);
-        let mean = f64::from(sum.wrapping_sub(self.whole.sum));
-        let squares = within(&self.squares, stride, ends.0, ends.1);
-        let spread = spread(&self.whole, squares, sum) - self.spread;
-        mean * mean * self.whole.weight + spread * spread * SAFE <= most
-    }
-
-    /// Whether the sum of squares there may be as low as this.
-    fn bound(&self, (x, y): (usize, usize), most: f64) -> bool {
-        if !self.spread_bound((x, y), most) {
-            return false;
-        }
-        let stride = self.scene.width + 1;
-        let mut bound = 0.0;
-        self.cells.iter().all(|cell| {
-            let (left, right) = (x + cell.left, x + cell.right);
-            let there = within(&self.sums, stride, (left, y + cell.top), (right, y + cell.bottom));
-            let difference = f64::from(there.wrapping_sub(cell.sum));
-            bound += difference * difference * cell.weight;
-            bound <= most
-        })
-    }
-}
-
-/// First the cells that differ most from the whole: they rule most out.
-fn sorted(mut cells: Vec<Cell>, whole: &Cell) -> Vec<Cell> {
-    let mean = |cell: &Cell| f64::from(cell.sum) * cell.weight;
-    let distance = |cell: &Cell| (mean(cell) - mean(whole)).abs() / cell.weight.sqrt();
-    cells.sort_by(|one, other| distance(other).total_cmp(&distance(one)));
-    cells
-}
-
-/// What an area differs from its own mean, from its sum and that of its [`square`]s.
-fn spread(area: &Cell, squares: i32, sum: i32) -> f64 {
-    let pixels = ((area.right - area.left) * (area.bottom - area.top)) as f64;
-    let sum = f64::from(sum) - 128.0 * pixels;
-    (f64::from(squares) - sum * sum / pixels).max(0.0).sqrt()
 }
 
 /// What a sum must be at most to be better than this one; nothing is better than 0.
@@ -417,45 +314,6 @@ fn better(sum: u64) -> Option<u64> {
 
 fn away(one: (usize, usize), other: (usize, usize)) -> usize {
     one.0.abs_diff(other.0).pow(2) + one.1.abs_diff(other.1).pow(2)
-}
-
-/// The sum of a rectangle. Tables wrap; a difference is right as long as it fits itself.
-fn within(
-    table: &[u32],
-    stride: usize,
-    (left, top): (usize, usize),
-    (right, bottom): (usize, usize),
-) -> i32 {
-    let at = |x: usize, y: usize| table.get(y * stride + x).copied().unwrap_or_default();
-    let lower = at(right, bottom).wrapping_sub(at(left, bottom));
-    lower.wrapping_sub(at(right, top).wrapping_sub(at(left, top))).cast_signed()
-}
-
-/// The square of what a pixel differs from the middle: smaller than that of the pixel itself.
-fn square(pixel: u8) -> u32 {
-    let difference = i32::from(pixel) - 128;
-    (difference * difference).cast_unsigned()
-}
-
-/// A table of sums: at (x, y) that of all left of x and above y, modulo 2^32.
-fn table(grey: &Grey, value: impl Fn(u8) -> u32) -> Vec<u32> {
-    let stride = grey.width + 1;
-    let mut table = Vec::with_capacity(stride * (grey.height + 1));
-    table.resize(stride, 0_u32);
-    let mut columns = vec![0_u32; grey.width];
-    for y in 0..grey.height {
-        // First down, which the processor does for many columns at once, then across.
-        for (column, pixel) in columns.iter_mut().zip(grey.row(y)) {
-            *column = column.wrapping_add(value(*pixel));
-        }
-        let mut sum = 0_u32;
-        table.push(0);
-        table.extend(columns.iter().map(|column| {
-            sum = sum.wrapping_add(*column);
-            sum
-        }));
-    }
-    table
 }
 
 #[cfg(test)]
@@ -517,6 +375,37 @@ mod tests {
         assert_eq!(search(&grey(4, 4, noise), &Grey::default(), (0, 0), 0.96), None);
     }
 
+    /// Holds a search against one that compares at every place.
+    fn check(scene: &Grey, part: &Grey, home: (usize, usize), wanted: f64) {
+        let found = search(scene, part, home, wanted).unwrap();
+        let all = |x: usize, y: usize| squares(scene, part, (x, y), u64::MAX).unwrap();
+        let (columns, rows) = (scene.width - part.width + 1, scene.height - part.height + 1);
+        let places = || (0..columns).flat_map(|x| (0..rows).map(move |y| (x, y)));
+        let best = places().map(|(x, y)| all(x, y)).min().unwrap();
+        let near = NEAR_PER_PIXEL * (part.width * part.height) as u64;
+        let alike = |(x, y)| similarity(scene, part, x, y) >= wanted;
+        if best <= near || places().any(alike) {
+            assert!(all(found.x, found.y) <= best + best / 64 + 2 * SLACK, "{found:?} {best}");
+        } else {
+            // Nothing is alike, and so nothing is found to be.
+            assert!(found.similarity < wanted);
+        }
+    }
+
+    /// A picture of rectangles, each with noise in it.
+    fn drawn(width: usize, height: usize, rects: &[(usize, usize, usize, u8, u8)]) -> Grey {
+        let mut picture = grey(width, height, |_, _| 100);
+        for (left, top, side, shade, noisy) in rects {
+            for y in *top..(top + side).min(height) {
+                for x in *left..(left + side).min(width) {
+                    let more = noise(x, y) % (noisy + 1);
+                    picture.pixels[y * width + x] = shade.saturating_add(more);
+                }
+            }
+        }
+        picture
+    }
+
     proptest! {
         #[test]
         fn no_place_is_better_than_the_one_that_is_found(
@@ -526,17 +415,32 @@ mod tests {
         ) {
             let scene = Grey { width: 24, height: 18, pixels };
             let part = Grey { width: 7, height: 5, pixels: part };
-            let found = search(&scene, &part, (x, y), wanted).unwrap();
-            let all = |x: usize, y: usize| squares(&scene, &part, (x, y), u64::MAX).unwrap();
-            let places = || (0..18).flat_map(|x| (0..14).map(move |y| (x, y)));
-            let best = places().map(|(x, y)| all(x, y)).min().unwrap();
-            if best <= limit(&part, wanted) {
-                prop_assert!(all(found.x, found.y) <= best + best / 64 + 2 * SLACK);
-            } else {
-                // Nothing is alike, and so nothing is found to be.
-                prop_assert!(places().all(|(x, y)| similarity(&scene, &part, x, y) < wanted));
-                prop_assert!(found.similarity < wanted);
+            check(&scene, &part, (x, y), wanted);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn nor_in_a_picture_where_tables_are_made(
+            rects in proptest::collection::vec(
+                (0_usize..150, 0_usize..90, 1_usize..70, prop_oneof![90_u8..110, any::<u8>()], 0_u8..40),
+                0..9,
+            ),
+            other in proptest::collection::vec(
+                (0_usize..24, 0_usize..12, 1_usize..20, prop_oneof![90_u8..110, any::<u8>()], 0_u8..40),
+                0..4,
+            ),
+            (x, y, cut_out) in (0_usize..126, 0_usize..78, any::<bool>()),
+            wanted in 0.1_f64..1.0,
+        ) {
+            let scene = drawn(150, 90, &rects);
+            let mut part = drawn(24, 12, &other);
+            if cut_out {
+                part = cut(&scene, x, y, 24, 12);
+                part.pixels.iter_mut().step_by(7).for_each(|pixel| *pixel ^= 9);
             }
+            check(&scene, &part, (y, x / 2), wanted);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Twenty needles in the form of os-autoinst, each judged as it judges: what is found, where it is
-//! clicked, and how like it is by its measure, which is written out here a second time and slowly.
+//! clicked, and how like it is by its measure, which is written out here a second time and slowly, and
+//! which `os_autoinst_figures.py` has from OpenCV.
 
 use std::fs;
 use std::path::Path;
@@ -160,6 +161,34 @@ const CASES: [Case; 20] = [
         false,
         (0, 0),
     ),
+];
+
+/// Each area by its needle: how like it is in percent, and where, by OpenCV 5.0.0. What is to be found
+/// is there; what is not is told of a place that may be another.
+const FIGURES: [(&str, f64, u32, u32); 23] = [
+    ("same", 100.0000, 40, 30),
+    ("moved-within", 100.0000, 80, 30),
+    ("moved-beyond", 0.0000, 90, 30),
+    ("margin-300", 100.0000, 130, 30),
+    ("margin-0-is-50", 100.0000, 80, 30),
+    ("no-type", 100.0000, 40, 30),
+    ("tint-of-15", 100.0000, 40, 30),
+    ("dot-96", 73.2982, 40, 30),
+    ("dot-50", 73.2982, 40, 30),
+    ("match-0-is-96", 73.2982, 40, 30),
+    ("dot-excluded", 100.0000, 40, 30),
+    ("excluded-elsewhere", 73.2982, 40, 30),
+    ("exclude-first", 100.0000, 40, 30),
+    ("two-areas", 100.0000, 40, 30),
+    ("two-areas", 100.0000, 200, 120),
+    ("second-gone", 100.0000, 40, 30),
+    ("second-gone", 0.0000, 200, 120),
+    ("click-center-first", 100.0000, 40, 30),
+    ("click-center-first", 100.0000, 200, 120),
+    ("click-point-moved", 100.0000, 80, 30),
+    ("ocr-decides-nothing", 100.0000, 40, 30),
+    ("nothing-left", 0.0000, 40, 30),
+    ("screen-too-small", 0.0000, 40, 30),
 ];
 
 const fn case(
@@ -343,6 +372,15 @@ fn twenty_needles_are_judged_as_os_autoinst_judges_them() {
             .filter(|area| area.kind == tabard_sight::Kind::Exclude)
             .map(|area| area.rect)
             .collect();
+        let figures: Vec<_> = FIGURES.iter().filter(|figure| figure.0 == case.name).collect();
+        assert_eq!(figures.len(), verdict.areas.len(), "{}", case.name);
+        for (judged, (_, percent, x, y)) in verdict.areas.iter().zip(figures) {
+            assert_eq!(judged.ok(), *percent >= judged.wanted, "{}: {judged:?}", case.name);
+            if judged.ok() {
+                assert!((percent - judged.percent).abs() < 1e-4, "{}: {judged:?}", case.name);
+                assert_eq!((judged.found.x, judged.found.y), (*x, *y), "{}", case.name);
+            }
+        }
         for (area, judged) in pattern.needle.matches().zip(&verdict.areas) {
             let margin = i64::from(area.margin);
             let percent = slowly(&picture, &screen, area.rect, margin, &excluded);

@@ -133,6 +133,19 @@ impl Args {
         Ok(FontFrom::Sample(file, text, size.ok_or_else(wrong)?))
     }
 
+    /// Languages that text is read in, such as `eng+deu`.
+    pub(super) fn language(&mut self) -> Result<String, String> {
+        let text = self.word("a language such as eng, deu or eng+deu")?.text;
+        // As its data are called: they are names of files.
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let good = |code: &str| !code.is_empty() && code.len() <= 32 && code.bytes().all(letter);
+        if text.split('+').all(good) {
+            Ok(text)
+        } else {
+            Err(format!("{text:?} is no language; write for example eng, deu or eng+deu"))
+        }
+    }
+
     /// A part of a picture, if one is given.
     pub(super) fn within(&mut self) -> Result<Option<Rect>, String> {
         if self.peek() != Some("in") {

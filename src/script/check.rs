@@ -40,6 +40,8 @@ pub(crate) fn check(script: &Script, desk: &Desk) -> Result<Needles, Faults> {
     let mut needles = needles::load(script, names, &mut faults);
     let reads = script.steps.iter().find(|step| reads_console(&step.action));
     needles.font = needles::load_font(script, reads.map(|step| step.line), &mut faults);
+    let reads = script.steps.iter().find(|step| reads_by_ocr(&step.action));
+    needles.reader = needles::load_reader(script, reads.map(|step| step.line), &mut faults);
     if faults.is_empty() { Ok(needles) } else { Err(Faults { file: script.file.clone(), faults }) }
 }
 
@@ -48,6 +50,13 @@ fn reads_console(action: &Action) -> bool {
         action,
         Action::WaitFor(Condition::ScreenText { .. })
             | Action::Expect(Condition::ScreenText { .. })
+    )
+}
+
+fn reads_by_ocr(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::WaitFor(Condition::OcrText { .. }) | Action::Expect(Condition::OcrText { .. })
     )
 }
 
@@ -95,6 +104,7 @@ fn of_condition(condition: &Condition) -> (Vec<&String>, Option<&Path>) {
         | Condition::Running(name, _)
         | Condition::Jail(name, _)
         | Condition::ScreenText { guest: name, .. }
+        | Condition::OcrText { guest: name, .. }
         | Condition::Needle { guest: Some(name), .. }
         | Condition::Stable { guest: Some(name), .. } => (vec![name], None),
         Condition::Region { region: Region::Guest(name), file, .. } => (vec![name], Some(file)),

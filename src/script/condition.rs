@@ -171,6 +171,9 @@ impl Eyes<'_> {
             Condition::ScreenText { guest, text, present, within } => {
                 return self.screen_text(guest, text, *present, *within);
             }
+            Condition::OcrText { guest, text, within } => {
+                return self.ocr_text(guest, text, *within);
+            }
             Condition::Needle { name, guest } => {
                 return self.needle(name, guest.as_deref()).map(drop);
             }
@@ -399,6 +402,7 @@ fn words(condition: &Condition) -> String {
             format!("{guest} to show {text:?}")
         }
         Condition::ScreenText { guest, text, .. } => format!("{guest} no longer to show {text:?}"),
+        Condition::OcrText { guest, text, .. } => format!("OCR to read {text:?} off {guest}"),
         Condition::Needle { name, .. } => format!("the needle {name}"),
         Condition::Stable { .. } => "the picture to be stable".to_owned(),
         Condition::Serial { guest, text, .. } => format!("{guest} to print {text:?}"),

@@ -28,6 +28,7 @@ mod junit;
 mod keys;
 mod many;
 mod needles;
+mod ocr;
 mod parse;
 mod report;
 mod results;
@@ -347,6 +348,15 @@ pub fn play(
     let script = parse::parse(text, name)?;
     let needles = check::check(&script, desk)?;
     Ok(run_checked(&script, &needles, desk, engine, out, None)?.passed)
+}
+
+/// That this host reads text by OCR, in a jail, in words; or what it lacks and what mends that.
+///
+/// # Errors
+/// Two sentences.
+pub(crate) fn reads_by_ocr() -> Result<String, String> {
+    let reader = ocr::Reader::find(ocr::LANGUAGE)?;
+    Ok(format!("{} reads {}, in its jail", reader.program.display(), ocr::LANGUAGE))
 }
 
 /// What a line of a script calls needles; what cannot be read names none.

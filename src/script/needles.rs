@@ -10,6 +10,7 @@ use tabard_view::Rect;
 use super::condition::{Eyes, Failure};
 use super::diff;
 use super::fault::Fault;
+use super::ocr::{LANGUAGE, Reader, words as ocr_words};
 use super::step::{Button, FontFrom, Place, Region, Script};
 use crate::session::desk::chain;
 
@@ -25,6 +26,19 @@ pub(crate) struct Needles {
     named: BTreeMap<String, Vec<Pattern>>,
     /// The glyphs of consoles.
     pub(crate) font: Option<Font>,
+    /// What reads other text.
+    pub(crate) reader: Option<Reader>,
+}
+
+/// Finds what reads text by OCR; `used` is the first line that needs it.
+pub(crate) fn load_reader(
+    script: &Script,
+    used: Option<usize>,
+    faults: &mut Vec<Fault>,
+) -> Option<Reader> {
+    let used = used?;
+    let (line, language) = script.ocr_language.clone().unwrap_or((used, LANGUAGE.to_owned()));
+    Reader::find(&language).map_err(|cause| faults.push(Fault { file: None, line, cause })).ok()
 }
 
 /// Reads the font that a script names; `used` is the first line that reads a console.
@@ -151,6 +165,23 @@ impl Eyes<'_> {
         let last = lines.iter().skip(lines.len().saturating_sub(LINES)).copied();
         let last = last.collect::<Vec<_>>().join(" | ");
         Err(format!("{guest} {verb} {text:?}; it shows: {last}").into())
+    }
+
+    /// Whether OCR reads a text off what a guest shows.
+    pub(crate) fn ocr_text(
+        &self,
+        guest: &str,
+        text: &str,
+        within: Option<Rect>,
+    ) -> Result<(), Failure> {
+        let frame = self.hands.snapshot()?.frame;
+        let picture = diff::crop(&frame, self.rect(&Region::Guest(guest.to_owned()))?);
+        let Some(reader) = &self.needles.reader else { return Err("Nothing reads text".into()) };
+        let read = ocr_words(&reader.read(&picture, within)?);
+        if read.contains(&ocr_words(text)) {
+            return Ok(());
+        }
+        Err(format!("OCR does not read {text:?} off {guest}; it reads: {read}").into())
     }
 
     /// Waits for a needle, and clicks on it.

@@ -19,12 +19,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Screens of one desk.
 const MAX_SCREENS: u8 = 8;
 /// The words that a line may begin with.
-const COMMANDS: &str = "desk, size, needles, font, snapshots, section, timeout, pace, key, press, release, type, move, click, \
+const COMMANDS: &str = "desk, size, needles, font, snapshots, ocr-language, section, timeout, pace, key, press, release, type, move, click, \
     drag, wheel, sak, lock, take, give, release-text, question, answer, switch, layout, start, \
     stop, shutdown, reset, pause, resume, wait-for, expect, shot, \
     mark, save, from, kill, hold, unhold, screen, echo, now, include, set, repeat, only-if, end";
 /// What can be waited for or expected.
-const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, stable, serial, \
+const CONDITIONS: &str = "text, no-text, focus, input, banner, region, needle, screen-text, no-screen-text, ocr-text, stable, serial, \
     no-serial, no-event, unchanged, running, stopped, locked, unlocked, jail, ended";
 
 /// Reads a script; `file` names it in messages.
@@ -47,6 +47,7 @@ pub(crate) fn parse_with(text: &str, file: &Path, given: &Variables) -> Result<S
         needles: None,
         font: None,
         snapshots: None,
+        ocr_language: None,
         steps: Vec::new(),
     };
     let mut parser = Parser {
@@ -158,6 +159,10 @@ impl Parser {
             "font" => {
                 self.before_steps("font")?;
                 self.script.font = Some((line, args.font()?));
+            }
+            "ocr-language" => {
+                self.before_steps("ocr-language")?;
+                self.script.ocr_language = Some((line, args.language()?));
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
@@ -311,6 +316,14 @@ fn condition(args: &mut Args) -> Result<Condition, String> {
             present: what == "screen-text",
             within: args.within()?,
         },
+        "ocr-text" => {
+            Condition::OcrText { guest: args.guest()?, text: args.text()?, within: args.within()? }
+        }
+        "no-ocr-text" => {
+            return Err("What OCR did not read may be there all the same. Write wait-for or \
+                        expect with no-screen-text, a needle or a region"
+                .to_owned());
+        }
         "needle" => {
             let (name, guest) = args.needle()?;
             Condition::Needle { name, guest }
@@ -544,6 +557,24 @@ mod tests {
             "wait-for stable a b",
         ] {
             assert!(parse(bad, Path::new("t")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_ocr_reads_has_a_word_of_its_own_and_a_language() {
+        let text = "ocr-language eng+chi_sim\nwait-for ocr-text web \"a b\" in 1 2 3 4";
+        let script = parse(text, Path::new("t")).unwrap();
+        assert_eq!(script.ocr_language, Some((1, "eng+chi_sim".to_owned())));
+        let (guest, text) = ("web".to_owned(), "a b".to_owned());
+        let within = Some(Rect::new(1, 2, 3, 4));
+        let condition = Condition::OcrText { guest, text, within };
+        assert_eq!(script.steps[0].action, Action::WaitFor(condition));
+        assert!(fault("expect no-ocr-text web \"a\"").contains("no-screen-text"));
+        for language in ["../eng", "eng+", "", "a b"] {
+            assert!(
+                fault(&format!("ocr-language \"{language}\"")).contains("eng+deu"),
+                "{language}"
+            );
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) font: Option<(usize, FontFrom)>,
     /// The folder of its snapshots, if it names one, and the line that does.
     pub(crate) snapshots: Option<(usize, PathBuf)>,
+    /// The language that text is read in by OCR, if it names one, and the line that does.
+    pub(crate) ocr_language: Option<(usize, String)>,
     /// What it does, in this order.
     pub(crate) steps: Vec<Step>,
 }
@@ -233,6 +235,15 @@ pub(crate) enum Condition {
         text: String,
         /// Whether it must be there.
         present: bool,
+        /// The part of the guest's picture that is read; all of it if not given.
+        within: Option<Rect>,
+    },
+    /// OCR reads this text off what a guest shows.
+    OcrText {
+        /// The guest.
+        guest: String,
+        /// A part of what is read.
+        text: String,
         /// The part of the guest's picture that is read; all of it if not given.
         within: Option<Rect>,
     },

@@ -32,7 +32,24 @@ flood() {
     done
 }
 
+# Shows every letter that a console has, from the upper left corner on, and says what is in the root.
+sample() {
+    {
+        # A cursor that blinks is no picture that stays.
+        printf '\033[?25l\033[H\033[2J'
+        code=33
+        while [ $code -le 126 ]; do
+            printf "\\$(printf %o $code)"
+            [ $((code % 32)) != 31 ] || echo
+            code=$((code + 1))
+        done
+        echo
+    } >/dev/tty1
+    ls -1 / | sed 's/^/root has /'
+}
+
 case $1 in
+    sample) sample && echo "sampled" ;;
     flood) flood ;;
     write) write "$2" && echo "wrote $2" ;;
     read)

@@ -84,14 +84,14 @@ pub fn demo(window: bool) -> Result<PathBuf, String> {
     programs(&mut build)
 }
 
-/// The same for Debian guests, with the agent that goes into their image.
+/// The same for Debian guests, with the agent that goes into their image, and what reads their text.
 ///
 /// # Errors
 /// As [`release`].
 pub fn demo_with_agent() -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args(["build", "--profile", "demo", "--no-default-features"]);
-    programs(build.args(["--package", "tabard-agent"]))
+    programs(build.args(["--package", "tabard-agent", "--package", "tabard-ocr"]))
 }
 
 /// Builds `tabard` and what runs guests for it, side by side; the path of `tabard`.

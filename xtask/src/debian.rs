@@ -66,6 +66,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
         folder: build::target_dir()?.join("demo-debian"),
         desktop: images::desktop(&tabard)?,
         tiny: images::tiny(&tabard, None)?,
+        installer: None,
+        variables: Vec::new(),
         tabard,
     };
     SCRIPTS.iter().try_for_each(|script| stage.play(script, engine, &out))?;

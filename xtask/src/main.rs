@@ -10,6 +10,7 @@ mod demo;
 mod engines;
 mod fuzz;
 mod images;
+mod installer;
 mod lines;
 mod measure;
 mod packages;

@@ -7,8 +7,9 @@ use crate::build;
 
 /// What the window's tests need: an X server without a screen, a hand that moves its pointer, a
 /// camera, and the libraries that winit and softbuffer load at run time. For those of the agent in a
-/// Linux session: a Wayland compositor without a screen, and programs that copy and paste.
-pub const TESTS: [&str; 14] = [
+/// Linux session: a Wayland compositor without a screen, and programs that copy and paste. For scripts
+/// that read text: what reads it, with its English.
+pub const TESTS: [&str; 16] = [
     "xvfb",
     "xdotool",
     "x11-apps",
@@ -23,6 +24,8 @@ pub const TESTS: [&str; 14] = [
     "xsel",
     "wl-clipboard",
     "sway",
+    "tesseract-ocr",
+    "tesseract-ocr-eng",
 ];
 
 /// Makes sure that these packages are there: installs what is missing when run by root, and else

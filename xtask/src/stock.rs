@@ -5,14 +5,19 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{build, engines, images};
+use crate::{build, engines, images, installer};
 
-/// The scripts of `tests/stock`.
-const SCRIPTS: [Script; 5] = [
+/// The scripts of `tests/stock`, in this order: the second reads with what the first has shot.
+const SCRIPTS: [Script; 6] = [
     Script {
         name: "stock",
         text: include_str!("../../tests/stock/stock.tabard"),
         desk: ("stock.toml", include_str!("../../tests/stock/stock.toml")),
+    },
+    Script {
+        name: "reading",
+        text: include_str!("../../tests/stock/reading.tabard"),
+        desk: ("reading.toml", include_str!("../../tests/stock/reading.toml")),
     },
     Script {
         name: "agent",
@@ -40,6 +45,18 @@ const KEEP: &str = "keep";
 const START: &str = "start";
 /// A start from a snapshot takes at most this part of a boot.
 const AT_MOST: f64 = 0.1;
+/// Debian's installer, on hosts whose apt has it.
+const INSTALLER: Script = Script {
+    name: "installer",
+    text: include_str!("../../tests/stock/installer/installer.tabard"),
+    desk: ("installer.toml", include_str!("../../tests/stock/installer/installer.toml")),
+};
+/// The needles of its pages, below the root of the repository.
+const NEEDLES: &str = "tests/stock/installer/needles";
+/// The letters that the first script's guest shows, in their rows.
+const SAMPLE: &str = "!\"#$%&'()*+,-./0123456789:;<=>?\n\
+    @ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_\n\
+    `abcdefghijklmnopqrstuvwxyz{|}~\n";
 /// What the guests of the first script do, as a disk of theirs.
 const TOOLS: &str = include_str!("../../tests/stock/tools.sh");
 /// The size of a sector.
@@ -53,7 +70,8 @@ const RESULTS: &str = "results.json";
 const USAGE: &str =
     "Write: cargo xtask stock [--engine kvm|qemu] [--release bookworm|trixie] [--programs FOLDER]";
 
-/// A script and its desk. They name the images as `@TINY@` and `@DESKTOP@`.
+/// A script and its desk. They name the images as `@TINY@`, `@DESKTOP@` and `@INSTALLER@`, and the
+/// folder of the installer's needles as `@NEEDLES@`.
 pub struct Script {
     /// Its name, without the end of its file.
     pub name: &'static str,
@@ -73,6 +91,10 @@ pub struct Stage {
     pub desktop: PathBuf,
     /// The folder of the image of a Debian system without one.
     pub tiny: PathBuf,
+    /// The folder of Debian's installer, if it can be had.
+    pub installer: Option<PathBuf>,
+    /// The values of variables of the scripts.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Stage {
@@ -87,15 +109,26 @@ impl Stage {
         make(out)?;
         let file = format!("{}.tabard", script.name);
         for (name, text) in [(file.as_str(), script.text), script.desk] {
-            let [desktop, tiny] =
-                [&self.desktop, &self.tiny].map(|path| path.display().to_string());
-            let text = text.replace("@DESKTOP@", &desktop).replace("@TINY@", &tiny);
+            let installer = self.installer.as_deref().unwrap_or(Path::new(""));
+            let needles = build::root().join(NEEDLES);
+            let marks = [
+                ("@DESKTOP@", self.desktop.as_path()),
+                ("@TINY@", &self.tiny),
+                ("@INSTALLER@", installer),
+                ("@NEEDLES@", &needles),
+            ];
+            let text = marks.into_iter().fold(text.to_owned(), |text, (mark, path)| {
+                text.replace(mark, &path.display().to_string())
+            });
             let path = self.folder.join(name);
             fs::write(&path, text).map_err(|error| cannot("write", &path, &error))?;
         }
         let mut command = Command::new(&self.tabard);
         command.arg("test").arg(self.folder.join(&file)).args(["--engine", engine]);
         command.arg("--json").arg(out.join(RESULTS));
+        for (name, value) in &self.variables {
+            command.arg("--set").arg(format!("{name}={value}"));
+        }
         build::run(command.arg("--out").arg(out))
     }
 }
@@ -123,40 +156,54 @@ pub fn run_by_hand(words: &[String]) -> Result<(), String> {
         Some(programs) => programs.join("tabard"),
         None => build::demo_with_agent()?,
     };
-    run(&tabard, engine, release)
+    run(&tabard, engine, release).map(drop)
+}
+
+/// What was played.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// How many scripts.
+    pub scripts: usize,
+    /// What could not be, and why.
+    pub missing: Option<String>,
 }
 
 /// Plays every script on this engine; the guests without a desktop are of this release of Debian.
 ///
 /// # Errors
 /// A sentence that names what failed.
-pub fn run(tabard: &Path, engine: &str, release: Option<&str>) -> Result<(), String> {
+pub fn run(tabard: &Path, engine: &str, release: Option<&str>) -> Result<Played, String> {
     if engine == "qemu" {
         engines::ensure_qemu(tabard)?;
     }
-    let stage = Stage {
+    let installer = installer::ensure()?;
+    let mut stage = Stage {
         tabard: tabard.to_path_buf(),
         folder: build::target_dir()?.join("stock").join(engine),
         desktop: images::desktop(tabard)?,
         tiny: images::tiny(tabard, release)?,
+        installer: installer.as_ref().ok().cloned(),
+        variables: Vec::new(),
     };
     let archive = stage.lay_out_volumes()?;
-    for script in &SCRIPTS {
+    let (mut said, mut played) = (String::new(), Played::default());
+    for script in SCRIPTS.iter().chain(installer.is_ok().then_some(&INSTALLER)) {
         let out = stage.folder.join(script.name);
         println!("stock: {} on {engine}; pictures and logs are in {}", script.name, out.display());
         stage.play(script, engine, &out)?;
+        played.scripts += 1;
+        if said.is_empty() {
+            said = stage.keep_sample(&out)?;
+        }
     }
     stage.compare_starts()?;
-    let said = stage.folder.join("stock/logs/web.serial");
-    let said = fs::read(&said).map_err(|error| cannot("read", &said, &error))?;
-    let flushed = flushed(&String::from_utf8_lossy(&said));
+    played.missing = installer.err().map(|why| format!("Debian's installer, because {why}"));
+    if let Some(missing) = &played.missing {
+        println!("stock: not exercised: {missing}");
+    }
+    let flushed = flushed(&said);
     println!("stock: {} sectors were flushed before the process was killed", flushed.len());
-    check_flushed(&archive, &flushed)
-}
-
-/// How many scripts there are.
-pub fn count() -> usize {
-    SCRIPTS.len()
+    check_flushed(&archive, &flushed).map(|()| played)
 }
 
 impl Stage {
@@ -177,6 +224,24 @@ impl Stage {
             return Err(format!("A start from a snapshot took {part:.2} of a boot, not {AT_MOST}"));
         }
         Ok(())
+    }
+
+    /// Keeps what the first script's guest has shown of a console's letters, and said of its root,
+    /// for the next; all that it said.
+    fn keep_sample(&mut self, out: &Path) -> Result<String, String> {
+        let (shot, sample) = (out.join("sample.png"), self.folder.join("sample.png"));
+        fs::copy(&shot, &sample).map_err(|error| cannot("copy", &shot, &error))?;
+        let text = self.folder.join("sample.txt");
+        fs::write(&text, SAMPLE).map_err(|error| cannot("write", &text, &error))?;
+        let said = out.join("logs/web.serial");
+        let said = fs::read(&said).map_err(|error| cannot("read", &said, &error))?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let listing = listing(&said);
+        if listing.is_empty() {
+            return Err("The guest did not say what is in its root".to_owned());
+        }
+        self.variables.push(("LISTING", listing));
+        Ok(said)
     }
 
     /// Makes the volumes of the first script anew; the one that guests write.
@@ -206,6 +271,12 @@ fn first_step(results: &str) -> Result<f64, String> {
 fn flushed(said: &str) -> Vec<u64> {
     let number = |line: &str| line.trim_end().strip_prefix("flushed ")?.parse().ok();
     said.lines().filter_map(number).collect()
+}
+
+/// What a guest said that `ls` lists, a name a line.
+fn listing(said: &str) -> String {
+    let names = said.lines().filter_map(|line| line.trim_end().strip_prefix("root has "));
+    names.collect::<Vec<_>>().join("\n")
 }
 
 /// Whether all that was flushed is in the volume.
@@ -247,8 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_is_what_was_said_of_the_root() {
+        assert_eq!(listing("up\r\nroot has bin\r\nroot has dev\r\nsampled\r\n"), "bin\ndev");
+    }
+
+    #[test]
+    fn a_sample_has_every_printable_letter_once() {
+        let all: String = (b'!'..=b'~').map(char::from).collect();
+        assert_eq!(SAMPLE.replace('\n', ""), all);
+    }
+
+    #[test]
     fn every_desk_names_its_images_by_their_marks() {
-        for script in &SCRIPTS {
+        for script in SCRIPTS.iter().chain([&INSTALLER]) {
             let kernels = script.desk.1.lines().filter(|line| line.starts_with("kernel"));
             assert!(kernels.clone().count() > 0, "{}", script.name);
             assert!(kernels.clone().all(|line| line.contains("\"@")), "{}", script.name);

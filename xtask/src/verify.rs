@@ -81,8 +81,9 @@ pub fn run() -> Result<(), String> {
         })?;
         counts.push((engine, counted));
     }
+    let mut played = stock::Played::default();
     for engine in stock_kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
-        steps.task(&format!("stock Debian guests on the engine {engine}"), || {
+        played = steps.task(&format!("stock Debian guests on the engine {engine}"), || {
             stock::run(&tabard, engine, None)
         })?;
     }
@@ -109,7 +110,7 @@ pub fn run() -> Result<(), String> {
         test_host::run_seat(&programs, plan)
     })?;
 
-    for line in closing(&counts, &kvm, &stock_kvm) {
+    for line in closing(&counts, &kvm, &stock_kvm, &played) {
         println!("verify: {line}");
     }
     println!("verify: all {} steps passed in {}", steps.total, time(started.elapsed()));
@@ -162,6 +163,7 @@ fn closing(
     counts: &[(&str, Counted)],
     kvm: &Result<(), String>,
     stock_kvm: &Result<(), String>,
+    played: &stock::Played,
 ) -> Vec<String> {
     let words: Vec<String> =
         counts.iter().map(|(engine, counted)| format!("{counted} on {engine}")).collect();
@@ -169,13 +171,14 @@ fn closing(
     let mut lines = vec![format!(
         "end-to-end tests: {}; {} scripts of stock Debian guests on {engines}; the seat on qemu",
         words.join(", "),
-        stock::count()
+        played.scripts
     )];
     lines.extend(match (kvm, stock_kvm) {
         (Err(why), _) => Some(format!("not exercised here: the engine kvm, because {why}")),
         (_, Err(why)) => Some(format!("not exercised here: stock kernels on kvm, because {why}")),
         _ => None,
     });
+    lines.extend(played.missing.iter().map(|what| format!("not exercised here: {what}")));
     lines
 }
 
@@ -239,12 +242,16 @@ mod tests {
     #[test]
     fn what_was_not_exercised_is_one_line_that_says_why() {
         let (passed, no) = (Counted { passed: 12, ignored: 0 }, || Err("it is gone".to_owned()));
-        let lines = closing(&[("qemu", passed)], &no(), &no());
+        let all = stock::Played { scripts: 4, missing: None };
+        let lines = closing(&[("qemu", passed)], &no(), &no(), &all);
         assert!(lines[0].starts_with("end-to-end tests: 12 on qemu; "), "{}", lines[0]);
         assert_eq!(lines[1], "not exercised here: the engine kvm, because it is gone");
-        let lines = closing(&[("kvm", passed), ("qemu", passed)], &Ok(()), &no());
+        let lines = closing(&[("kvm", passed), ("qemu", passed)], &Ok(()), &no(), &all);
         assert!(lines[1].contains("stock kernels on kvm"), "{}", lines[1]);
-        assert_eq!(closing(&[("kvm", passed)], &Ok(()), &Ok(())).len(), 1);
+        assert_eq!(closing(&[("kvm", passed)], &Ok(()), &Ok(()), &all).len(), 1);
+        let less = stock::Played { scripts: 3, missing: Some("the one, because".to_owned()) };
+        let lines = closing(&[("kvm", passed)], &Ok(()), &Ok(()), &less);
+        assert_eq!(lines[1], "not exercised here: the one, because");
     }
 
     #[test]
