@@ -26,9 +26,12 @@ mod fault;
 mod hands;
 mod junit;
 mod keys;
+mod live;
 mod many;
 mod needles;
 mod parse;
+mod player;
+pub mod record;
 mod report;
 mod results;
 mod run;
@@ -46,6 +49,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tabard_display::FontError;
+use tabard_display::headless::Inspector;
 use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
@@ -55,6 +59,7 @@ use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
 use crate::signals::Signals;
 use fault::{Fault, Faults};
+pub use live::{Live, LiveError};
 use needles::Needles;
 use source::Variables;
 use step::Script;
@@ -263,15 +268,16 @@ fn serve_desk(args: &TestArgs) -> Result<bool, ScriptError> {
     let engine = args.engine.over(&mut desk);
     let oracle = Oracle::default();
     let screens = args.size.into_iter().collect();
-    let harness = start(&desk, screens, engine, &args.out, &oracle)?;
-    let server = serve::Server {
+    let harness = start(&desk, screens, engine, &args.out, &oracle, Vec::new())?;
+    let mut server = serve::Server(player::Player {
         desk: &desk,
         harness: &harness,
         oracle: &oracle,
         out: &args.out,
         logs: &args.out.join("logs"),
         variables: &args.set.iter().cloned().collect(),
-    };
+        state: run::State::new(&harness),
+    });
     let served = server.serve(std::io::stdin().lock(), std::io::stdout().lock());
     let well = served.map_err(|error| {
         ScriptError::Results(format!("Cannot read requests or write answers: {error}"))
@@ -373,7 +379,7 @@ fn run_checked(
     let begin = Instant::now();
     let logs = out.join("logs");
     let oracle = Oracle::default();
-    let harness = start(desk, script.screens.clone(), engine, out, &oracle)?;
+    let harness = start(desk, script.screens.clone(), engine, out, &oracle, Vec::new())?;
     let mut trace = page.map(|_| Trace::begin(&harness));
     let results = run::run(script, needles, &harness, &oracle, out, &logs, trace.as_mut());
     let outcome = harness.stop();
@@ -392,23 +398,28 @@ fn run_checked(
     Ok(Played { results, findings, took: begin.elapsed(), passed })
 }
 
-/// Starts a desk whose every frame the oracle judges.
+/// Starts a desk whose every frame the oracle judges, and the others see.
 fn start(
     desk: &Desk,
     mut screens: Vec<(Size, Scale)>,
     engine: Option<Engine>,
     out: &Path,
     oracle: &Oracle,
+    mut others: Vec<Inspector>,
 ) -> Result<Harness, ScriptError> {
     let logs = out.join("logs");
     let options = Options { vmm: vmm_program()?, logs, notice: String::new(), engine, qemu };
     if screens.is_empty() {
         screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
     }
-    let inspector = Some(oracle.inspector(desk)?);
+    let mut judge = oracle.inspector(desk)?;
+    let inspector: Inspector = Box::new(move |inspected| {
+        judge(inspected);
+        others.iter_mut().for_each(|other| other(inspected));
+    });
     let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
     let signals = Signals::catch().map_err(refused)?;
-    let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    let harness = Harness::start_inspected(desk, &screens, options, Some(inspector))?;
     harness.obey(signals).map_err(refused)?;
     eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
     Ok(harness)
