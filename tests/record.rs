@@ -41,7 +41,7 @@ fn desk(folder: &Path) {
 fn play(folder: &Path, script: &str, times: usize, more: &[&str]) {
     for time in 1..=times {
         let output = tabard_on_engine("test")
-            .args([script, "--out", "played", "--trace", "trace.html"])
+            .args([script, "--out", "played"])
             .args(more)
             .current_dir(folder)
             .output()

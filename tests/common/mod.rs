@@ -2,6 +2,7 @@
 //! the crate `tabard-test`, as for everybody.
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
+pub mod browser;
 pub mod xserver;
 
 use std::path::PathBuf;

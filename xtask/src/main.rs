@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod clients;
 mod conformance;
 mod counted;
 mod debian;

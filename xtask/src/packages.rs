@@ -8,7 +8,8 @@ use crate::build;
 /// What the window's tests need: an X server without a screen, a hand that moves its pointer, a
 /// camera, and the libraries that winit and softbuffer load at run time. For those of the agent in a
 /// Linux session: a Wayland compositor without a screen, and programs that copy and paste.
-pub const TESTS: [&str; 14] = [
+/// For the page of a trace a browser and its driver; for the Python client what tests and types it.
+pub const TESTS: [&str; 18] = [
     "xvfb",
     "xdotool",
     "x11-apps",
@@ -23,6 +24,10 @@ pub const TESTS: [&str; 14] = [
     "xsel",
     "wl-clipboard",
     "sway",
+    "chromium",
+    "chromium-driver",
+    "python3-pytest",
+    "mypy",
 ];
 
 /// Makes sure that these packages are there: installs what is missing when run by root, and else

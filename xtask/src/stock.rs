@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{build, engines, images};
 
 /// The scripts of `tests/stock`.
-const SCRIPTS: [Script; 3] = [
+const SCRIPTS: [Script; 4] = [
     Script {
         name: "stock",
         text: include_str!("../../tests/stock/stock.tabard"),
@@ -23,6 +23,11 @@ const SCRIPTS: [Script; 3] = [
         name: "clipboard",
         text: include_str!("../../tests/stock/desktops/clipboard.tabard"),
         desk: ("desk.toml", include_str!("../../tests/stock/desktops/desk.toml")),
+    },
+    Script {
+        name: "typing",
+        text: include_str!("../../tests/stock/typing.tabard"),
+        desk: ("typing.toml", include_str!("../../tests/stock/typing.toml")),
     },
 ];
 /// What the guests of the first script do, as a disk of theirs.

@@ -179,7 +179,7 @@ mod tests {
             ("pid 48213 began\n", "began"),
             (
                 "{\"ready\":\"probe\",\"width\":1264,\"height\":740}\n",
-                "{\"ready\":\"probe\",\"width\":",
+                "{\"ready\":\"probe\",\"width\"",
             ),
         ] {
             assert_eq!(line(printed).as_deref(), Some(told), "{printed:?}");
