@@ -6,6 +6,7 @@ mod common;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::xserver::XServer;
@@ -13,6 +14,8 @@ use common::{tabard_on_engine, until, vmm};
 
 /// How often what was recorded is played.
 const PLAYS: usize = 10;
+/// How many of them at a time: they wait more than they work.
+const AT_A_TIME: usize = 3;
 /// A guest that prints what it is sent, and one that shows what is typed.
 const DESK: &str = r#"
 [desk]
@@ -37,19 +40,28 @@ fn desk(folder: &Path) {
     std::fs::write(folder.join("desk.toml"), DESK).unwrap();
 }
 
-/// Plays what was recorded, so often; every play passes.
-fn play(folder: &Path, script: &str, times: usize, more: &[&str]) {
-    for time in 1..=times {
-        let output = tabard_on_engine("test")
-            .args([script, "--out", "played"])
-            .args(more)
-            .current_dir(folder)
-            .output()
-            .unwrap();
-        let recorded = std::fs::read_to_string(folder.join(script)).unwrap();
-        let said = text(&output.stdout) + &text(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "play {time}: {said}\n{recorded}");
-    }
+/// Plays what was recorded, so often, some at a time; every play passes.
+fn play(folder: &Path, script: &str, times: usize) {
+    let next = AtomicUsize::new(1);
+    let work = || {
+        loop {
+            let time = next.fetch_add(1, Ordering::Relaxed);
+            if time > times {
+                return;
+            }
+            let output = tabard_on_engine("test")
+                .args([script, "--out", &format!("played-{time}")])
+                .current_dir(folder)
+                .output()
+                .unwrap();
+            let recorded = std::fs::read_to_string(folder.join(script)).unwrap();
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "play {time}: {said}\n{recorded}");
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..AT_A_TIME.min(times)).for_each(|_| drop(scope.spawn(work)));
+    });
 }
 
 fn typed(folder: &Path, lines: &str) -> Output {
@@ -107,7 +119,7 @@ fn forty_typed_actions_on_two_guests_are_played_ten_times() {
         assert!(script.contains(wait), "{wait}: {script}");
     }
     assert_no_times(&script);
-    play(folder.path(), "rec.tabard", PLAYS, &[]);
+    play(folder.path(), "rec.tabard", PLAYS);
 }
 
 #[test]
@@ -126,7 +138,7 @@ fn a_line_that_fails_is_not_kept_and_nothing_is_overwritten() {
         "{script}"
     );
     assert!(folder.path().join("rec-needles/spot.png").is_file());
-    play(folder.path(), "rec.tabard", 1, &[]);
+    play(folder.path(), "rec.tabard", 1);
 
     let again = typed(folder.path(), "sak\n");
     assert_eq!(again.status.code(), Some(2));
@@ -242,7 +254,7 @@ fn forty_actions_in_a_window_are_played_ten_times() {
         assert!(script.contains(step), "{step}: {script}");
     }
     assert_no_times(&script);
-    play(folder.path(), "rec.tabard", PLAYS, &[]);
+    play(folder.path(), "rec.tabard", PLAYS);
 }
 
 #[test]

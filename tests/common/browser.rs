@@ -1,10 +1,10 @@
 //! A real browser without a screen, by the protocol that drives browsers
 //! (<https://www.w3.org/TR/webdriver2/>).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,6 +18,8 @@ pub struct Browser {
     port: u16,
     session: String,
     _profile: TempDir,
+    /// What it says from here on; without a reader it would be ended.
+    _said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Browser {
@@ -30,7 +32,7 @@ impl Browser {
             .expect(MISSING);
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| {
-            let line = line.ok()?;
+            let line = line.ok().filter(|line| line.contains("started successfully"))?;
             line.rsplit_once("on port ")?.1.trim_end_matches('.').parse().ok()
         });
         let port = port.expect("chromedriver names its port");
@@ -48,7 +50,8 @@ impl Browser {
             &format!("--user-data-dir={}", profile.path().display()),
         ];
         let options = json!({ "goog:chromeOptions": { "args": args } });
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser =
+            Self { driver, port, session: String::new(), _profile: profile, _said: lines };
         let begun = browser.call(
             "POST",
             "/session",
