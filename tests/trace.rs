@@ -36,7 +36,7 @@ fn the_trace_of_a_failing_run_opens_in_a_browser_at_the_failure_and_scrubs_by_ke
     let needles = folder.path().join("needles");
     std::fs::create_dir(&needles).unwrap();
     let mut other = tabard_display::Frame::new(tabard_view::Size { width: 1280, height: 800 });
-    let stripe = |at: usize| if at / 7 % 2 == 0 { 0x00ff_ffff } else { 0 };
+    let stripe = |at: usize| if (at / 7).is_multiple_of(2) { 0x00ff_ffff } else { 0 };
     other.pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = stripe(at));
     tabard_display::write_png(&needles.join("b.png"), &other).unwrap();
     let needle = r#"{"area":[{"xpos":80,"ypos":80,"width":90,"height":40}],"tags":["button"]}"#;

@@ -7,7 +7,7 @@
 //! the last and is at rest. Should the answer have been to an earlier burst, two of them together still
 //! fit.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use tabard_display::Frame;
@@ -25,12 +25,20 @@ const EVENTS_OF_TRANSITION: u32 = 2;
 /// How long an answer must stay as it is: a guest draws what it has read in more than one piece.
 const REST: Duration = Duration::from_millis(40);
 /// A guest that shows nothing of what is typed, such as at a question for a password, is given so
-/// long for each burst.
+/// long for each burst; longer if it has taken long to answer before.
 const UNSEEN: Duration = Duration::from_secs(2);
+/// How many times as long as its slowest answer so far.
+const SLOWER: u32 = 4;
+/// And so long at most.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was typed and not answered yet; it outlives a step.
 #[derive(Debug, Default)]
-pub(crate) struct Typing(RefCell<Option<Burst>>);
+pub(crate) struct Typing {
+    burst: RefCell<Option<Burst>>,
+    /// The slowest answer so far, whoever gave it.
+    slowest: Cell<Duration>,
+}
 
 #[derive(Debug)]
 struct Burst {
@@ -52,7 +60,7 @@ impl Hands<'_> {
     /// more than a burst otherwise.
     pub(super) fn keep_pace(&self, stroke: &Stroke) -> Done {
         let recipient = self.harness.status().recipient;
-        let mut typing = self.typing.0.borrow_mut();
+        let mut typing = self.typing.burst.borrow_mut();
         let Recipient::Guest(guest) = recipient else {
             // The trusted screen reads every key.
             *typing = None;
@@ -73,11 +81,13 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// Waits until a guest shows something else than before and is at rest, or for [`UNSEEN`].
+    /// Waits until a guest shows something else than before and is at rest; not for ever.
     fn answered(&self, guest: usize, before: &Sight) {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let begin = Instant::now();
+        let left = self.deadline.saturating_duration_since(begin);
+        let slow = self.typing.slowest.get().saturating_mul(SLOWER).clamp(UNSEEN, PATIENCE);
         let mut last: Option<(Sight, Instant)> = None;
-        self.harness.wait(left.min(UNSEEN), |harness| {
+        self.harness.wait(left.min(slow), |harness| {
             let sight = self.sight(guest);
             let rested = last
                 .as_ref()
@@ -87,6 +97,10 @@ impl Hands<'_> {
             }
             rested || harness.ended()
         });
+        if let Some((_, since)) = last {
+            let took = since.saturating_duration_since(begin);
+            self.typing.slowest.set(self.typing.slowest.get().max(took));
+        }
     }
 
     fn sight(&self, guest: usize) -> Sight {

@@ -202,6 +202,15 @@ impl Glass {
         }
     }
 
+    /// Whether a guest has drawn or printed something.
+    pub(super) fn is_up(&self, guest: usize) -> bool {
+        let draws = self.lock().output.as_ref().is_some_and(|output| {
+            let window = output.windows().iter().find(|one| usize::from(one.guest.0) == guest);
+            window.is_some_and(|window| window.picture == Picture::Live)
+        });
+        draws || self.serial_bytes(guest) > 0
+    }
+
     /// A number that is another one once a frame looks different or a guest has printed something.
     pub(super) fn stir(&self) -> u64 {
         let serial = (0..self.guests.len()).map(|guest| self.serial_bytes(guest));

@@ -13,6 +13,8 @@ use crate::script::player::Player;
 use crate::script::report::Fate;
 use crate::script::step::{Action, Place, Script, Step};
 
+/// How long guests may take to come up before the first line is played.
+const START: Duration = Duration::from_secs(60);
 /// How long something may take to show after a step, if nothing shows before.
 const ANSWER: Duration = Duration::from_millis(600);
 /// A guest that never rests is not waited for longer.
@@ -34,6 +36,12 @@ pub(super) fn record(
     let mut refused = 0;
     // Lines that hold for the steps after them: section, timeout, pace, font, needles.
     let mut held = String::new();
+    // A guest that has not come up yet takes no key, here and when the script is played.
+    player.harness.wait(START, |harness| {
+        let guests = harness.status().guests;
+        let runs = |guest: &usize| guests.get(*guest).is_some_and(|(_, process)| process.is_some());
+        harness.ended() || (0..guests.len()).filter(runs).all(|guest| glass.is_up(guest))
+    });
     settle(player, glass, &glass.moment());
     while let Some(line) = next(&mut input)? {
         let line = line.trim();
