@@ -165,11 +165,13 @@ impl Trace {
                 map.insert("input".to_owned(), input.into());
             }
         }
+        // A frame in which nothing changed shows nothing to whoever scrubs.
+        let shots = shots.iter().filter(|shot| shot.whole || !shot.rect.is_empty());
         let all = json!({
             "script": title,
             "end_ms": end,
             "steps": steps,
-            "frames": shots.iter().map(|shot| self.shot(shot)).collect::<Vec<Value>>(),
+            "frames": shots.map(|shot| self.shot(shot)).collect::<Vec<Value>>(),
             "dropped": dropped,
             "serial": printed.iter().map(|one| self.printed(one)).collect::<Vec<Value>>(),
             "log": self.records(),
