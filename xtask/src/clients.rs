@@ -11,6 +11,15 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Types are held strictly.
 const MYPY: &str = "/usr/bin/mypy";
 
+/// As [`run`], with programs that are built first.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_by_hand(engine: &str) -> Result<(), String> {
+    build::run(build::cargo().args(["build", "--workspace", "--bins"]))?;
+    run(&build::target_dir()?.join("debug/tabard"), engine)
+}
+
 /// Plays the example of the crate and all of the Python package, on this engine.
 ///
 /// # Errors
