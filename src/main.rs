@@ -26,6 +26,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run a desk without a screen from a script, and check what it shows and does.
     Test(script::TestArgs),
+    /// Use a desk in its window, or by typed steps, and get a script that does the same.
+    Record(script::record::RecordArgs),
     /// Make needles, the parts of a picture that scripts look for, and find out what is wrong with some.
     Needle(needle::NeedleArgs),
     /// Read a desk file, try every kernel, say all that is wrong; start nothing.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::command(&args),
         Command::Run(args) => run::command(&args),
         Command::Test(args) => script::command(&args),
+        Command::Record(args) => script::record::command(&args),
         Command::Needle(args) => needle::command(&args),
         Command::Check(args) => check::command(&args),
         Command::Audit(args) => audit::command(&args),

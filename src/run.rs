@@ -155,12 +155,31 @@ pub(crate) fn run(mut desk: Desk, args: &CommonArgs, headless: bool) -> ExitCode
 /// where its logs are.
 fn ready(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<(Session, Signals), String> {
     let logs = args.logs.clone().map_or_else(|| default_logs(&desk.name), Ok)?;
-    let engine = args.engine.over(desk);
+    ready_in(desk, &logs, args.engine, notice)
+}
+
+/// As `run` makes a session ready, with its logs in this folder; `notice` is in the bar at all times.
+///
+/// # Errors
+/// A sentence that says why it cannot be started.
+pub(crate) fn ready_in(
+    desk: &mut Desk,
+    logs: &Path,
+    engine: EngineArgs,
+    notice: &str,
+) -> Result<(Session, Signals), String> {
+    let engine = engine.over(desk);
     // Before the log begins: from its first record on, a session ends in order.
     let signals = Signals::catch().map_err(|error| format!("Cannot catch signals: {error}"))?;
     let notice = notice.to_owned();
-    let options =
-        |vmm| Options { vmm, logs: logs.clone(), notice, engine, qemu, snapshots: Vec::new() };
+    let options = |vmm| Options {
+        vmm,
+        logs: logs.to_path_buf(),
+        notice,
+        engine,
+        qemu,
+        snapshots: Vec::new(),
+    };
     let session = vmm_program().and_then(|vmm| prepare(desk, &options(vmm)));
     let session = session.map_err(|error| error.to_string())?;
     let tried = |(guest, engine): (&GuestSpec, Option<Engine>)| {
@@ -174,7 +193,7 @@ fn ready(desk: &mut Desk, args: &CommonArgs, notice: &str) -> Result<(Session, S
     let guests: Vec<String> = desk.guests.iter().map(|guest| guest.name.clone()).collect();
     eprintln!("tabard: {}", engines(&guests, &session.engines()));
     eprintln!("tabard: serial logs are in {}", logs.display());
-    if std::fs::metadata(&logs).is_ok_and(|is| is.mode() & 0o077 != 0) {
+    if std::fs::metadata(logs).is_ok_and(|is| is.mode() & 0o077 != 0) {
         eprintln!("tabard: others may look into that folder; `chmod 700` it");
     }
     Ok((session, signals))

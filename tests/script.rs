@@ -264,10 +264,13 @@ fn a_trace_shows_every_step_with_its_pictures_input_and_lines() {
     assert!(steps[4]["changed"]["pixels"].as_u64().unwrap() > 0);
     assert!(steps[2]["input"][0]["glass_ms"].is_number(), "{}", steps[2]["input"]);
     assert!(steps[4]["input"][0]["glass_ms"].is_number(), "{}", steps[4]["input"]);
-    let printed: String = (2..4).map(|step| steps[step]["serial"].to_string()).collect();
-    assert!(printed.contains("code"), "{printed}");
-    let picture = steps[5]["after"].as_u64().unwrap() as usize;
-    assert!(data["pictures"][picture].as_str().unwrap().starts_with("data:image/png;base64,iVBOR"));
+    assert!(data["serial"].to_string().contains("code"), "{}", data["serial"]);
+    let kinds: Vec<&str> =
+        data["log"].as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"attention"), "{kinds:?}");
+    let frames = data["frames"].as_array().unwrap();
+    assert!(frames[0]["whole"].as_bool().unwrap() && frames.len() > 3);
+    assert!(frames[0]["png"].as_str().unwrap().starts_with("iVBOR"));
 }
 
 #[test]

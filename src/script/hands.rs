@@ -11,6 +11,7 @@ use tabard_view::{
 };
 
 use super::keys::{self, Stroke};
+use super::pace::Typing;
 use super::step::{Button, Manage, Place};
 use crate::harness::{Harness, Snapshot};
 
@@ -25,8 +26,10 @@ pub(crate) struct Hands<'h> {
     pub(crate) deadline: Instant,
     /// Whether to act without waiting until input is open.
     pub(crate) now: bool,
-    /// How long a finger rests between two characters.
+    /// How long a finger rests between two characters; zero for as long as the guest needs.
     pub(crate) pace: Duration,
+    /// What was typed and not answered yet.
+    pub(crate) typing: &'h Typing,
 }
 
 /// Why something could not be done, in a sentence.
@@ -56,6 +59,9 @@ impl Hands<'_> {
     pub(crate) fn strokes(&self, strokes: &[Stroke]) -> Done {
         for stroke in strokes {
             self.open()?;
+            if self.pace.is_zero() && !self.now {
+                self.keep_pace(stroke)?;
+            }
             self.stroke(stroke);
             if !self.pace.is_zero() {
                 self.harness.wait(self.pace, Harness::ended);

@@ -122,6 +122,19 @@ fn character(c: char) -> Option<Stroke> {
     }
 }
 
+/// The character that a stroke types on a US keyboard, if it types one.
+pub(crate) fn character_of(stroke: &Stroke) -> Option<char> {
+    // Either Shift makes the same character.
+    let side = |key: &KeyCode| match *key {
+        KeyCode::RIGHT_SHIFT => KeyCode::LEFT_SHIFT,
+        other => other,
+    };
+    let modifiers = stroke.modifiers.iter().map(side).collect();
+    let stroke = Stroke { modifiers, key: stroke.key };
+    let mut all = ('\x20'..='\x7e').chain(['\n', '\t']);
+    all.find(|c| character(*c).as_ref() == Some(&stroke))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +178,14 @@ mod tests {
         all.sort_by_key(|stroke| (stroke.key, stroke.modifiers.clone()));
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn every_stroke_of_a_character_leads_back_to_it() {
+        for c in ('\x20'..='\x7e').chain(['\n', '\t']) {
+            assert_eq!(character_of(&character(c).unwrap()), Some(c));
+        }
+        assert_eq!(character_of(&stroke(&[KeyCode::LEFT_CTRL], KeyCode::A)), None);
     }
 
     proptest! {

@@ -27,8 +27,8 @@ pub(crate) struct Plan {
     pub(crate) jobs: usize,
     /// How often one that failed is tried again.
     pub(crate) retries: u32,
-    /// What the page that shows a run is called in its folder, if there is to be one.
-    pub(crate) trace: Option<PathBuf>,
+    /// What shows a run is called so in its folder, each with its option.
+    pub(crate) looks: Vec<(&'static str, PathBuf)>,
 }
 
 /// The part of the scripts that shard `index` of `count`, from 1, plays: each script is in one.
@@ -109,8 +109,9 @@ fn once(plan: &Plan, script: &Path, out: &Path) -> Outcome {
     let results = out.join(RESULTS);
     // Those of an earlier run must not be taken for those of this one.
     let _ = fs::remove_file(&results);
-    let trace = plan.trace.as_ref().map(|name| out.join(name));
-    // The page is written into it whatever the script does.
+    let looks =
+        plan.looks.iter().flat_map(|(option, name)| [PathBuf::from(option), out.join(name)]);
+    // They are written into it whatever the script does.
     let made = fs::create_dir_all(out);
     let said = made.and_then(|()| std::env::current_exe()).and_then(|program| {
         Command::new(program)
@@ -121,7 +122,7 @@ fn once(plan: &Plan, script: &Path, out: &Path) -> Outcome {
             .arg(out)
             .arg("--json")
             .arg(&results)
-            .args(trace.iter().flat_map(|file| [Path::new("--trace"), file.as_path()]))
+            .args(looks)
             .arg("--")
             .arg(script)
             .stdin(Stdio::null())

@@ -23,13 +23,20 @@ mod condition;
 mod diff;
 mod exchange;
 mod fault;
+mod film;
 mod hands;
 mod junit;
 mod keys;
+mod live;
 mod many;
 mod needles;
 mod ocr;
+mod pace;
 mod parse;
+mod player;
+mod printed;
+pub mod record;
+mod reel;
 mod report;
 mod results;
 mod run;
@@ -48,6 +55,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tabard_display::FontError;
+use tabard_display::headless::Inspector;
 use tabard_view::{Scale, Size};
 
 use crate::harness::{Harness, HarnessError};
@@ -57,7 +65,9 @@ use crate::session::desk::{Desk, DeskFaults};
 use crate::session::{Engine, Options, Outcome, StartError, vmm_program};
 use crate::signals::Signals;
 use fault::{Fault, Faults};
+pub use live::{Live, LiveError};
 use needles::Needles;
+use reel::Reel;
 use snapshots::Snapshots;
 use source::Variables;
 use step::Script;
@@ -94,7 +104,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub strict: bool,
     /// Take steps from standard input and answer on standard output, as JSON lines; needs --desk.
-    #[arg(long, requires = "desk", conflicts_with_all = ["scripts", "shard", "junit", "json", "tap", "trace"])]
+    #[arg(long, requires = "desk", conflicts_with_all = ["scripts", "shard", "junit", "json", "tap", "trace", "film"])]
     pub serve: bool,
     /// Write the results as JUnit XML to this file.
     #[arg(long, value_name = "FILE")]
@@ -109,6 +119,9 @@ pub struct TestArgs {
     /// folder, by this name.
     #[arg(long, value_name = "FILE.html")]
     pub trace: Option<PathBuf>,
+    /// Write every frame of the first screen as an animated PNG; with several scripts, as --trace.
+    #[arg(long, value_name = "FILE.png")]
+    pub film: Option<PathBuf>,
     /// Folder for pictures, and for serial logs in `logs` below it; with several scripts, each has
     /// a folder of its own in it.
     #[arg(long, value_name = "FOLDER", default_value = "tabard-test")]
@@ -240,7 +253,10 @@ fn several(args: &TestArgs) -> ExitCode {
         arguments,
         jobs: args.jobs.into(),
         retries: args.retry_failed,
-        trace: args.trace.as_ref().and_then(|file| file.file_name()).map(PathBuf::from),
+        looks: [("--trace", &args.trace), ("--film", &args.film)]
+            .into_iter()
+            .filter_map(|(option, file)| Some((option, PathBuf::from(file.as_ref()?.file_name()?))))
+            .collect(),
     };
     let outcomes = many::play(&plan);
     for outcome in outcomes.iter().filter(|outcome| outcome.flaky()) {
@@ -267,8 +283,8 @@ fn serve_desk(args: &TestArgs) -> Result<bool, ScriptError> {
     let oracle = Oracle::default();
     let screens = args.size.into_iter().collect();
     let snapshots = lines(&desk, engine)?;
-    let harness = start(&desk, screens, engine, &args.out, &oracle, &snapshots)?;
-    let server = serve::Server {
+    let harness = start(&desk, screens, engine, &args.out, &oracle, (&snapshots, Vec::new()))?;
+    let mut server = serve::Server(player::Player {
         desk: &desk,
         harness: &harness,
         oracle: &oracle,
@@ -276,7 +292,8 @@ fn serve_desk(args: &TestArgs) -> Result<bool, ScriptError> {
         logs: &args.out.join("logs"),
         snapshots: &snapshots,
         variables: &args.set.iter().cloned().collect(),
-    };
+        state: run::State::new(&harness),
+    });
     let served = server.serve(std::io::stdin().lock(), std::io::stdout().lock());
     let well = served.map_err(|error| {
         ScriptError::Results(format!("Cannot read requests or write answers: {error}"))
@@ -318,7 +335,8 @@ pub fn test(file: &Path, args: &TestArgs) -> Result<bool, ScriptError> {
     let mut desk = read_desk(&script, args.desk.as_deref())?;
     let engine = args.engine.over(&mut desk);
     let needles = check::check(&script, &desk)?;
-    let played = run_checked(&script, &needles, &desk, engine, &args.out, args.trace.as_deref())?;
+    let looks = Looks { trace: args.trace.as_deref(), film: args.film.as_deref() };
+    let played = run_checked(&script, &needles, &desk, engine, &args.out, &looks)?;
     println!("{}", report::judged(&played.findings));
     println!("{}", report::summary(&played.results, played.took, &script.file));
     let outcome = results::Outcome {
@@ -347,7 +365,7 @@ pub fn play(
 ) -> Result<bool, ScriptError> {
     let script = parse::parse(text, name)?;
     let needles = check::check(&script, desk)?;
-    Ok(run_checked(&script, &needles, desk, engine, out, None)?.passed)
+    Ok(run_checked(&script, &needles, desk, engine, out, &Looks::default())?.passed)
 }
 
 /// That this host reads text by OCR, in a jail, in words; or what it lacks and what mends that.
@@ -376,13 +394,22 @@ struct Played {
     passed: bool,
 }
 
+/// Where a run can be looked at when it is over.
+#[derive(Debug, Default)]
+struct Looks<'l> {
+    /// A page.
+    trace: Option<&'l Path>,
+    /// An animated picture.
+    film: Option<&'l Path>,
+}
+
 fn run_checked(
     script: &Script,
     needles: &Needles,
     desk: &Desk,
     engine: Option<Engine>,
     out: &Path,
-    page: Option<&Path>,
+    looks: &Looks<'_>,
 ) -> Result<Played, ScriptError> {
     let begin = Instant::now();
     let logs = out.join("logs");
@@ -394,19 +421,48 @@ fn run_checked(
         let faults = faults.into_iter().map(fault).collect();
         return Err(Faults { file: script.file.clone(), faults }.into());
     }
-    let harness = start(desk, script.screens.clone(), engine, out, &oracle, &snapshots)?;
-    let mut trace = page.map(|_| Trace::begin(&harness));
+    let no_thread = |error| ScriptError::Refused(format!("Cannot start a thread: {error}"));
+    let reels = [
+        looks.trace.map(|_| Reel::begin(trace::MAX_FRAMES_BYTES)),
+        looks.film.map(|_| Reel::begin(film::MAX_BYTES)),
+    ];
+    let [page_reel, film_reel] = reels.map(Option::transpose);
+    let (page_reel, film_reel) = (page_reel.map_err(no_thread)?, film_reel.map_err(no_thread)?);
+    let mut cameras = Vec::new();
+    let mut take = |reel: Option<(Reel, Inspector)>| {
+        let (reel, camera) = reel?;
+        cameras.push(camera);
+        Some(reel)
+    };
+    let (page_reel, film_reel) = (take(page_reel), take(film_reel));
+    let log = desk.audit.file.as_ref().map(|file| desk.base.join(file));
+    let mut trace = looks.trace.map(|_| Trace::new(&log.unwrap_or(logs.join("audit.jsonl"))));
+    let harness = start(desk, script.screens.clone(), engine, out, &oracle, (&snapshots, cameras))?;
+    if let Some(trace) = &mut trace {
+        trace.watch(&harness, &logs).map_err(no_thread)?;
+    }
     let results =
         run::run(script, needles, &harness, &oracle, (&snapshots, out, &logs), trace.as_mut());
+    let end = Instant::now();
     let outcome = harness.stop();
-    if let Some((file, trace)) = page.zip(trace) {
+    if let Some(((file, trace), reel)) = looks.trace.zip(trace).zip(page_reel) {
+        let (shots, dropped) = reel.end();
         let title = script.file.to_string_lossy();
-        std::fs::write(file, trace.page(&title)).map_err(|error| {
+        std::fs::write(file, trace.page(&title, &shots, dropped)).map_err(|error| {
             ScriptError::Results(format!(
                 "Cannot write the trace to {}: {error}. Name another file with --trace",
                 file.display()
             ))
         })?;
+    }
+    if let Some((file, reel)) = looks.film.zip(film_reel) {
+        let (shots, dropped) = reel.end();
+        film::write(file, &shots, end).map_err(ScriptError::Results)?;
+        if dropped > 0 {
+            println!(
+                "tabard test: the first {dropped} frames are not in the film, which would be too large"
+            );
+        }
     }
     let findings = oracle.findings();
     let (_, failed, _) = report::counts(&results);
@@ -419,14 +475,14 @@ fn lines(desk: &Desk, engine: Option<Engine>) -> Result<Snapshots, ScriptError> 
     Snapshots::new(desk, engine, &vmm_program()?).map_err(ScriptError::Refused)
 }
 
-/// Starts a desk whose every frame the oracle judges.
+/// Starts a desk whose every frame the oracle judges, and the others see.
 fn start(
     desk: &Desk,
     mut screens: Vec<(Size, Scale)>,
     engine: Option<Engine>,
     out: &Path,
     oracle: &Oracle,
-    snapshots: &Snapshots,
+    (snapshots, mut others): (&Snapshots, Vec<Inspector>),
 ) -> Result<Harness, ScriptError> {
     let options = Options {
         vmm: vmm_program()?,
@@ -439,10 +495,14 @@ fn start(
     if screens.is_empty() {
         screens.push((DEFAULT_SIZE, desk.scale.unwrap_or(Scale::ONE)));
     }
-    let inspector = Some(oracle.inspector(desk)?);
+    let mut judge = oracle.inspector(desk)?;
+    let inspector: Inspector = Box::new(move |inspected| {
+        judge(inspected);
+        others.iter_mut().for_each(|other| other(inspected));
+    });
     let refused = |error| ScriptError::Refused(format!("Cannot catch signals: {error}"));
     let signals = Signals::catch().map_err(refused)?;
-    let harness = Harness::start_inspected(desk, &screens, options, inspector)?;
+    let harness = Harness::start_inspected(desk, &screens, options, Some(inspector))?;
     harness.obey(signals).map_err(refused)?;
     eprintln!("tabard: {}", engines(harness.guests(), &harness.status().engines));
     Ok(harness)

@@ -123,7 +123,56 @@ pub(crate) fn load<'n>(
     needles
 }
 
+/// A needle that was looked for, by its area that lacks most.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether all of it was found.
+    pub(crate) ok: bool,
+    /// How like the area is, in percent.
+    pub(crate) percent: f64,
+    /// How like it must be, in percent.
+    pub(crate) wanted: f64,
+    /// Where the area is in the needle, in pixels of what was looked at.
+    pub(crate) home: Rect,
+    /// Where it was found, or comes nearest.
+    pub(crate) found: Rect,
+    /// The area.
+    pub(crate) needle: Frame,
+    /// What was found.
+    pub(crate) nearest: Frame,
+}
+
 impl Eyes<'_> {
+    /// All needles of a name, as the screen or a guest shows them now, the best first.
+    pub(crate) fn candidates(&self, name: &str, guest: Option<&str>) -> Vec<Candidate> {
+        let Ok(snapshot) = self.hands.snapshot() else { return Vec::new() };
+        let picture = match guest.map(|guest| self.rect(&Region::Guest(guest.to_owned()))) {
+            Some(Ok(rect)) => diff::crop(&snapshot.frame, rect),
+            Some(Err(_)) => return Vec::new(),
+            None => snapshot.frame,
+        };
+        let patterns = self.needles.named.get(name).map(Vec::as_slice).unwrap_or_default();
+        let candidate = |pattern: &Pattern| {
+            let verdict = pattern.judge(&picture);
+            let area = verdict.worst()?;
+            Some(Candidate {
+                name: pattern.needle.name.clone(),
+                ok: verdict.ok(),
+                percent: area.percent,
+                wanted: area.wanted,
+                home: area.home,
+                found: area.found,
+                needle: diff::crop(&pattern.picture, area.home),
+                nearest: diff::crop(&picture, area.found),
+            })
+        };
+        let mut all: Vec<Candidate> = patterns.iter().filter_map(candidate).collect();
+        all.sort_by(|one, other| other.ok.cmp(&one.ok).then(other.percent.total_cmp(&one.percent)));
+        all
+    }
+
     /// Looks for a needle on the screen, or in the picture of a guest.
     pub(crate) fn needle(&self, name: &str, guest: Option<&str>) -> Result<Sighting, Failure> {
         let frame = self.hands.snapshot()?.frame;

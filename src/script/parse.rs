@@ -166,7 +166,11 @@ impl Parser {
             }
             "section" => self.section = args.word("a name")?.text,
             "timeout" => self.timeout = args.duration("a time such as 20s")?,
-            "pace" => self.pace = args.duration("a time such as 100ms")?,
+            "pace" if args.peek() == Some("auto") => {
+                args.words.next();
+                self.pace = Duration::ZERO;
+            }
+            "pace" => self.pace = args.duration("auto, or a time such as 100ms")?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -413,9 +417,12 @@ mod tests {
 
     #[test]
     fn a_pace_holds_for_the_steps_below_it() {
-        let steps = parse("type \"a\"\npace 100ms\ntype \"b\"", Path::new("t")).unwrap().steps;
+        let steps =
+            parse("type \"a\"\npace 100ms\ntype \"b\"\npace auto\ntype \"c\"", Path::new("t"))
+                .unwrap()
+                .steps;
         let paces: Vec<_> = steps.iter().map(|step| step.pace.as_millis()).collect();
-        assert_eq!(paces, [0, 100]);
+        assert_eq!(paces, [0, 100, 0]);
     }
 
     #[test]

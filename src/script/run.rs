@@ -11,7 +11,8 @@ use super::condition::{Eyes, Failure, Mark};
 use super::diff;
 use super::fault::one_line;
 use super::hands::{Hands, deadline};
-use super::needles::{Needles, Sighting};
+use super::needles::{Candidate, Needles, Sighting};
+use super::pace::Typing;
 use super::report::{Fate, Progress, Result as StepResult};
 use super::snapshots::Snapshots;
 use super::source::Need;
@@ -51,8 +52,11 @@ pub(crate) fn run(
         Progress::left_out(&result);
         progress.end(&result);
         runner.state.said.drain(..).for_each(|line| println!("{line}"));
+        let evidence = std::mem::take(&mut runner.state.evidence);
         if let Some((trace, before)) = trace.as_mut().zip(before) {
-            trace.after(harness, runner.state.screen, &before, &result);
+            let candidates = runner.candidates(step);
+            let screen = runner.state.screen;
+            trace.after(harness, screen, &before, &result, &candidates, &evidence);
         }
         Progress::failed(script, &result);
         results.push(result);
@@ -79,12 +83,17 @@ pub(super) struct State {
     marks: Vec<Mark>,
     /// What there is to be said to the user.
     pub(super) said: Vec<String>,
+    /// What was typed and not answered yet.
+    typing: Typing,
+    /// What shows why the last step failed.
+    evidence: Vec<(&'static str, Frame)>,
 }
 
 impl State {
     pub(super) fn new(harness: &Harness) -> Self {
         let marks = vec![Mark::default(); harness.guests().len()];
-        Self { screen: OutputId(0), marks, said: Vec::new() }
+        let (said, evidence) = (Vec::new(), Vec::new());
+        Self { screen: OutputId(0), marks, said, typing: Typing::default(), evidence }
     }
 }
 
@@ -109,9 +118,26 @@ impl<'r> Runner<'r> {
         }
         let fate = match self.step(step) {
             Ok(()) => Fate::Passed,
-            Err(failure) => self.failed(step, failure),
+            Err(failure) => {
+                let fate = self.failed(step, &failure);
+                self.state.evidence = failure.pictures;
+                fate
+            }
         };
         StepResult::new(step, begin.elapsed(), fate)
+    }
+
+    /// The needles that a step looks for, as they are now.
+    fn candidates(&self, step: &Step) -> Vec<Candidate> {
+        let eyes = self.eyes(step);
+        match &step.action {
+            Action::ClickNeedle(name, guest, _)
+            | Action::WaitFor(Condition::Needle { name, guest })
+            | Action::Expect(Condition::Needle { name, guest }) => {
+                eyes.candidates(name, guest.as_deref())
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn eyes(&self, step: &Step) -> Eyes<'_> {
@@ -122,6 +148,7 @@ impl<'r> Runner<'r> {
                 deadline: deadline(step.timeout),
                 now: step.now,
                 pace: step.pace,
+                typing: &self.state.typing,
             },
             marks: &self.state.marks,
             needles: self.needles,
@@ -261,7 +288,7 @@ impl<'r> Runner<'r> {
     }
 
     /// Writes what shows why a step failed, and says where.
-    fn failed(&self, step: &Step, failure: Failure) -> Fate {
+    fn failed(&self, step: &Step, failure: &Failure) -> Fate {
         let mut details = String::new();
         let mut note = |line: String| {
             details.push_str("  ");

@@ -86,6 +86,16 @@ impl Snapshots {
         })
     }
 
+    /// No lines to the guests of a desk that somebody else started: each step says so.
+    pub(crate) fn none() -> Self {
+        Self {
+            guests: Vec::new(),
+            program: RefCell::default(),
+            vmm: PathBuf::new(),
+            awaited: RefCell::default(),
+        }
+    }
+
     /// The ends for the guests' processes, in the order of the desk.
     pub(crate) fn ends(&self) -> Vec<Arc<OwnedFd>> {
         self.guests.iter().map(|guest| Arc::clone(&guest.theirs)).collect()
@@ -166,7 +176,8 @@ impl Snapshots {
     }
 
     fn guest(&self, index: usize) -> Result<&Guest, String> {
-        self.guests.get(index).ok_or_else(|| "There is no such guest".to_owned())
+        let none = "Guests of this desk are not kept; play the script by `tabard test`";
+        self.guests.get(index).ok_or_else(|| none.to_owned())
     }
 
     fn must_run(&self, harness: &Harness, index: usize) -> Done {

@@ -59,7 +59,7 @@ pub(crate) struct Step {
     pub(crate) now: bool,
     /// How long it may wait.
     pub(crate) timeout: Duration,
-    /// How long a finger rests between two characters.
+    /// How long a finger rests between two characters; zero for as long as the guest needs.
     pub(crate) pace: Duration,
     /// What must hold for it to be played.
     pub(crate) only_if: Vec<OnlyIf>,

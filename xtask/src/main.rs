@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod clients;
 mod conformance;
 mod counted;
 mod debian;
@@ -33,6 +34,8 @@ Usage: cargo xtask TASK
                   two stock Debian desktops of two labels, in pictures
   stock [--engine kvm|qemu] [--programs FOLDER]
                   play the scripts of tests/stock: stock Debian guests under Tabard
+  clients kvm|qemu
+                  try what other programs drive a desk with: the Rust crate's example, the Python package
   measure         print every promised figure as a line of JSON, write docs/specification.md
   test-host [--timeout SECONDS] [--programs FOLDER] [--carry FOLDER]... -- COMMAND...
                   run a command in a stock Debian system with an emulated AMD KVM; it finds
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         },
         ("measure", []) => measure::run(),
         ("stock", rest) => stock::run_by_hand(rest),
+        ("clients", [engine]) => clients::run_by_hand(engine),
         ("test-host", rest) => match test_host::run(rest) {
             Ok(status) => return status,
             Err(why) => Err(why),

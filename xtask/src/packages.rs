@@ -8,8 +8,9 @@ use crate::build;
 /// What the window's tests need: an X server without a screen, a hand that moves its pointer, a
 /// camera, and the libraries that winit and softbuffer load at run time. For those of the agent in a
 /// Linux session: a Wayland compositor without a screen, and programs that copy and paste. For scripts
-/// that read text: what reads it, with its English.
-pub const TESTS: [&str; 16] = [
+/// that read text: what reads it, with its English. For the page of a trace a browser and its driver;
+/// for the Python client what tests and types it.
+pub const TESTS: [&str; 20] = [
     "xvfb",
     "xdotool",
     "x11-apps",
@@ -26,6 +27,10 @@ pub const TESTS: [&str; 16] = [
     "sway",
     "tesseract-ocr",
     "tesseract-ocr-eng",
+    "chromium",
+    "chromium-driver",
+    "python3-pytest",
+    "mypy",
 ];
 
 /// Makes sure that these packages are there: installs what is missing when run by root, and else

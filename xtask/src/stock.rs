@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{build, engines, images, installer};
 
 /// The scripts of `tests/stock`, in this order: the second reads with what the first has shot.
-const SCRIPTS: [Script; 6] = [
+const SCRIPTS: [Script; 7] = [
     Script {
         name: "stock",
         text: include_str!("../../tests/stock/stock.tabard"),
@@ -38,6 +38,11 @@ const SCRIPTS: [Script; 6] = [
         name: START,
         text: include_str!("../../tests/stock/snapshot/start.tabard"),
         desk: ("desk.toml", include_str!("../../tests/stock/snapshot/desk.toml")),
+    },
+    Script {
+        name: "typing",
+        text: include_str!("../../tests/stock/typing.tabard"),
+        desk: ("typing.toml", include_str!("../../tests/stock/typing.toml")),
     },
 ];
 /// The script that boots a desktop and keeps it, and the one that starts it from there.

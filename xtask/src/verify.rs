@@ -6,14 +6,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::counted::{self, Counted};
-use crate::{build, engines, packages, stock, test_host};
+use crate::{build, clients, engines, packages, stock, test_host};
 
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Programs of tests that start no guest.
-const WITHOUT_GUESTS: [&str; 3] = ["architecture", "circles", "line_budget"];
+const WITHOUT_GUESTS: [&str; 4] = ["architecture", "ci_page", "circles", "line_budget"];
 /// The packages whose tests start guests.
-const WITH_GUESTS: [&str; 2] = ["tabard", "tabard-vmm"];
+const WITH_GUESTS: [&str; 3] = ["tabard", "tabard-vmm", "tabard-test"];
 /// Programs of tests that play QEMU's part or take it over, whatever the engine.
 const QEMU_ONLY: [&str; 2] = ["jail_qemu", "sibling"];
 /// What names the engine to the tests that start guests.
@@ -35,7 +35,7 @@ pub fn run() -> Result<(), String> {
     let tabard = programs.join("tabard");
     let kvm = engines::kvm();
     let stock_kvm = engines::stock_on_kvm();
-    let total = 12 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
+    let total = 13 + u32::from(kvm.is_ok()) + u32::from(stock_kvm.is_ok());
     let mut steps = Steps { total, done: 0, advice: Vec::new() };
 
     steps.packages()?;
@@ -81,6 +81,8 @@ pub fn run() -> Result<(), String> {
         })?;
         counts.push((engine, counted));
     }
+    let engine = if kvm.is_ok() { "kvm" } else { "qemu" };
+    steps.task("the clients of other programs", || clients::run(&tabard, engine))?;
     let mut played = stock::Played::default();
     for engine in stock_kvm.is_ok().then_some("kvm").into_iter().chain(["qemu"]) {
         played = steps.task(&format!("stock Debian guests on the engine {engine}"), || {
