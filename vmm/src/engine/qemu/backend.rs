@@ -279,7 +279,7 @@ impl<D: Device> Answer for Backend<D> {
                 }
             }
             Request::SetOwner => {}
-            Request::GetRings => return Ok(Some(reply(17, &number(self.rings.len() as u64)))),
+            Request::GetRings => return self.posed_rings().map(Some),
             Request::SetMemory(regions) => self.set_memory(regions, &fds, memory)?,
             Request::SetRingSize(index, size) => self.ring(index)?.size = size,
             Request::SetRingAddresses(index, addresses) => {

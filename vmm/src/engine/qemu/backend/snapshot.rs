@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vm_memory::GuestAddress;
 
-use super::super::message::{PROTOCOL_BACKEND_REQUESTS, PROTOCOL_CONFIG, notice};
+use super::super::message::{Broken, PROTOCOL_BACKEND_REQUESTS, PROTOCOL_CONFIG, notice, reply};
 use super::{Backend, write_one};
 use crate::devices::Device;
 use crate::snapshot::{KeepSlot, Refusal, part, value};
@@ -104,6 +104,12 @@ impl<D: Device> Backend<D> {
     pub(super) fn posed_features(&self) -> u64 {
         let all = PROTOCOL_QUEUES | PROTOCOL_BACKEND_REQUESTS | PROTOCOL_CONFIG;
         self.posed.as_ref().map_or(0, |_| all)
+    }
+
+    /// How many rings there are, which QEMU asks of a disk with several and of nothing else.
+    pub(super) fn posed_rings(&self) -> Result<Vec<u8>, Broken> {
+        let rings = u64::try_from(self.rings.len()).unwrap_or(0).to_le_bytes();
+        self.posed.as_ref().map(|_| reply(17, &rings)).ok_or(Broken::Request(17))
     }
 
     /// A driver whose interrupt was lost with the old machine looks at its ring again.
