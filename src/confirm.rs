@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
-use crate::session::audit::unhex;
 use crate::session::confirm::{SIGNATURE_FIELD, STATEMENT_HEAD};
+use crate::session::hex::unhex;
 
 /// A statement longer than this is none, in bytes.
 const MAX_STATEMENT_BYTES: u64 = 64 * 1024;
@@ -118,7 +118,7 @@ fn read(path: &Path) -> Result<String, VerifyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::audit::hex;
+    use crate::session::hex::hex;
     use ed25519_dalek::{Signer, SigningKey};
 
     const SIGNED: &str = "tabard confirmation 1\nguest: notes\nanswer: yes\ntext: Sure?\n";

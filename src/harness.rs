@@ -15,10 +15,10 @@ use tabard_view::{FrameSerial, OutputId, Recipient, Scale, Size};
 
 pub use tabard_display::headless::Snapshot;
 
-use crate::run::PRESENTER_QUEUE;
 use crate::session::desk::Desk;
 use crate::session::{Control, Options, Outcome, StartError, Status, file_name, prepare};
 use crate::signals::Signals;
+use crate::window::PRESENTER_QUEUE;
 
 /// Orders that may wait for the loop; more make the one who gives them wait.
 const CONTROL_QUEUE: usize = 256;

@@ -19,9 +19,6 @@ use crate::session::{
 use crate::signals::Signals;
 use crate::window;
 
-/// Events of the presenter that may wait for the loop; the window waits beyond it.
-pub(crate) const PRESENTER_QUEUE: usize = 256;
-
 /// The status when the verifier refused a frame.
 pub const REFUSED_STATUS: u8 = 3;
 /// The status when the audit log could not be written.
@@ -244,7 +241,7 @@ pub fn status(outcome: &Outcome) -> ExitCode {
 }
 
 fn run_headless(session: Session, desk: &Desk, size: Size, orders: &Receiver<Control>) -> Outcome {
-    let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
+    let (events, presenter) = session.bell().channel(window::PRESENTER_QUEUE);
     let (frames, requests) = FrameSender::channel(None);
     let outputs = [(size, desk.scale.unwrap_or(Scale::ONE))];
     let screen =

@@ -6,6 +6,9 @@ use crate::session::{Control, Outcome, Session};
 use crossbeam_channel::Receiver;
 use tabard_view::Size;
 
+/// Events of the presenter that may wait for the loop; the window waits beyond it.
+pub(crate) const PRESENTER_QUEUE: usize = 256;
+
 /// Said on the glass at all times: the desktop around a window sees and draws what it likes.
 pub const NOTICE: &str = "A window is not a trusted path";
 
@@ -39,7 +42,7 @@ pub(crate) fn run(_: Session, _: &Desk, _: Size, _: Receiver<Control>) -> Outcom
 pub(crate) fn run(session: Session, desk: &Desk, size: Size, orders: Receiver<Control>) -> Outcome {
     use tabard_display::window::{WindowOptions, WindowPresenter};
 
-    let (events, presenter) = session.bell().channel(crate::run::PRESENTER_QUEUE);
+    let (events, presenter) = session.bell().channel(PRESENTER_QUEUE);
     let window = WindowPresenter::new(WindowOptions {
         title: format!("Tabard: {}", desk.name),
         size,

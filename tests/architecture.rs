@@ -293,3 +293,31 @@ fn faults_are_made_in_tests_only() {
         }
     }
 }
+
+/// What is behind the feature counts as no line of a shipped program.
+#[test]
+fn only_the_model_checker_asks_for_the_feature_proof() {
+    let mut asking = Vec::new();
+    for package in manifests(&root()) {
+        let text = fs::read_to_string(&package).unwrap();
+        if text.contains("\"proof\"") {
+            asking.push(package.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+    assert_eq!(asking, [PathBuf::from("trusted-path/proof/Cargo.toml")]);
+}
+
+/// Every manifest below a folder.
+fn manifests(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            found.extend(manifests(&path));
+        } else if name == "Cargo.toml" {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -20,12 +20,17 @@ fn run(arguments: &[&str], folder: &Path) -> Output {
 }
 
 fn desk(folder: &Path, kernel: &str) {
-    // A file is loaded wherever there is a KVM, even one that could not run a stock kernel.
     let text = format!(
-        "[desk]\nname = \"x\"\ntheme = \"us\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"{kernel}\"\n\
-         engine = \"kvm\"\n"
+        "[desk]\nname = \"x\"\ntheme = \"us\"\n[guests.one]\nlabel = \"SECRET\"\nkernel = \"{kernel}\"\n"
     );
     std::fs::write(folder.join("desk.toml"), text).unwrap();
+}
+
+/// A desk that wants KVM and nothing else.
+fn desk_on_kvm(folder: &Path) {
+    desk(folder, "builtin:probe");
+    let text = std::fs::read_to_string(folder.join("desk.toml")).unwrap();
+    std::fs::write(folder.join("desk.toml"), text + "engine = \"kvm\"\n").unwrap();
 }
 
 /// Status 2 and these words on standard error, for both `check` and `run`.
@@ -235,7 +240,7 @@ fn run_with_dev(folder: &Path, prepare: &str) -> Output {
 #[test]
 fn a_host_without_kvm_is_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    desk(folder.path(), "builtin:probe");
+    desk_on_kvm(folder.path());
     let output = run_with_dev(folder.path(), "true");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -246,7 +251,7 @@ fn a_host_without_kvm_is_told_what_to_do() {
 #[test]
 fn a_user_without_permission_is_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    desk(folder.path(), "builtin:probe");
+    desk_on_kvm(folder.path());
     let output = run_with_dev(folder.path(), "touch /dev/kvm && chmod 000 /dev/kvm");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");

@@ -3,7 +3,6 @@
 use tabard_view::{GuestId, OutputView, Picture, Rect, Scale, Size};
 
 use crate::paint::polygon;
-use crate::scene::{Part, What};
 use crate::{CURSOR_SIDE, Frame, Pictures};
 
 /// Which image.
@@ -15,6 +14,14 @@ pub(crate) enum PointerImage {
     Guest(GuestId, u64, u32),
 }
 
+/// A pointer on a screen.
+pub(crate) struct Placed {
+    pub(crate) rect: Rect,
+    pub(crate) image: PointerImage,
+    /// It may lie outside the rectangle.
+    pub(crate) corner: (i64, i64),
+}
+
 /// Corners of the arrow in units; its tip is at the origin.
 const ARROW: [(f32, f32); 7] =
     [(0.0, 0.0), (0.0, 16.5), (3.9, 12.9), (6.6, 19.0), (9.5, 17.7), (6.9, 11.8), (12.0, 11.8)];
@@ -24,7 +31,7 @@ const ARROW_UNITS: Size = Size { width: 16, height: 23 };
 const OUTLINE_UNITS: u32 = 2;
 
 /// The pointer of a screen, if it is on it.
-pub(crate) fn part(output: &OutputView, pictures: &Pictures) -> Option<Part> {
+pub(crate) fn part(output: &OutputView, pictures: &Pictures) -> Option<Placed> {
     let pointer = output.pointer?;
     let (x, y) = (i64::from(pointer.x), i64::from(pointer.y));
     let of_guest = pointer.over.and_then(|guest| {
@@ -44,7 +51,7 @@ pub(crate) fn part(output: &OutputView, pictures: &Pictures) -> Option<Part> {
     });
     let corner = (x.saturating_sub(i64::from(hot.0)), y.saturating_sub(i64::from(hot.1)));
     let rect = visible(corner, size).intersect(clip);
-    Some(Part { rect, what: What::Pointer { image, corner } })
+    Some(Placed { rect, image, corner })
 }
 
 /// The part of an image that is not left of or above the screen.

@@ -83,7 +83,10 @@ pub(crate) fn parts(output: &OutputView, pictures: &Pictures) -> Vec<Part> {
         Content::Trusted(screen) => trusted_screen(&mut parts, output, screen),
     }
     drawn(&mut parts, output.bar.rect, Drawing::Bar(Box::new(output.bar.clone())));
-    parts.extend(pointer::part(output, pictures));
+    parts.extend(pointer::part(output, pictures).map(|pointer| {
+        let (image, corner) = (pointer.image, pointer.corner);
+        Part { rect: pointer.rect, what: What::Pointer { image, corner } }
+    }));
     let screen = output.size.rect();
     parts.retain(|part| !part.rect.intersect(screen).is_empty());
     parts

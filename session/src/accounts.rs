@@ -12,7 +12,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::audit::{hex, unhex};
+use super::hex::{hex, unhex};
 use super::keys::{self, random};
 
 /// Memory of one hash in KiB, passes and lanes: RFC 9106, section 4, second recommendation.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ed25519_dalek::{Signer as _, SigningKey};
 
 use super::agent::Asked;
-use super::audit::hex;
+use super::hex::hex;
 use super::keys::signing_key;
 
 /// The file of the key that signs, in the desk's folder; readable by its user only.

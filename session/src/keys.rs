@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use super::audit::{hex, unhex};
+use super::hex::{hex, unhex};
 use super::image::regular;
 
 /// None is longer, in bytes.

@@ -24,6 +24,7 @@ mod exchange;
 mod failures;
 mod frames;
 mod guest;
+pub mod hex;
 mod image;
 pub mod keys;
 mod login;

@@ -5,8 +5,9 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::session::audit::{beside, hex, unhex};
+use crate::session::audit::beside;
 use crate::session::confirm::timestamp;
+use crate::session::hex::{hex, unhex};
 
 pub use verify::{Damage, Fault, Report, Verifier, verify};
 

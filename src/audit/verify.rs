@@ -8,7 +8,8 @@ use std::path::Path;
 
 use ed25519_dalek::VerifyingKey;
 
-use crate::session::audit::{CHECKPOINT_EVERY, Hash, Head, Line, signed, unhex};
+use crate::session::audit::{CHECKPOINT_EVERY, Hash, Head, Line, signed};
+use crate::session::hex::unhex;
 
 /// A session that is cut off right before a checkpoint leaves it to the next one, which writes a
 /// record first; so many such cuts in a row are believed.

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::BuildError;
-use super::tiny::OUTPUTS;
 use crate::packages::{Package, tool};
+
+/// The files that an image is made of.
+pub(super) const OUTPUTS: [&str; 2] = ["vmlinuz", "initrd"];
 
 /// The text of `manifest.toml`: the packages, the agent, and the files made from them in `folder`.
 ///

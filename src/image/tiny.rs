@@ -33,7 +33,6 @@ const CARRIED: [&str; 6] = ["ext4", "crc32c_generic", "overlay", "loop", "vfat",
 const INIT: &str = include_str!("init.sh");
 /// What the power button does; busybox's acpid looks here.
 const POWER_BUTTON: (&str, &str) = ("etc/acpi/PWRF/00000080", "#!/bin/sh\nexec poweroff\n");
-pub(super) const OUTPUTS: [&str; 2] = ["vmlinuz", "initrd"];
 
 /// Builds the image into `out` from packages of `release`, or of the host's own, with further
 /// modules and the program of the agent.
@@ -97,7 +96,7 @@ pub fn build(
         let text = manifest::text(profile.name(), apt.name(), &packages, program, &workshop.path)?;
         let path = workshop.folder("manifest.toml");
         fs::write(&path, text).map_err(|source| BuildError::file(&path, source))?;
-        for name in OUTPUTS.iter().chain(&["manifest.toml"]) {
+        for name in manifest::OUTPUTS.iter().chain(&["manifest.toml"]) {
             let to = out.join(name);
             fs::rename(workshop.folder(name), &to)
                 .map_err(|source| BuildError::file(&to, source))?;

@@ -93,7 +93,7 @@ impl Seat {
         let (control, controls) = bell.channel(1);
         let (orders, lock, signalled) = (control.clone(), self.lock, control.clone());
         let (device_events, devices) = bell.channel(INPUT_QUEUE);
-        let (events, presenter) = bell.channel(crate::run::PRESENTER_QUEUE);
+        let (events, presenter) = bell.channel(crate::window::PRESENTER_QUEUE);
         let (screens, inputs) = (self.screens, self.inputs);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(work)

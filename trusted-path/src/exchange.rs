@@ -48,6 +48,12 @@ impl Exchange {
         self.timers = self.timers.wrapping_add(1);
         self.timers
     }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn numbers(&mut self) -> impl Iterator<Item = crate::proof::Number<'_>> {
+        let held = self.held.as_mut().map(|held| crate::proof::Number::Held(&mut held.timer));
+        held.into_iter().chain([crate::proof::Number::Timers(&mut self.timers)])
+    }
 }
 
 /// A guest's text that the trusted screen shows.

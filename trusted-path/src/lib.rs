@@ -19,13 +19,14 @@ mod exchange;
 mod exchange_words;
 mod focus;
 mod guests;
+mod hardware;
 mod lock;
 mod monitor;
 mod outputs;
 mod pointer;
 mod policy;
 #[cfg(feature = "proof")]
-mod proof;
+pub mod proof;
 mod restart;
 mod scene;
 mod sheet;

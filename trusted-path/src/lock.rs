@@ -139,6 +139,12 @@ impl Login {
             idle_minutes: 0,
         }
     }
+
+    #[cfg(feature = "proof")]
+    pub(crate) fn numbers(&mut self) -> impl Iterator<Item = crate::proof::Number<'_>> {
+        let wrong = self.failures.iter_mut().map(crate::proof::Number::Wrong);
+        wrong.chain([crate::proof::Number::Ticket(&mut self.ticket)])
+    }
 }
 
 impl Monitor {

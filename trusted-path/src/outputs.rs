@@ -58,19 +58,13 @@ impl Outputs {
         !self.0.is_empty() && self.0.iter().all(shows)
     }
 
-    /// Every number that is remembered here.
     #[cfg(feature = "proof")]
-    pub(crate) fn serials(&self) -> impl Iterator<Item = FrameSerial> {
-        self.0.iter().flat_map(|output| [output.confirmed, output.first_view])
-    }
-
-    /// Replaces every number by another.
-    #[cfg(feature = "proof")]
-    pub(crate) fn renumber(&mut self, number: &impl Fn(FrameSerial) -> FrameSerial) {
-        for output in &mut self.0 {
-            output.confirmed = number(output.confirmed);
-            output.first_view = number(output.first_view);
-        }
+    pub(crate) fn numbers(&mut self) -> impl Iterator<Item = crate::proof::Number<'_>> {
+        self.0.iter_mut().map(|output| crate::proof::Number::Screen {
+            output: output.id,
+            confirmed: &mut output.confirmed,
+            first: &mut output.first_view,
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Output> {

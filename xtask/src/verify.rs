@@ -11,7 +11,7 @@ use crate::{build, clients, engines, packages, stock, test_host};
 /// The target that `guests/build.rs` builds the bare-metal guests for.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Programs of tests that start no guest.
-const WITHOUT_GUESTS: [&str; 3] = ["architecture", "ci_page", "line_budget"];
+const WITHOUT_GUESTS: [&str; 4] = ["architecture", "ci_page", "circles", "line_budget"];
 /// The packages whose tests start guests.
 const WITH_GUESTS: [&str; 3] = ["tabard", "tabard-vmm", "tabard-test"];
 /// Programs of tests that play QEMU's part or take it over, whatever the engine.

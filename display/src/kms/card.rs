@@ -208,11 +208,11 @@ impl Glass {
             let connectors = [self.connector];
             self.card.set_crtc(self.crtc, framebuffer, (0, 0), &connectors, Some(self.mode))?;
             self.lit = true;
-            self.plane = Plane::of(&self.card, self.crtc);
+            self.plane = Plane::of(&*self.card, self.crtc);
         }
         let (card, framebuffer) = (&self.card, self.back.framebuffer);
         match &self.plane {
-            Some(plane) => plane.show(card, framebuffer, changed, first)?,
+            Some(plane) => plane.show(&**card, framebuffer, changed, first)?,
             None => card.page_flip(self.crtc, framebuffer, PageFlipFlags::EVENT, None)?,
         }
         std::mem::swap(&mut self.back, &mut self.front);

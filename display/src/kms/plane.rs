@@ -10,8 +10,6 @@ use drm::control::property::{self, Value};
 use drm::control::{AtomicCommitFlags, Device, PlaneType, crtc, framebuffer, plane};
 use tabard_view::Rect;
 
-use super::card::Card;
-
 /// The plane that the frames of a circuit are on.
 pub(super) struct Plane {
     handle: plane::Handle,
@@ -22,7 +20,7 @@ pub(super) struct Plane {
 
 impl Plane {
     /// The primary plane of a circuit that has a mode; `None` if the card takes no atomic commits.
-    pub(super) fn of(card: &Card, crtc: crtc::Handle) -> Option<Self> {
+    pub(super) fn of(card: &impl Device, crtc: crtc::Handle) -> Option<Self> {
         let shown = |handle: &plane::Handle| {
             card.get_plane(*handle).is_ok_and(|plane| plane.crtc() == Some(crtc))
         };
@@ -50,7 +48,7 @@ impl Plane {
     /// The kernel's; the old frame is then still up.
     pub(super) fn show(
         &self,
-        card: &Card,
+        card: &impl Device,
         framebuffer: framebuffer::Handle,
         changed: Rect,
         first: bool,

@@ -5,6 +5,7 @@
 mod arrow;
 mod figures;
 mod look;
+mod piece;
 mod plan;
 mod setter;
 mod sheet;
@@ -18,7 +19,7 @@ use tabard_view::{Bar, OutputId, OutputView, Rect, Scale, Size, View};
 use thiserror::Error;
 
 use self::arrow::Arrow;
-use self::plan::{Piece, What};
+use self::piece::{Fault, Piece, Said, What};
 use self::setter::Setter;
 use self::sheet::{Bounds, Sheet, allow_all};
 use crate::font::{FontError, Fonts};
@@ -61,7 +62,7 @@ enum Kind {
     Banner(String, LabelId),
     PanelEdge,
     PanelWords(String, String),
-    Said(trusted::Said),
+    Said(Said),
 }
 
 /// Checks frames against the views that they show.
@@ -124,7 +125,7 @@ impl Verifier {
     }
 
     /// What a piece must look like.
-    fn must(&mut self, output: &OutputView, piece: &Piece) -> Result<Must, plan::Fault> {
+    fn must(&mut self, output: &OutputView, piece: &Piece) -> Result<Must, Fault> {
         let kind = match &piece.what {
             What::Flat(color) => return Ok(Must::Flat(*color)),
             What::LabelColor(window) => {
@@ -170,7 +171,7 @@ impl Verifier {
     }
 }
 
-const UNKNOWN: plan::Fault = "A label is not in the configuration";
+const UNKNOWN: Fault = "A label is not in the configuration";
 
 /// What a piece must look like.
 enum Must {

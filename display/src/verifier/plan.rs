@@ -4,8 +4,9 @@
 use tabard_view::{BarKind, Content, OutputView, Picture, Recipient, Rect, Scale, View, Window};
 
 use super::look::{BACKGROUND, PANEL, RING};
+use super::piece::{Fault, Piece, What};
 use super::setter::{Setter, px};
-use super::trusted::{self, Said};
+use super::trusted;
 
 /// Heights and widths of the parts, in units.
 const BAR: u32 = 44;
@@ -16,44 +17,6 @@ const FOCUS_RING: u32 = 3;
 const MARGIN: u32 = 90;
 const PANEL_EDGE: u32 = 6;
 const PANEL_WORDS: u32 = 96;
-
-/// Why a view may not be shown.
-pub(super) type Fault = &'static str;
-
-/// A rectangle of the screen and what it must show.
-#[derive(Debug)]
-pub(super) struct Piece<'v> {
-    pub(super) rect: Rect,
-    pub(super) what: What<'v>,
-}
-
-/// What a piece must show.
-#[derive(Debug, Clone)]
-pub(super) enum What<'v> {
-    Flat(u32),
-    LabelColor(&'v Window),
-    Bar,
-    TopBanner(&'v Window),
-    BottomBanner(&'v Window),
-    PanelEdge,
-    PanelWords { title: &'v str, detail: &'v str },
-    Said(Said),
-}
-
-impl What<'_> {
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Flat(RING) => "the ring of focus",
-            Self::Said(_) => "the trusted screen",
-            Self::Flat(PANEL) | Self::PanelEdge | Self::PanelWords { .. } => "Tabard's words",
-            Self::Flat(_) => "the background",
-            Self::LabelColor(_) => "the border of a guest",
-            Self::Bar => "the trusted bar",
-            Self::TopBanner(_) => "the upper banner of a guest",
-            Self::BottomBanner(_) => "the lower banner of a guest",
-        }
-    }
-}
 
 /// All that must be on a screen whatever guests draw.
 ///

@@ -2,7 +2,7 @@
 //! guest and between whom it is, who logs in, and what each key does. Told in this code's own
 //! arithmetic, as bars and banners are. The tables of all keys and of devices it does not look at.
 
-use tabard_labels::{LabelId, LabelSet};
+use tabard_labels::LabelSet;
 use tabard_view::{
     Hint, LoginForm, OutputView, PAGE_COLUMNS, PAGE_LINES, Rect, Size, TextKind, TextLine,
     TextPage, TrustedBody, TrustedRow, TrustedScreen,
@@ -10,7 +10,7 @@ use tabard_view::{
 
 use super::figures;
 use super::look::{BACKGROUND, HATCH, INK, PANEL, RING, TEXT, TEXT_DIM, banner, rounded};
-use super::plan::{Fault, Piece, What};
+use super::piece::{Fault, Piece, Said, What, Words};
 use super::setter::{Align, Setter};
 use super::sheet::Sheet;
 use crate::font::{Style, Weight};
@@ -31,39 +31,6 @@ const RADIUS: u32 = 7;
 const PAD: u32 = 14;
 /// Sizes of a guest's text, in units: wanted, and least.
 const TEXT_UNITS: (u32, u32) = (20, 6);
-
-/// Texts that stand in one line: each part with its ink. Several parts are never made smaller.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Words {
-    parts: Vec<(String, u32)>,
-    align: Align,
-    face: (Weight, u32, u32),
-}
-
-/// A part of the trusted screen, and all that decides how it looks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Said {
-    /// Texts on the background.
-    Words(Vec<Words>),
-    /// A guest of the list.
-    Row(Box<TrustedRow>),
-    /// From whom a text is, and who would get it.
-    Parties((String, LabelId), Option<(String, LabelId)>),
-    /// Lines of a guest's text in letters of this size, each in a cell of this width.
-    Lines(Vec<TextLine>, u32, u32),
-    /// The panel behind that text, of this height, from this row on.
-    Panel(u32, u32),
-    /// Who logs in.
-    Login(Box<LoginForm>),
-    /// Keys and what they do.
-    Hints(Vec<Hint>),
-}
-
-impl From<Said> for What<'_> {
-    fn from(said: Said) -> Self {
-        Self::Said(said)
-    }
-}
 
 fn put<'v>(pieces: &mut Vec<Piece<'v>>, rect: Rect, what: impl Into<What<'v>>) {
     if !rect.is_empty() {

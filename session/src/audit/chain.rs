@@ -6,6 +6,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::{hex, unhex};
+
 /// A hash of a line.
 pub type Hash = [u8; 32];
 
@@ -130,27 +132,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The bytes of exactly so many lower-case hexadecimal digits.
-#[must_use]
-pub fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let lower = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    if !lower || digits.len() != N.checked_mul(2)? {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        let start = index.checked_mul(2)?;
-        *byte = u8::from_str_radix(digits.get(start..start.checked_add(2)?)?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 /// A text inside a JSON string: printable ASCII as it is, all else by its UTF-16 code, so that no
 /// text can end the line, hide, or turn the direction of writing.
 fn escape(text: &str) -> String {
@@ -184,14 +165,6 @@ mod tests {
         assert_eq!((found.n, found.kind, found.prev, found.hash), (7, "switch", [3; 32], hash));
         assert!(found.is_whole());
         assert_eq!(found.field("guest"), Some("mail"));
-    }
-
-    #[test]
-    fn hexadecimal_is_exact() {
-        assert_eq!(unhex::<2>("0aff"), Some([10, 255]));
-        for bad in ["0af", "0AFF", "+aff", "0aff0", ""] {
-            assert_eq!(unhex::<2>(bad), None, "{bad}");
-        }
     }
 
     proptest! {

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
-use super::chain::{Hash, hex, unhex};
+use super::chain::Hash;
+use crate::hex::{hex, unhex};
 use crate::keys::{beside, found, signing_key, write};
 
 /// What is signed: that the record before number `n` has this hash, and with it all before.

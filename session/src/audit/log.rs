@@ -9,8 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ed25519_dalek::SigningKey;
 use rustix::fs::{FlockOperation, flock};
 
-use super::chain::{Entry, Hash, Line, hex, line, sha256_hex};
+use super::chain::{Entry, Hash, Line, line, sha256_hex};
 use super::key::{Head, open_key, sign, signed};
+use crate::hex::hex;
 use crate::keys;
 
 /// Records between two signed checkpoints, at most: what a forger without the key could rewrite.

@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tabard_display::{Bell, Ringing};
 
 pub use super::keys::beside;
-pub use chain::{Entry, Hash, Line, Value, hex, sha256_hex, unhex};
+pub use chain::{Entry, Hash, Line, Value, sha256_hex};
 pub use key::{Head, signed};
 pub use log::{CHECKPOINT_EVERY, Log, LogError};
 pub(crate) use words::Names;

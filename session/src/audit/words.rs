@@ -5,7 +5,8 @@ use tabard_trusted_path::{
 };
 use tabard_view::GuestId;
 
-use super::chain::{Entry, hex};
+use super::chain::Entry;
+use crate::hex::hex;
 
 /// The names that records use.
 #[derive(Debug, Clone, Default)]

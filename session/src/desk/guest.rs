@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use tabard_labels::LabelId;
 
 use super::label::Labels;
-use super::table::{Placed, Table};
-use super::volume::{Attach, Attachment};
+use super::report::{Placed, Report};
+use super::table::Table;
+use super::volume::{Access, Attach, Attachment, VolumeSpec};
 use crate::Engine;
 
 /// Longest name of a guest, in characters: it must fit into a banner beside its marking.
@@ -143,4 +144,28 @@ fn parse_memory_mib(text: &str) -> Option<u32> {
     }
     let mib = digits.parse::<u32>().ok()?.checked_mul(factor)?;
     (16..=1_048_576).contains(&mib).then_some(mib)
+}
+
+/// Refuses two writers of one volume: each would destroy what the other does.
+pub(super) fn refuse_two_writers(
+    guests: &[GuestSpec],
+    volumes: &[VolumeSpec],
+    report: &Report<'_>,
+) {
+    for (index, volume) in volumes.iter().enumerate() {
+        let writes = |guest: &&GuestSpec| {
+            guest.volumes.contains(&Attachment { volume: index, access: Access::Write })
+        };
+        let mut writers = guests.iter().filter(writes);
+        if let (Some(first), Some(second)) = (writers.next(), writers.next()) {
+            report.fault_on_line(
+                second.line,
+                format!(
+                    "The guests {:?} and {:?} would both write the volume {:?}",
+                    first.name, second.name, volume.name
+                ),
+                "Make one of them disposable, or give each a volume of its own",
+            );
+        }
+    }
 }

@@ -5,8 +5,9 @@ use tabard_labels::{
     Preset, Rgb, Shape,
 };
 
+use super::report::Placed;
 use super::report::{Report, chain};
-use super::table::{Placed, Table};
+use super::table::Table;
 
 /// The labels read so far.
 pub(super) struct Labels<'p> {

@@ -27,9 +27,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::audit::sha256_hex;
 use super::image;
-use report::Report;
 pub use report::chain;
-use table::{Placed, Table};
+use report::{Placed, Report};
+use table::Table;
 
 pub use audit::AuditSpec;
 pub use guest::GuestSpec;
@@ -160,7 +160,7 @@ fn read_desk(mut top: Table<'_>, file: &Path) -> Option<Desk> {
     let volumes = volume::read_volumes(&mut top, &mut labels);
     let attach = volume::Attach { volumes: &volumes, policy: &policy };
     let guests = guest::read_guests(&mut top, &mut labels, attach, engine);
-    volume::refuse_two_writers(&guests, &volumes, report);
+    guest::refuse_two_writers(&guests, &volumes, report);
     let outputs = output::read_outputs(&mut top, &guests);
     let audit = audit::read_audit(&mut top);
     let users = users::read_users(&mut top, preset.as_ref(), &guests, &labels.set);

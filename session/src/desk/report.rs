@@ -4,7 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::table::Placed;
+/// A value with its place in the file (a byte offset).
+#[derive(Debug, Clone)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) at: usize,
+}
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]

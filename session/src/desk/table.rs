@@ -8,14 +8,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::Report;
-
-/// A value with its place in the file (a byte offset).
-#[derive(Debug, Clone)]
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) at: usize,
-}
+use super::report::{Placed, Report};
 
 /// A table that is being read. Dropping it reports every key that was never asked for.
 pub(super) struct Table<'d> {

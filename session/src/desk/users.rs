@@ -7,8 +7,9 @@ use tabard_trusted_path::Authority;
 
 use super::guest::GuestSpec;
 use super::label::{known, read_marking};
+use super::report::Placed;
 use super::report::chain;
-use super::table::{Placed, Table};
+use super::table::Table;
 
 /// One user, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

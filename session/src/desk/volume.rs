@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use tabard_labels::{LabelId, LabelSet};
 use tabard_trusted_path::{Decision, Flow, FlowKind, Policy};
 
-use super::guest::GuestSpec;
 use super::label::Labels;
-use super::report::Report;
-use super::table::{Placed, Table};
+use super::report::{Placed, Report};
+use super::table::Table;
 
 /// Volumes of one guest: a machine has so many places for disks.
 const MAX_VOLUMES_OF_A_GUEST: usize = 8;
@@ -157,29 +156,5 @@ impl Attach<'_> {
             (false, false) if decide(FlowKind::VolumeWrite, guest, class).is_ok() => Access::Write,
             (false, false) => Access::Read,
         })
-    }
-}
-
-/// Refuses two writers of one volume: each would destroy what the other does.
-pub(super) fn refuse_two_writers(
-    guests: &[GuestSpec],
-    volumes: &[VolumeSpec],
-    report: &Report<'_>,
-) {
-    for (index, volume) in volumes.iter().enumerate() {
-        let writes = |guest: &&GuestSpec| {
-            guest.volumes.contains(&Attachment { volume: index, access: Access::Write })
-        };
-        let mut writers = guests.iter().filter(writes);
-        if let (Some(first), Some(second)) = (writers.next(), writers.next()) {
-            report.fault_on_line(
-                second.line,
-                format!(
-                    "The guests {:?} and {:?} would both write the volume {:?}",
-                    first.name, second.name, volume.name
-                ),
-                "Make one of them disposable, or give each a volume of its own",
-            );
-        }
     }
 }

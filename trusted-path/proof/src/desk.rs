@@ -1,4 +1,4 @@
-//! The desk under proof: three guests, two of them of incomparable labels, one or two screens.
+//! The desk under proof: two or three guests, one or two screens.
 
 use tabard_input::{Chord, KeyCode, SourceId};
 use tabard_labels::{AccessClass, CategorySet, Compartment, LabelId, Level};
@@ -6,16 +6,19 @@ use tabard_trusted_path::{
     Authority, Clip, Digest, Event, GuestConfig, LayoutMode, LoginConfig, Monitor, MonitorConfig,
     Policy, UserConfig,
 };
-use tabard_view::{GuestId, OutputId, Scale, Size};
+use tabard_view::{Content, GuestId, OutputId, Scale, Size, TrustedBody};
 
 pub(crate) const ESCAPE: KeyCode = KeyCode(1);
 pub(crate) const CTRL: KeyCode = KeyCode(29);
 pub(crate) const ALT: KeyCode = KeyCode(56);
 /// An ordinary key.
 pub(crate) const A: KeyCode = KeyCode(30);
-/// Goes to the second guest on the trusted screen, and is an ordinary key elsewhere.
+/// Go to the first and the second guest on the trusted screen, and are ordinary keys elsewhere.
+pub(crate) const ONE: KeyCode = KeyCode(2);
 pub(crate) const TWO: KeyCode = KeyCode(3);
-/// Every key of the proof.
+/// Changes the layout on the trusted screen.
+pub(crate) const D: KeyCode = KeyCode(32);
+/// Every key that is held down and let go.
 pub(crate) const KEYS: [KeyCode; 5] = [CTRL, ALT, ESCAPE, A, TWO];
 /// The keys of a user who takes and gives texts on the trusted screen.
 pub(crate) const EXCHANGE_KEYS: [KeyCode; 6] =
@@ -34,13 +37,59 @@ pub(crate) const MOUSE: SourceId = SourceId(1);
 pub(crate) const LEFT: u16 = 0x110;
 pub(crate) const FIRST: OutputId = OutputId(0);
 pub(crate) const SECOND: OutputId = OutputId(1);
-pub(crate) const GUESTS: [GuestId; 3] = [GuestId(0), GuestId(1), GuestId(2)];
+const GUESTS: [GuestId; 3] = [GuestId(0), GuestId(1), GuestId(2)];
+
+/// The guests of a desk, and how they are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Cast {
+    /// Two of incomparable labels.
+    Apart,
+    /// Two, the first below the second.
+    Below,
+    /// Three: the first below both others, which are incomparable.
+    #[default]
+    Three,
+}
+
+impl Cast {
+    /// The guests.
+    #[must_use]
+    pub fn guests(self) -> &'static [GuestId] {
+        let count = if self == Self::Three { 3 } else { 2 };
+        GUESTS.get(..count).unwrap_or(&GUESTS)
+    }
+
+    /// Whether the first is below the others.
+    pub(crate) fn first_is_below(self) -> bool {
+        self != Self::Apart
+    }
+
+    /// The categories of each guest, as bits. Users have one of them each.
+    fn categories(self) -> &'static [u128] {
+        match self {
+            Self::Apart => &[1, 2],
+            Self::Below => &[0, 1],
+            Self::Three => &[0, 1, 2],
+        }
+    }
+
+    /// The guests that each user is cleared for.
+    pub(crate) fn cleared(self) -> &'static [&'static [GuestId]] {
+        const ONE: GuestId = GuestId(0);
+        const TWO: GuestId = GuestId(1);
+        match self {
+            Self::Apart => &[&[ONE], &[TWO]],
+            Self::Below => &[&[ONE, TWO], &[ONE]],
+            Self::Three => &[&[ONE, TWO], &[ONE, GuestId(2)]],
+        }
+    }
+}
 
 const fn clip(byte: u8) -> Clip {
     Clip { digest: Digest([byte; 32]), bytes: 9, pages: 1 }
 }
 
-/// Two users: the first is cleared for the first two guests, the second for the first and third.
+/// Two users, cleared for one category each.
 pub(crate) fn users() -> LoginConfig {
     let user = |name: &str, categories| {
         let clearance = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
@@ -50,23 +99,30 @@ pub(crate) fn users() -> LoginConfig {
     LoginConfig { users: vec![user("u", 1), user("v", 2)], ..LoginConfig::default() }
 }
 
-pub(crate) fn monitor(policy: Policy, login: LoginConfig) -> Option<Monitor> {
-    // The first is below both others, which are incomparable.
+/// `restart`: the last guest starts again by itself when it has failed.
+pub(crate) fn monitor(
+    cast: Cast,
+    policy: Policy,
+    login: LoginConfig,
+    restart: bool,
+) -> Option<Monitor> {
     let class = |categories| {
         let secrecy = Compartment::new(Level::new(1), CategorySet::from_bits(categories));
         AccessClass::new(secrecy, Compartment::BOTTOM)
     };
-    let guest = |name: &str, label: u8| GuestConfig {
-        name: name.to_owned(),
-        label: LabelId(label.into()),
-        class: class(label.into()),
+    let last = cast.guests().len().saturating_sub(1);
+    // Each guest has the label of its own number.
+    let guest = |(index, categories): (usize, &u128)| GuestConfig {
+        name: format!("g{index}"),
+        label: LabelId(index as u16),
+        class: class(*categories),
         autostart: true,
-        restart: false,
+        restart: restart && index == last,
         emulated: false,
         screen: None,
     };
     Monitor::new(MonitorConfig {
-        guests: vec![guest("a", 0), guest("b", 1), guest("c", 2)],
+        guests: cast.categories().iter().enumerate().map(guest).collect(),
         layout: LayoutMode::Desk,
         chord: Chord::default(),
         notice: String::new(),
@@ -82,15 +138,28 @@ pub(crate) fn plug(output: OutputId) -> Event {
     Event::OutputAdded { output, size: Size { width: 1280, height: 800 }, scale: Scale::ONE }
 }
 
-/// The middle of a guest's window on the first screen, and a press there; nothing while the
-/// guest has no window.
+/// The pointer lies in a corner.
+pub(crate) fn away() -> Event {
+    Event::Pointer { source: MOUSE, output: FIRST, x: 0, y: 0 }
+}
+
+/// A press in the middle of a guest's window on the first screen, or of its row on the trusted
+/// screen; nothing while the guest has neither.
 pub(crate) fn click(monitor: &Monitor, guest: GuestId) -> Vec<(GuestId, Event)> {
-    let view = monitor.view();
-    let window = view
-        .output(FIRST)
-        .and_then(|output| output.windows().iter().find(|window| window.guest == guest));
-    let Some(content) = window.map(|window| window.frame.content) else { return Vec::new() };
-    let (x, y) = (content.x + content.width / 2, content.y + content.height / 2);
+    let view = monitor.seen();
+    let place = view.output(FIRST).and_then(|output| match &output.content {
+        Content::Windows(windows) => {
+            let window = windows.iter().find(|window| window.guest == guest)?;
+            Some(window.frame.content)
+        }
+        Content::Trusted(screen) => {
+            let TrustedBody::Guests(rows) = &screen.body else { return None };
+            Some(rows.iter().find(|row| row.guest == guest)?.rect)
+        }
+        Content::Blank => None,
+    });
+    let Some(place) = place else { return Vec::new() };
+    let (x, y) = (place.x + place.width / 2, place.y + place.height / 2);
     vec![
         (guest, Event::Pointer { source: MOUSE, output: FIRST, x, y }),
         (guest, Event::Button { source: MOUSE, code: LEFT, pressed: true }),

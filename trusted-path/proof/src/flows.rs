@@ -9,6 +9,7 @@ use tabard_trusted_path::{Clip, Digest, Effect, Event, Passage, Timer};
 use tabard_view::GuestId;
 
 use crate::desk::CHALLENGE;
+use crate::tally::Tally;
 
 /// A text under review, as a screen shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,13 +40,9 @@ pub(crate) struct Flows {
     /// Letters of the challenge typed in a row while every screen showed this review's last page.
     typed: Option<(Review, usize)>,
     /// Texts given so far.
-    pub(crate) given: usize,
-}
-
-/// Whether the desk's order lets a text go from one guest to another: the first guest is below
-/// the others, and these are incomparable.
-fn follows_the_order(from: GuestId, to: GuestId) -> bool {
-    from == to || from == GuestId(0)
+    pub(crate) given: Tally,
+    /// Whether the first guest is below all others; no two others can be compared.
+    pub(crate) first_is_below: bool,
 }
 
 impl Flows {
@@ -56,6 +53,21 @@ impl Flows {
 
     pub(crate) fn listens(&self, guest: GuestId) -> bool {
         self.listening.contains(&guest)
+    }
+
+    /// Gives timers other numbers, and forgets how often a letter was typed beyond `letters`.
+    pub(crate) fn renumber(&mut self, timer: impl Fn(u32) -> u32, letters: usize) {
+        if let Some(taken) = &mut self.taken {
+            taken.timer = taken.timer.map(timer);
+        }
+        if let Some((_, count)) = &mut self.typed {
+            *count = (*count).min(letters);
+        }
+    }
+
+    /// Whether the desk's order lets a text go from one guest to another.
+    fn follows_the_order(&self, from: GuestId, to: GuestId) -> bool {
+        from == to || (self.first_is_below && from == GuestId(0))
     }
 
     /// Takes a step; `shown` is the review that every screen shows. Whether it held.
@@ -125,8 +137,8 @@ impl Flows {
                     let right = (review.from, review.to) == (from, to);
                     self.reviewer && right && review.text == clip.digest && count >= 4
                 });
-                let allowed = follows_the_order(from, to) || reviewed;
-                self.given += 1;
+                let allowed = self.follows_the_order(from, to) || reviewed;
+                self.given.0 += 1;
                 key.is_some() && this && allowed && self.listens(to)
             }
             Effect::Forget => {

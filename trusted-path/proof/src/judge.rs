@@ -50,6 +50,8 @@ pub(crate) struct Step<'s> {
     pub(crate) gone: &'s [GuestId],
     /// What is to be shown now.
     pub(crate) view: &'s View,
+    /// The guest whose question that shows.
+    pub(crate) open: Option<GuestId>,
 }
 
 impl World {
@@ -148,7 +150,9 @@ impl World {
             fail(9);
         }
         let listens = |guest| self.flows.listens(guest);
-        if let Some(number) = self.questions.take(step.event, step.effects, question, listens) {
+        if let Some(number) =
+            self.questions.take(step.event, step.effects, question, step.open, listens)
+        {
             fail(number);
         }
         broken

@@ -8,6 +8,7 @@
 //! the lock screen. For each invariant [`Fault`] has a broken monitor that the checker must catch.
 #![forbid(unsafe_code)]
 
+mod canonical;
 mod desk;
 mod fault;
 mod flows;
@@ -15,6 +16,8 @@ mod judge;
 mod locks;
 mod model;
 mod questions;
+mod tally;
 
+pub use desk::Cast;
 pub use fault::Fault;
 pub use model::{Action, Desk, Start, State};

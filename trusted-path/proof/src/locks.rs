@@ -4,14 +4,13 @@
 use tabard_trusted_path::{Effect, Event, GuestInput, Passage, Record};
 use tabard_view::{Content, GuestId, TrustedBody, View};
 
-/// Guests that each user of the desk is cleared for.
-const CLEARED: [&[GuestId]; 2] = [&[GuestId(0), GuestId(1)], &[GuestId(0), GuestId(2)]];
+use crate::tally::Tally;
 
 /// Login and lock, as they are seen from outside the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Locks {
-    /// Whether the desk has users at all.
-    pub(crate) users: bool,
+    /// The guests that each user of the desk is cleared for; nothing if it has no users.
+    pub(crate) cleared: &'static [&'static [GuestId]],
     /// Who is logged in and not locked out.
     present: Option<u8>,
     /// The password that is being checked: whose, and the number of the check.
@@ -19,13 +18,24 @@ pub(crate) struct Locks {
     /// The number of the last check, answered or not.
     pub(crate) last_ticket: Option<u32>,
     /// How often somebody logged in.
-    pub(crate) logins: usize,
+    pub(crate) logins: Tally,
 }
 
 impl Locks {
+    /// Whether the desk has users at all.
+    pub(crate) fn users(&self) -> bool {
+        !self.cleared.is_empty()
+    }
+
+    /// Gives checks of passwords other numbers.
+    pub(crate) fn renumber(&mut self, ticket: impl Fn(u32) -> u32) {
+        self.check = self.check.map(|(user, asked)| (user, ticket(asked)));
+        self.last_ticket = self.last_ticket.map(ticket);
+    }
+
     /// Takes a step after which this is the view. Whether it held.
     pub(crate) fn take(&mut self, event: &Event, effects: &[Effect], view: &View) -> bool {
-        if !self.users {
+        if !self.users() {
             return true;
         }
         match *event {
@@ -33,7 +43,7 @@ impl Locks {
                 let asked = self.check.take_if(|(_, asked)| *asked == ticket);
                 if let Some((user, _)) = asked.filter(|_| right && self.present.is_none()) {
                     self.present = Some(user);
-                    self.logins += 1;
+                    self.logins.0 += 1;
                 }
             }
             // It ends what is being checked as well.
@@ -50,7 +60,7 @@ impl Locks {
                 _ => {}
             }
         }
-        let cleared = self.present.and_then(|user| CLEARED.get(usize::from(user))).copied();
+        let cleared = self.present.and_then(|user| self.cleared.get(usize::from(user))).copied();
         let seen = view.outputs.iter().all(|output| match (&output.content, cleared) {
             (Content::Trusted(screen), None) => matches!(screen.body, TrustedBody::Login(_)),
             (_, None) => false,

@@ -6,21 +6,23 @@ use std::hash::{Hash, Hasher};
 use stateright::{Model, Property};
 use tabard_input::KeyCode;
 use tabard_trusted_path::{
-    Ending, Event, GuestReport, LockCause, LoginConfig, Monitor, Policy, Question, ShownText, Timer,
+    Effect, Ending, Event, GuestReport, LockCause, LoginConfig, Monitor, Policy, Question,
+    ShownText, Timer,
 };
 use tabard_view::{Content, FrameSerial, GuestId, OutputId, OutputView, TrustedBody};
 
 use crate::Fault;
 use crate::desk::{
-    self, CLIPS, EXCHANGE_KEYS, FIRST, GUESTS, KEYBOARD, KEYS, LOCK_KEYS, MOUSE, QUESTION_KEYS,
-    SECOND,
+    self, CLIPS, Cast, D, EXCHANGE_KEYS, FIRST, KEYBOARD, KEYS, LOCK_KEYS, MOUSE, ONE,
+    QUESTION_KEYS, SECOND,
 };
 use crate::flows::Review;
 use crate::judge::{Shown, Step, World};
 use crate::questions::Asked;
 
-/// Confirmations that may be on their way from one screen at a time.
-const ON_THE_WAY: usize = 2;
+/// A guest that has failed so often in a row is left alone until a minute has passed: how often it
+/// failed changes only how long it waits.
+const FAILURES: u8 = 3;
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,9 +37,12 @@ pub enum Action {
     Report(GuestId, GuestReport),
     /// The screen puts the newest view on its glass; its confirmation is then on its way.
     Draw(OutputId),
-    /// This confirmation arrives: the first or the second that is on its way, so also late and
-    /// out of order. One that never arrives is lost.
-    Confirm(OutputId, usize),
+    /// A confirmation that is on its way arrives, of the first view that opens input or of a later
+    /// one. One that never arrives is lost.
+    Confirm(OutputId),
+    /// A confirmation arrives that is too old to open input, even if by one view only: late, or
+    /// out of order, or of before the screen was another.
+    Stale(OutputId),
     /// The second screen appears or goes.
     Plug,
     /// A key goes down and up again.
@@ -56,10 +61,19 @@ pub enum Action {
     Seen,
     /// The time in which a text can be given is over.
     Expire,
-    /// The newest question has waited for its time, perhaps answered before.
-    Late,
+    /// The question that this guest waits for has waited for its time; or one that was answered
+    /// before.
+    Late(Option<GuestId>),
     /// The session answers the last check of a password, perhaps once more.
     Answer(bool),
+    /// The session answers an earlier check.
+    OldAnswer(bool),
+    /// Every timer of before ends once more.
+    OldTimers,
+    /// The wait before the last guest's next start is over, perhaps once more.
+    Restart,
+    /// A minute has begun.
+    Minute,
     /// The wait after a wrong password is over.
     DelayOver,
     /// The host is about to sleep.
@@ -69,10 +83,12 @@ pub enum Action {
 /// A state of everything.
 #[derive(Debug, Clone)]
 pub struct State {
-    monitor: Monitor,
-    world: World,
+    pub(crate) monitor: Monitor,
+    pub(crate) world: World,
     /// Confirmations on their way.
-    confirmations: Vec<(OutputId, FrameSerial)>,
+    pub(crate) confirmations: Vec<(OutputId, FrameSerial)>,
+    /// How often the last guest had failed when it was last to start again by itself.
+    failures: Option<u8>,
     /// The invariant that was broken on the way here.
     broken: Option<u8>,
     /// Steps of the way here; no part of what the state is.
@@ -95,48 +111,42 @@ impl State {
     /// How many texts were given on the way here.
     #[must_use]
     pub fn given(&self) -> usize {
-        self.world.flows.given
+        self.world.flows.given.0
     }
 
     /// How many questions were answered on the way here.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.world.questions.answered
+        self.world.questions.answered.0
     }
 
     /// How often somebody logged in on the way here.
     #[must_use]
     pub fn logins(&self) -> usize {
-        self.world.locks.logins
-    }
-
-    /// The same state with the views numbered anew from the oldest that matters. Only the order
-    /// of numbers ever counts, so two states that differ in nothing else behave alike.
-    fn canonical(mut self) -> Self {
-        let mut serials = self.monitor.serials();
-        serials.extend(self.confirmations.iter().map(|(_, serial)| *serial));
-        serials.extend(self.world.glass.values().flatten().map(|shown| shown.serial));
-        let number = |serial: FrameSerial| {
-            FrameSerial(serials.iter().position(|known| *known == serial).unwrap_or(0) as u64)
-        };
-        self.monitor.renumber(number);
-        for (_, serial) in &mut self.confirmations {
-            *serial = number(*serial);
-        }
-        for shown in self.world.glass.values_mut().flatten() {
-            shown.serial = number(shown.serial);
-        }
-        self
+        self.world.locks.logins.0
     }
 
     /// The screen puts the newest view on its glass.
     fn draw(&mut self, output: OutputId) -> FrameSerial {
-        let view = self.monitor.view();
+        let view = self.monitor.seen();
         let review = view.output(output).and_then(|output| self.review(output));
         let question = view.output(output).and_then(|output| self.question(output));
         let shown = Shown { serial: view.serial, recipient: view.recipient, review, question };
         self.world.glass.insert(output, Some(shown));
-        view.serial
+        shown.serial
+    }
+
+    /// The characters of the password that is being typed, as a screen shows it.
+    fn typed(&self) -> u8 {
+        let view = self.monitor.seen();
+        let typed = view.outputs.iter().find_map(|output| match &output.content {
+            Content::Trusted(screen) => match &screen.body {
+                TrustedBody::Login(form) => Some(form.typed),
+                _ => None,
+            },
+            _ => None,
+        });
+        typed.unwrap_or(0)
     }
 
     /// The only screen puts the newest view up and says so.
@@ -181,7 +191,7 @@ impl State {
     /// A guest asks; its questions have one page, those of the first guest two.
     fn ask(&mut self, guest: GuestId, fault: Option<Fault>) {
         let number = self.world.questions.asked + 1;
-        let pages = if guest == GUESTS[0] { 2 } else { 1 };
+        let pages = if guest == GuestId(0) { 2 } else { 1 };
         self.step(Event::Asked { guest, question: Question { number, pages } }, fault);
     }
 
@@ -191,8 +201,14 @@ impl State {
             None => self.monitor.step(event),
             Some(fault) => fault.step(&mut self.monitor, event),
         };
-        let gone: Vec<GuestId> =
-            GUESTS.into_iter().filter(|guest| !self.monitor.is_there(*guest)).collect();
+        let failures = effects.iter().find_map(|effect| match effect {
+            Effect::Timer { timer: Timer::Restart(_, failures), .. } => Some(*failures),
+            _ => None,
+        });
+        self.failures = failures.or(self.failures);
+        // A guest that the desk has not is gone.
+        let guests = Cast::Three.guests().iter().copied();
+        let gone: Vec<GuestId> = guests.filter(|guest| !self.monitor.is_there(*guest)).collect();
         let broken = self.world.take(&Step {
             event: &event,
             effects: &effects,
@@ -201,7 +217,11 @@ impl State {
             layout_before,
             layout: self.monitor.layout(),
             gone: &gone,
-            view: &self.monitor.view(),
+            view: self.monitor.seen(),
+            open: match self.monitor.shown_text() {
+                Some(ShownText::Question(guest)) => Some(guest),
+                _ => None,
+            },
         });
         self.broken = self.broken.or(broken);
     }
@@ -209,8 +229,9 @@ impl State {
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        (&self.monitor, &self.world, &self.confirmations, self.broken)
-            == (&other.monitor, &other.world, &other.confirmations, other.broken)
+        let parts = |state: &'_ Self| (state.failures, state.broken);
+        (&self.monitor, &self.world, &self.confirmations, parts(self))
+            == (&other.monitor, &other.world, &other.confirmations, parts(other))
     }
 }
 
@@ -218,7 +239,7 @@ impl Eq for State {}
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (&self.monitor, &self.world, &self.confirmations, self.broken).hash(hasher);
+        (&self.monitor, &self.world, &self.confirmations, self.failures, self.broken).hash(hasher);
     }
 }
 
@@ -245,7 +266,12 @@ pub struct Desk {
     pub fault: Option<Fault>,
     /// Where it begins.
     pub start: Start,
-    /// How far it goes. The checker's own limit of depth makes the states of the last step and
+    /// The guests.
+    pub cast: Cast,
+    /// Smaller: at work without the key that only types and the one that changes the layout, and
+    /// questions on one screen and without users.
+    pub small: bool,
+    /// How far it goes; to the end if it is not said. The checker's own limit of depth makes the states of the last step and
     /// does not look at them; with this one, it does.
     pub steps: Option<usize>,
 }
@@ -253,23 +279,29 @@ pub struct Desk {
 impl Desk {
     /// Where it begins; `second` of the two ways.
     fn begin(&self, second: bool) -> Option<State> {
+        let guests = self.cast.guests();
+        let (one, last) = (*guests.first()?, *guests.last()?);
         let locked = self.start == Start::Locked || (self.start == Start::Asked && second);
         let reviewer = second && self.start == Start::Exchange;
         let policy = Policy { downgrade: reviewer, ..Policy::default() };
         let login = if locked { desk::users() } else { LoginConfig::default() };
-        let monitor = desk::monitor(policy, login)?;
+        let monitor = desk::monitor(self.cast, policy, login, self.start == Start::Locked)?;
         let (world, confirmations) = (World::default(), Vec::new());
-        let mut state = State { monitor, world, confirmations, broken: None, steps: 0 };
+        let (failures, broken, steps) = (None, None, 0);
+        let mut state = State { monitor, world, confirmations, failures, broken, steps };
         state.world.flows.reviewer = reviewer;
-        state.world.locks.users = locked;
+        state.world.flows.first_is_below = self.cast.first_is_below();
+        state.world.locks.cleared = if locked { self.cast.cleared() } else { &[] };
         state.world.glass.insert(FIRST, None);
         state.step(desk::plug(FIRST), None);
-        for guest in GUESTS {
+        state.step(desk::away(), None);
+        state.step(Event::Clock { minute_of_day: 0 }, None);
+        for &guest in guests {
             state.step(Event::Guest { guest, report: GuestReport::Running }, None);
         }
         state.show();
         if self.start == Start::Exchange {
-            for (guest, clip) in GUESTS.into_iter().zip(CLIPS) {
+            for (&guest, clip) in guests.iter().zip(CLIPS) {
                 state.step(Event::Listens { guest, listens: true }, None);
                 state.step(Event::Offered { guest, clip: Some(clip) }, None);
             }
@@ -286,88 +318,20 @@ impl Desk {
             state.show();
         }
         if self.start == Start::Asked {
-            for guest in GUESTS {
+            for &guest in guests {
                 state.step(Event::Listens { guest, listens: true }, None);
             }
-            state.ask(GUESTS[2], None);
-            state.ask(GUESTS[1], None);
+            state.ask(last, None);
+            state.ask(*guests.iter().rfind(|guest| **guest != last).unwrap_or(&one), None);
             state.attention(None);
             state.show();
         }
         Some(state.canonical())
     }
-}
 
-impl Model for Desk {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        let ways: &[bool] = if self.start == Start::AtWork { &[false] } else { &[false, true] };
-        ways.iter().filter_map(|second| self.begin(*second)).collect()
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if self.steps.is_some_and(|most| state.steps >= most) {
-            return;
-        }
-        match self.start {
-            Start::AtWork => {
-                actions.extend(KEYS.map(Action::Key));
-                if !state.world.down.is_empty() {
-                    actions.push(Action::KeyboardLost);
-                }
-                actions.extend(GUESTS.map(Action::Click));
-                for guest in GUESTS {
-                    actions.push(Action::Report(guest, GuestReport::Running));
-                    actions.push(Action::Report(guest, GuestReport::Paused));
-                    actions.push(Action::Report(guest, GuestReport::Stopped(Ending::ProcessDied)));
-                }
-                actions.push(Action::Plug);
-            }
-            Start::Exchange => {
-                actions.extend(EXCHANGE_KEYS.map(Action::Tap));
-                actions.push(Action::Attention);
-                for guest in [GUESTS[0], GUESTS[1]] {
-                    actions.extend((0..CLIPS.len()).map(|clip| Action::Offer(guest, clip)));
-                }
-                actions.extend(GUESTS.map(Action::Listen));
-                actions.extend(state.world.flows.timer().map(|_| Action::Expire));
-            }
-            Start::Asked => {
-                actions.extend(QUESTION_KEYS.map(Action::Tap));
-                actions.extend([Action::Attention, Action::Show, Action::Plug, Action::Late]);
-                actions.extend(state.world.locks.users.then_some(Action::Lock));
-                actions.extend([GUESTS[0], GUESTS[1]].map(Action::Ask));
-                actions.push(Action::Listen(GUESTS[1]));
-                actions.push(Action::Report(GUESTS[1], GuestReport::Stopped(Ending::ProcessDied)));
-                actions.extend(state.world.questions.timer().map(|_| Action::Seen));
-                actions.extend(state.world.locks.last_ticket.map(|_| Action::Answer(true)));
-            }
-            Start::Locked => {
-                actions.extend(LOCK_KEYS.map(Action::Tap));
-                actions.extend([Action::Attention, Action::Lock, Action::Plug]);
-                actions.extend([GUESTS[0], GUESTS[1]].map(Action::Click));
-                if state.world.locks.last_ticket.is_some() {
-                    actions.extend([Action::Answer(true), Action::Answer(false)]);
-                    actions.push(Action::DelayOver);
-                }
-                let died = GuestReport::Stopped(Ending::ProcessDied);
-                actions
-                    .extend([GuestReport::Running, died].map(|it| Action::Report(GUESTS[2], it)));
-            }
-        }
-        let newest = state.monitor.view().serial;
-        for (output, shown) in &state.world.glass {
-            let waiting = state.confirmations.iter().filter(|(from, _)| from == output).count();
-            if waiting < ON_THE_WAY && shown.is_none_or(|shown| shown.serial != newest) {
-                actions.push(Action::Draw(*output));
-            }
-            actions.extend((0..waiting).map(|index| Action::Confirm(*output, index)));
-        }
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+    /// The state after this, with numbers that count on. Nothing if it cannot be done.
+    #[must_use]
+    pub fn raw(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         state.steps += 1;
         match action {
@@ -380,8 +344,9 @@ impl Model for Desk {
                 for (_, event) in desk::click(&last.monitor, guest) {
                     state.step(event, self.fault);
                 }
-                // A hand that leaves the mouse holds no button.
+                // A hand that leaves the mouse holds no button, and it lies in a corner.
                 state.step(Event::SourceLost(MOUSE), self.fault);
+                state.step(desk::away(), self.fault);
             }
             Action::Report(guest, report) => {
                 state.step(Event::Guest { guest, report }, self.fault);
@@ -390,6 +355,8 @@ impl Model for Desk {
                 let serial = state.draw(output);
                 state.confirmations.push((output, serial));
             }
+            // The monitor never looks at what is typed, so one more character says nothing new.
+            Action::Tap(desk::A) if state.typed() >= 2 => return None,
             Action::Tap(code) => state.tap(code, self.fault),
             Action::Attention => state.attention(self.fault),
             Action::Offer(guest, clip) => {
@@ -412,9 +379,29 @@ impl Model for Desk {
                 let timer = Timer::DeadTime(state.world.questions.timer()?);
                 state.step(Event::Elapsed(timer), self.fault);
             }
-            Action::Late => {
-                let timer = Timer::Question(state.world.questions.asked);
+            Action::Late(guest) => {
+                let number = match guest {
+                    Some(guest) => state.world.questions.of(guest)?,
+                    None => 0,
+                };
+                state.step(Event::Elapsed(Timer::Question(number)), self.fault);
+            }
+            Action::OldTimers => {
+                for timer in [Timer::Held(0), Timer::DeadTime(0), Timer::LoginDelay(0)] {
+                    state.step(Event::Elapsed(timer), self.fault);
+                }
+            }
+            Action::OldAnswer(right) => {
+                state.step(Event::PasswordChecked { ticket: 0, right }, self.fault);
+            }
+            Action::Restart => {
+                let last = *self.cast.guests().last()?;
+                let timer = Timer::Restart(last, state.failures?);
                 state.step(Event::Elapsed(timer), self.fault);
+            }
+            Action::Minute => {
+                state.failures = None;
+                state.step(Event::Clock { minute_of_day: 0 }, self.fault);
             }
             Action::Answer(right) => {
                 let ticket = state.world.locks.last_ticket?;
@@ -429,15 +416,17 @@ impl Model for Desk {
                 let timer = Timer::Held(state.world.flows.timer()?);
                 state.step(Event::Elapsed(timer), self.fault);
             }
-            Action::Confirm(output, index) => {
-                let at = state
-                    .confirmations
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, (from, _))| *from == output)
-                    .nth(index)
-                    .map(|(at, _)| at)?;
+            Action::Confirm(output) => {
+                let threshold = state.threshold(output);
+                let arrives = |(from, serial): &(OutputId, FrameSerial)| {
+                    *from == output && *serial >= threshold
+                };
+                let at = state.confirmations.iter().position(arrives)?;
                 let (_, serial) = state.confirmations.remove(at);
+                state.step(Event::Presented { output, serial }, self.fault);
+            }
+            Action::Stale(output) => {
+                let serial = FrameSerial(state.threshold(output).0.checked_sub(1)?);
                 state.step(Event::Presented { output, serial }, self.fault);
             }
             Action::Plug => {
@@ -450,7 +439,97 @@ impl Model for Desk {
                 }
             }
         }
-        Some(state.canonical()).filter(|next| next != last)
+        Some(state)
+    }
+}
+
+impl Model for Desk {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let one = self.start == Start::AtWork || (self.small && self.start == Start::Asked);
+        let ways: &[bool] = if one { &[false] } else { &[false, true] };
+        ways.iter().filter_map(|second| self.begin(*second)).collect()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if self.steps.is_some_and(|most| state.steps >= most) {
+            return;
+        }
+        let guests = self.cast.guests().iter().copied();
+        let two = || self.cast.guests().iter().copied().take(2);
+        let Some(&last) = self.cast.guests().last() else { return };
+        let died = GuestReport::Stopped(Ending::ProcessDied);
+        match self.start {
+            Start::AtWork => {
+                let all = |code: &KeyCode| !self.small || ![desk::A, D].contains(code);
+                actions.extend(KEYS.into_iter().filter(all).map(Action::Key));
+                actions.extend([ONE, D].into_iter().filter(all).map(Action::Tap));
+                if !state.world.down.is_empty() {
+                    actions.push(Action::KeyboardLost);
+                }
+                for guest in guests {
+                    actions.push(Action::Click(guest));
+                    let reports = [GuestReport::Running, GuestReport::Paused, died];
+                    actions.extend(reports.map(|report| Action::Report(guest, report)));
+                }
+                actions.push(Action::Plug);
+            }
+            Start::Exchange => {
+                actions.extend(EXCHANGE_KEYS.map(Action::Tap));
+                actions.push(Action::Attention);
+                for guest in two() {
+                    actions.extend((0..CLIPS.len()).map(|clip| Action::Offer(guest, clip)));
+                }
+                actions.extend(guests.map(Action::Listen));
+                actions.extend(state.world.flows.timer().map(|_| Action::Expire));
+                actions.push(Action::OldTimers);
+            }
+            Start::Asked => {
+                actions.extend(QUESTION_KEYS.map(Action::Tap));
+                actions.extend([Action::Attention, Action::Show]);
+                actions.extend((!self.small).then_some(Action::Plug));
+                actions.extend(state.world.locks.users().then_some(Action::Lock));
+                actions.extend(two().map(Action::Ask));
+                actions.extend(guests.map(|guest| Action::Late(Some(guest))));
+                actions.extend([Action::Late(None), Action::OldTimers]);
+                actions.push(Action::Listen(GuestId(1)));
+                actions.push(Action::Report(GuestId(1), died));
+                actions.extend(state.world.questions.timer().map(|_| Action::Seen));
+                actions.extend(state.world.locks.last_ticket.map(|_| Action::Answer(true)));
+            }
+            Start::Locked => {
+                actions.extend(LOCK_KEYS.map(Action::Tap));
+                actions.extend([Action::Attention, Action::Lock, Action::Plug]);
+                actions.extend(two().map(Action::Click));
+                if state.world.locks.last_ticket.is_some() {
+                    actions.extend([Action::Answer(true), Action::Answer(false)]);
+                    actions.extend([Action::OldAnswer(true), Action::OldAnswer(false)]);
+                    actions.extend([Action::DelayOver, Action::OldTimers]);
+                }
+                actions.push(Action::Report(last, GuestReport::Running));
+                if state.failures.is_none_or(|failures| failures < FAILURES) {
+                    actions.push(Action::Report(last, died));
+                }
+                actions.extend(state.failures.map(|_| Action::Restart));
+                actions.extend(state.monitor.is_there(last).then_some(Action::Minute));
+            }
+        }
+        let newest = state.monitor.seen().serial;
+        for (output, shown) in &state.world.glass {
+            if shown.is_none_or(|shown| shown.serial != newest) {
+                actions.push(Action::Draw(*output));
+            }
+            if state.confirmations.iter().any(|(from, _)| from == output) {
+                actions.push(Action::Confirm(*output));
+            }
+            actions.push(Action::Stale(*output));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        Some(self.raw(last, action)?.canonical()).filter(|next| next != last)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

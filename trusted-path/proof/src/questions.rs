@@ -7,6 +7,8 @@ use tabard_input::KeyCode;
 use tabard_trusted_path::{Effect, Ending, Event, GuestReport, Timer};
 use tabard_view::GuestId;
 
+use crate::tally::Tally;
+
 /// A question, as a screen shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
@@ -26,22 +28,47 @@ pub(crate) struct Questions {
     /// Questions asked so far.
     pub(crate) asked: u32,
     /// Answers given so far.
-    pub(crate) answered: usize,
+    pub(crate) answered: Tally,
 }
 
 impl Questions {
+    /// The numbers of the questions that guests wait for.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = u32> {
+        self.waiting.values().copied()
+    }
+
+    /// The number of the question that this guest waits for.
+    pub(crate) fn of(&self, guest: GuestId) -> Option<u32> {
+        self.waiting.get(&guest).copied()
+    }
+
+    /// Gives timers and questions other numbers; `asked` is then the newest question.
+    pub(crate) fn renumber(
+        &mut self,
+        timer: impl Fn(u32) -> u32,
+        question: impl Fn(u32) -> u32,
+        asked: u32,
+    ) {
+        self.dead = self.dead.map(|(number, guest)| (timer(number), guest));
+        for number in self.waiting.values_mut() {
+            *number = question(*number);
+        }
+        self.asked = asked;
+    }
+
     /// The number of the dead time that was started last.
     pub(crate) fn timer(&self) -> Option<u32> {
         self.dead.map(|(timer, _)| timer)
     }
 
-    /// Takes a step; `shown` is the question that every screen shows, `listens` whether a guest
-    /// has an agent. The number of the invariant that it broke, if any.
+    /// Takes a step; `shown` is the question that every screen shows, `open` the guest whose question
+    /// the next view shows, `listens` whether a guest has an agent. The number of the invariant that it broke, if any.
     pub(crate) fn take(
         &mut self,
         event: &Event,
         effects: &[Effect],
         shown: Option<Asked>,
+        open: Option<GuestId>,
         listens: impl Fn(GuestId) -> bool,
     ) -> Option<u8> {
         let (mut key, mut late) = (None, None);
@@ -55,14 +82,19 @@ impl Questions {
                 self.waiting.remove(&guest);
             }
             Event::Elapsed(Timer::DeadTime(number)) => {
+                // The end of an earlier one says nothing of this one.
                 let this = self.dead.filter(|(timer, _)| *timer == number);
-                self.seen = this.map(|(_, guest)| guest);
+                self.seen = this.map(|(_, guest)| guest).or(self.seen);
             }
             Event::Elapsed(Timer::Question(number)) => late = Some(number),
             Event::Key { code, pressed: true, .. } => key = Some(code),
             _ => {}
         }
-        effects.iter().find_map(|effect| self.judge(effect, key, late, shown))
+        let broken = effects.iter().find_map(|effect| self.judge(effect, key, late, shown));
+        // What was seen of a question that is closed says nothing of it when it is opened again.
+        self.dead = self.dead.filter(|(_, guest)| open == Some(*guest));
+        self.seen = self.seen.filter(|guest| open == Some(*guest));
+        broken
     }
 
     fn judge(
@@ -86,7 +118,7 @@ impl Questions {
                 (!its_own || late != Some(number)).then_some(3)
             }
             Effect::Answer { guest, number, yes: Some(yes) } => {
-                self.answered += 1;
+                self.answered.0 += 1;
                 let its_own = self.waiting.remove(&guest) == Some(number);
                 let by_user = key == Some(if yes { KeyCode::Y } else { KeyCode::N });
                 let on_glass = shown == Some(Asked { guest, last_page: true });

@@ -4,11 +4,26 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::seat::Plan;
-
 const USAGE: &str = "Write: cargo test-host [--timeout SECONDS] [--programs FOLDER] \
                      [--carry FOLDER]... -- COMMAND..., with --seat [--actions NUMBER] [--seed NUMBER] \
                      before or in place of the command";
+/// What to play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// How many actions.
+    pub actions: u32,
+    /// What they are drawn from; never 0.
+    pub seed: u64,
+    /// Whether what takes longest is played too: a screen that is lost, and systemd.
+    pub whole: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { actions: 30, seed: 0x2545_f491_4f6c_dd1d, whole: true }
+    }
+}
+
 /// What to run, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {

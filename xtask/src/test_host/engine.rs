@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::payload::{libraries, libraries_of};
+use super::libraries::{libraries, libraries_of};
 use super::{cannot, make_folder};
 use crate::build;
 

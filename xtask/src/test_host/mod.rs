@@ -7,6 +7,7 @@
 
 mod arguments;
 mod engine;
+mod libraries;
 mod machine;
 mod payload;
 mod protocol;
@@ -19,8 +20,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::{build, engines, images, packages};
+pub use arguments::Plan;
 use arguments::{Arguments, Extra};
-pub use seat::Plan;
 pub use show::run as show_seat;
 
 /// What the test host's kernel has beside the modules of a tiny guest: KVM, and a hand and a

@@ -2,6 +2,7 @@
 //! come from outside as from fingers, the glass is photographed from outside, plugs are pulled.
 
 mod desk;
+mod hands;
 mod heard;
 mod photo;
 mod random;
@@ -11,11 +12,11 @@ mod unit;
 use std::path::Path;
 use std::time::Instant;
 
+use super::arguments::Plan;
 use super::payload::Payload;
 use super::step;
 use crate::build;
 pub use desk::Desk;
-pub use random::Plan;
 pub use unit::extra;
 
 /// Builds the programs that pretend to be devices and that take cards away, beside `tabard`.

@@ -3,26 +3,10 @@
 //! no other guest was told of them.
 
 use super::desk::{Desk, check, digit};
+use super::hands;
 use super::heard::Ears;
 use super::photo::{Named, named};
-use super::scenes;
-
-/// What to play.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// How many actions.
-    pub actions: u32,
-    /// What they are drawn from; never 0.
-    pub seed: u64,
-    /// Whether what takes longest is played too: a screen that is lost, and systemd.
-    pub whole: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { actions: 30, seed: 0x2545_f491_4f6c_dd1d, whole: true }
-    }
-}
+use crate::test_host::arguments::Plan;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -246,10 +230,10 @@ impl User {
                 Ok(("clicks", ""))
             }
             80..88 => {
-                scenes::pretend(desk, "keyboard")?;
-                scenes::pretend_types(desk)?;
+                hands::pretend(desk, "keyboard")?;
+                hands::pretend_types(desk)?;
                 self.hasty(desk, tally)?;
-                scenes::unpretend(desk)?;
+                hands::unpretend(desk)?;
                 Ok(("foreign keyboards", ""))
             }
             88..94 => {

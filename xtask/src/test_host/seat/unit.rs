@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, TIME, check};
+use super::hands::{type_text, usable};
 use super::photo::{Named, named};
-use super::scenes::{type_text, usable};
 use crate::test_host::arguments::Extra;
 
 /// For a password to be checked in a machine without acceleration.
