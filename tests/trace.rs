@@ -103,9 +103,6 @@ fn the_trace_of_a_failing_run_opens_in_a_browser_at_the_failure_and_scrubs_by_ke
     browser.keys("f");
     assert_eq!(selected(), "wait-for needle button within 1s");
     assert!(browser.picture().starts_with("iVBOR"));
-    if let Some(keep) = std::env::var_os("TABARD_KEEP_PICTURE") {
-        std::fs::write(keep, browser.picture()).unwrap();
-    }
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Hands<'_> {
         for stroke in strokes {
             self.open()?;
             if self.pace.is_zero() && !self.now {
-                self.keep_pace(stroke)?;
+                self.typing.keep_pace(self.harness, self.screen, self.deadline, stroke);
             }
             self.stroke(stroke);
             if !self.pace.is_zero() {

@@ -11,11 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use tabard_display::Frame;
-use tabard_view::Recipient;
+use tabard_view::{GuestId, OutputId, Recipient};
 
 use super::diff;
-use super::hands::{Done, Hands};
 use super::keys::Stroke;
+use crate::harness::Harness;
 
 /// Events that are typed without an answer, each with the report that ends it: less than half of what
 /// Linux keeps.
@@ -55,16 +55,22 @@ struct Sight {
     serial_bytes: u64,
 }
 
-impl Hands<'_> {
-    /// Waits, before a stroke, until the guest has answered what was typed before it, if it would be
-    /// more than a burst otherwise.
-    pub(super) fn keep_pace(&self, stroke: &Stroke) -> Done {
-        let recipient = self.harness.status().recipient;
-        let mut typing = self.typing.burst.borrow_mut();
+impl Typing {
+    /// Waits, before a stroke, until the guest that has the keyboard has answered what was typed before
+    /// it, if it would be more than a burst otherwise; not for ever, and not past `deadline`.
+    pub(super) fn keep_pace(
+        &self,
+        harness: &Harness,
+        screen: OutputId,
+        deadline: Instant,
+        stroke: &Stroke,
+    ) {
+        let recipient = harness.status().recipient;
+        let mut typing = self.burst.borrow_mut();
         let Recipient::Guest(guest) = recipient else {
             // The trusted screen reads every key.
             *typing = None;
-            return Ok(());
+            return;
         };
         let keys = u32::try_from(stroke.modifiers.len()).unwrap_or(u32::MAX).saturating_add(1);
         let events = keys.saturating_mul(2 * EVENTS_OF_TRANSITION);
@@ -72,23 +78,29 @@ impl Hands<'_> {
             && burst.events.saturating_add(events) <= BURST_EVENTS
         {
             burst.events = burst.events.saturating_add(events);
-            return Ok(());
+            return;
         }
+        let look = |harness: &Harness| sight(harness, screen, guest);
         if let Some(burst) = typing.take().filter(|burst| burst.recipient == recipient) {
-            self.answered(guest.0.into(), &burst.before);
+            self.answered(harness, look, deadline, &burst.before);
         }
-        *typing = Some(Burst { recipient, events, before: self.sight(guest.0.into()) });
-        Ok(())
+        *typing = Some(Burst { recipient, events, before: look(harness) });
     }
 
-    /// Waits until a guest shows something else than before and is at rest; not for ever.
-    fn answered(&self, guest: usize, before: &Sight) {
+    /// Waits until a guest shows something else than before and is at rest.
+    fn answered(
+        &self,
+        harness: &Harness,
+        look: impl Fn(&Harness) -> Sight,
+        deadline: Instant,
+        before: &Sight,
+    ) {
         let begin = Instant::now();
-        let left = self.deadline.saturating_duration_since(begin);
-        let slow = self.typing.slowest.get().saturating_mul(SLOWER).clamp(UNSEEN, PATIENCE);
+        let left = deadline.saturating_duration_since(begin);
+        let slow = self.slowest.get().saturating_mul(SLOWER).clamp(UNSEEN, PATIENCE);
         let mut last: Option<(Sight, Instant)> = None;
-        self.harness.wait(left.min(slow), |harness| {
-            let sight = self.sight(guest);
+        harness.wait(left.min(slow), |harness| {
+            let sight = look(harness);
             let rested = last
                 .as_ref()
                 .is_some_and(|(seen, since)| *seen == sight && since.elapsed() >= REST);
@@ -99,14 +111,18 @@ impl Hands<'_> {
         });
         if let Some((_, since)) = last {
             let took = since.saturating_duration_since(begin);
-            self.typing.slowest.set(self.typing.slowest.get().max(took));
+            self.slowest.set(self.slowest.get().max(took));
         }
     }
+}
 
-    fn sight(&self, guest: usize) -> Sight {
-        let content = self.window(guest).map(|window| window.frame.content);
-        let picture =
-            content.and_then(|content| Ok(diff::crop(&self.snapshot()?.frame, content))).ok();
-        Sight { picture, serial_bytes: self.harness.serial_bytes(guest) }
-    }
+/// What a guest shows on a screen, and how much it has printed.
+fn sight(harness: &Harness, screen: OutputId, guest: GuestId) -> Sight {
+    let snapshot = harness.snapshot(screen);
+    let picture = snapshot.and_then(|snapshot| {
+        let output = snapshot.view.as_deref()?.output(screen)?;
+        let window = output.windows().iter().find(|window| window.guest == guest)?;
+        Some(diff::crop(&snapshot.frame, window.frame.content))
+    });
+    Sight { picture, serial_bytes: harness.serial_bytes(guest.0.into()) }
 }

@@ -224,3 +224,49 @@ fn beside(script: &Path, desk: &Path) -> Result<String, String> {
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
     format!("Cannot {what} {}: {error}", path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::script::parse::parse;
+    use crate::script::step::Action;
+
+    #[test]
+    fn a_script_names_its_desk_from_its_own_folder_and_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("a/b")).unwrap();
+        fs::write(path("a/my desk.toml"), "").unwrap();
+        let screen = (Size { width: 800, height: 600 }, Scale::from_percent(150).unwrap());
+        let mut draft = Draft::new(&path("a/b/s.tabard"), &path("a/my desk.toml"), screen).unwrap();
+        let picture = Frame::new(Size { width: 64, height: 48 });
+        let rect = Rect::new(60, 40, 30, 30);
+        assert_eq!(draft.needle("web", &picture, rect).unwrap(), "web-1");
+        draft.add(["sak".to_owned()]).unwrap();
+
+        let script = parse(&fs::read_to_string(draft.file()).unwrap(), draft.file()).unwrap();
+        assert_eq!(script.desk.unwrap().1, Path::new("../my desk.toml"));
+        assert_eq!(script.screens, [screen]);
+        let needles = tabard_sight::Set::read(&path("a/b").join(script.needles.unwrap().1));
+        assert_eq!(needles.unwrap().tags(), ["web-1"]);
+        assert_eq!(script.steps[0].action, Action::Sak);
+        let again = Draft::new(&path("a/b/s.tabard"), &path("a/my desk.toml"), screen);
+        assert!(again.unwrap_err().contains("is there already"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_guest_prints_comes_back_from_its_quotes(text in "(\\$\\{|\"|\\\\|\n|\t|\\PC){1,40}") {
+            let script = parse(&format!("echo {}", quoted(&text)), Path::new("t")).unwrap();
+            prop_assert_eq!(&script.steps[0].action, &Action::Echo(text));
+        }
+
+        #[test]
+        fn every_name_of_a_guest_is_one_word(name in "(trusted|at|[a-z0-9 \"#$-]{1,12})") {
+            let script = parse(&format!("switch {}", word(&name)), Path::new("t")).unwrap();
+            prop_assert_eq!(&script.steps[0].action, &Action::Switch(name));
+        }
+    }
+}

@@ -14,9 +14,9 @@ use tabard_view::{Scale, Size};
 use super::gestures::Hand;
 use super::glass::{Glass, Moment, SCREEN};
 use super::recorder::Recorder;
-use crate::window::PRESENTER_QUEUE;
 use crate::session::desk::Desk;
 use crate::session::{Control, Outcome, Session};
+use crate::window::PRESENTER_QUEUE;
 
 /// What looks at input on its way.
 pub(super) struct Watcher {

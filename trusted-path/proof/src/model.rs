@@ -136,6 +136,11 @@ impl State {
         shown.serial
     }
 
+    /// Whether this key types what need not be typed at the lock: all but one letter.
+    fn types_in_vain(&self, code: KeyCode) -> bool {
+        code.ascii(false).is_some() && (code != desk::A || self.typed() > 0)
+    }
+
     /// The characters of the password that is being typed, as a screen shows it.
     fn typed(&self) -> u8 {
         let view = self.monitor.seen();
@@ -355,8 +360,10 @@ impl Desk {
                 let serial = state.draw(output);
                 state.confirmations.push((output, serial));
             }
-            // The monitor never looks at what is typed, so one more character says nothing new.
-            Action::Tap(desk::A) if state.typed() >= 2 => return None,
+            // The monitor never looks at what is typed, so another character says nothing new.
+            Action::Tap(code) if state.monitor.is_locked() && state.types_in_vain(code) => {
+                return None;
+            }
             Action::Tap(code) => state.tap(code, self.fault),
             Action::Attention => state.attention(self.fault),
             Action::Offer(guest, clip) => {

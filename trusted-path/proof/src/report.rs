@@ -75,7 +75,7 @@ every step).
 
 | of this | only so much | because |
 |---|---|---|
-| what is typed at the lock | two characters | the monitor keeps them and never looks at them |
+| what is typed at the lock | one letter | the monitor keeps them and never looks at them |
 | wrong passwords in a row | ten are told apart | from the tenth on the wait is the same |
 | failures of a guest in a row | three, then a minute passes | they only make the wait longer |
 | texts | two, of one page, with one letter for the challenge | others differ in their numbers |
