@@ -24,6 +24,7 @@ use tabard_trusted_path::proof::Number;
 use tabard_view::{FrameSerial, OutputId};
 
 use crate::judge::World;
+use crate::locks::MOST_WRONG;
 use crate::model::State;
 
 /// A view that is below a threshold, on the glass.
@@ -36,8 +37,6 @@ const NEWEST: u64 = 3;
 const TIMERS: [u32; 2] = [1, 2];
 /// A timer or a check that is over, and is neither of these nor the next nor number 0.
 const OVER: u32 = u32::MAX;
-/// From here on the wait after a wrong password grows no more.
-const MOST_WRONG: u32 = 10;
 /// Letters of a challenge.
 const LETTERS: usize = 4;
 

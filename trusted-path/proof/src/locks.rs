@@ -6,6 +6,9 @@ use tabard_view::{Content, GuestId, TrustedBody, View};
 
 use crate::tally::Tally;
 
+/// From here on the wait after a wrong password grows no more.
+pub(crate) const MOST_WRONG: u32 = 10;
+
 /// Login and lock, as they are seen from outside the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Locks {
@@ -15,6 +18,8 @@ pub(crate) struct Locks {
     present: Option<u8>,
     /// The password that is being checked: whose, and the number of the check.
     check: Option<(u8, u32)>,
+    /// Wrong passwords of each user since the last right one.
+    wrong: [u32; 2],
     /// The number of the last check, answered or not.
     pub(crate) last_ticket: Option<u32>,
     /// How often somebody logged in.
@@ -27,10 +32,22 @@ impl Locks {
         !self.cleared.is_empty()
     }
 
+    /// Wrong passwords since the last right one, of the user whose password is being checked.
+    pub(crate) fn wrong(&self) -> u32 {
+        let of = |user: u8| self.wrong.get(usize::from(user)).copied();
+        self.check.and_then(|(user, _)| of(user)).unwrap_or(0)
+    }
+
     /// Gives checks of passwords other numbers.
     pub(crate) fn renumber(&mut self, ticket: impl Fn(u32) -> u32) {
         self.check = self.check.map(|(user, asked)| (user, ticket(asked)));
         self.last_ticket = self.last_ticket.map(ticket);
+    }
+
+    fn count(&mut self, user: u8, times: u32) {
+        if let Some(wrong) = self.wrong.get_mut(usize::from(user)) {
+            *wrong = times.min(MOST_WRONG);
+        }
     }
 
     /// Takes a step after which this is the view. Whether it held.
@@ -53,6 +70,8 @@ impl Locks {
         for effect in effects {
             match *effect {
                 Effect::Audit(Record::Locked(_)) => self.present = None,
+                Effect::Audit(Record::LoginFailed(user, times)) => self.count(user.0, times),
+                Effect::Audit(Record::Login(user)) => self.count(user.0, 0),
                 Effect::CheckPassword { user, ticket } => {
                     self.check = Some((user.0, ticket));
                     self.last_ticket = Some(ticket);

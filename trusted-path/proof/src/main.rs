@@ -34,7 +34,7 @@ const SEARCHES: [(Desk, &str); 5] = [
         "Questions seen and answered on one screen, agents that come and go",
     ),
     (
-        with(Start::Locked, Cast::Apart),
+        Desk { small: true, ..with(Start::Locked, Cast::Apart) },
         "Login, lock, what two users may see, a guest that starts again",
     ),
 ];

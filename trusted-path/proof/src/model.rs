@@ -18,11 +18,14 @@ use crate::desk::{
 };
 use crate::flows::Review;
 use crate::judge::{Shown, Step, World};
+use crate::locks::MOST_WRONG;
 use crate::questions::Asked;
 
 /// A guest that has failed so often in a row is left alone until a minute has passed: how often it
-/// failed changes only how long it waits.
-const FAILURES: u8 = 3;
+/// failed changes only how long it waits. The second number is that of a smaller search.
+const FAILURES: [u8; 2] = [3, 1];
+/// A user's next password is right after so many wrong ones, for the same reason.
+const WRONG: [u32; 2] = [MOST_WRONG, 1];
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -274,7 +277,7 @@ pub struct Desk {
     /// The guests.
     pub cast: Cast,
     /// Smaller: at work without the key that only types and the one that changes the layout, and
-    /// questions on one screen and without users.
+    /// questions on one screen and without users; one wrong password, one failure in a row.
     pub small: bool,
     /// How far it goes; to the end if it is not said. The checker's own limit of depth makes the states of the last step and
     /// does not look at them; with this one, it does.
@@ -511,12 +514,17 @@ impl Model for Desk {
                 actions.extend([Action::Attention, Action::Lock, Action::Plug]);
                 actions.extend(two().map(Action::Click));
                 if state.world.locks.last_ticket.is_some() {
-                    actions.extend([Action::Answer(true), Action::Answer(false)]);
+                    let wrong = state.world.locks.wrong() < WRONG[usize::from(self.small)];
+                    actions.push(Action::Answer(true));
+                    actions.extend(wrong.then_some(Action::Answer(false)));
                     actions.extend([Action::OldAnswer(true), Action::OldAnswer(false)]);
                     actions.extend([Action::DelayOver, Action::OldTimers]);
                 }
                 actions.push(Action::Report(last, GuestReport::Running));
-                if state.failures.is_none_or(|failures| failures < FAILURES) {
+                if state
+                    .failures
+                    .is_none_or(|failures| failures < FAILURES[usize::from(self.small)])
+                {
                     actions.push(Action::Report(last, died));
                 }
                 actions.extend(state.failures.map(|_| Action::Restart));
