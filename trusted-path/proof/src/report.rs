@@ -75,15 +75,9 @@ every step).
 
 | of this | only so much | because |
 |---|---|---|
-<<<<<<< HEAD
-| what is typed at the lock | one letter | the monitor keeps them and never looks at them |
-| wrong passwords in a row | ten are told apart | from the tenth on the wait is the same |
-| failures of a guest in a row | three, then a minute passes | they only make the wait longer |
-=======
-| what is typed at the lock | two characters | the monitor keeps them and never looks at them |
+| what is typed at the lock | one letter | the monitor keeps it and never looks at it |
 | wrong passwords of a user in a row, failures of a guest in a row | one; with three guests ten and three | they only make the wait longer |
 | questions | on one screen, by a desk without users; with three guests on two, and by users | they are millions of states more |
->>>>>>> main
 | texts | two, of one page, with one letter for the challenge | others differ in their numbers |
 | questions | of one page and of two | as above |
 | the pointer | lies in a corner between two clicks | moving it chooses nothing |
