@@ -1,4 +1,4 @@
-//! Snapshots of guests: what a test keeps of one and starts it from again. [`line`] is what
+//! Snapshots of guests: what a test keeps of one and starts it from again. [`mod@line`] is what
 //! `tabard test` and a guest's process say to each other about it, [`manifest`] says what a snapshot
 //! is of and what it is refused for, [`folder`] keeps it on disk, [`extents`] finds what is not zero.
 //!

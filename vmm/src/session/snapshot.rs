@@ -36,7 +36,8 @@ impl Session {
             return Err(protocol());
         }
         let line = Line::from(socket);
-        let event = EpollEvent::new(EventSet::IN, TOKEN_SNAPSHOTS);
+        // It is heard in each turn; what has to wait must not wake the loop all the time.
+        let event = EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, TOKEN_SNAPSHOTS);
         let added = self.epoll.ctl(ControlOperation::Add, line.as_fd().as_raw_fd(), event);
         added.map_err(crate::machine::device_error)?;
         self.snapshots.line = Some(line);
@@ -75,8 +76,8 @@ impl Session {
 
     /// Does what the line asks.
     pub(super) fn hear_line(&mut self) -> Result<(), Stop> {
-        // Before `Load` a message waits for it.
-        if matches!(self.phase, Phase::Setup(_)) {
+        // Before `Load` a message waits for it, and after it for the machine to run.
+        if !matches!(self.phase, Phase::Live { .. }) {
             return Ok(());
         }
         let Some(line) = &self.snapshots.line else { return Ok(()) };
