@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 use tabard::audit::{Damage, Report, Verifier, verify};
-use tabard::session::audit::{Entry, Log, LogError, beside, hex};
+use tabard::session::audit::{Entry, Log, LogError, beside};
+use tabard::session::hex::hex;
 
 /// The environment variable that makes this program write a log until it is killed.
 const WRITE_INTO: &str = "TABARD_TEST_AUDIT_LOG";

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use common::{tabard, tabard_on_engine, vmm};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tabard::session::audit::hex;
+use tabard::session::hex::hex;
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")
