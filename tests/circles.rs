@@ -27,13 +27,16 @@ const ROOMS: [&str; 13] = [
 ];
 
 /// Circles that still stand; there may be no other.
-const STILL: [&str; 6] = [
+const STILL: [&str; 8] = [
     "sight/src: console, font",
     "session/src: cgroup, engine, guest, process",
-    "vmm/src: agent, disks, engine::qemu, intruder, jail, machine, setup, vcpu",
+    "vmm/src: agent, bus, devices, devices::rng, disks, engine, engine::qemu, intruder, jail, machine, \
+     ports::i8042, ports::power, setup, snapshot, vcpu",
+    "vmm/src: engine::qemu::monitor, engine::qemu::snapshot",
     "src: script::condition, script::needles",
     "src: script::exchange, script::hands, script::step",
     "src: script::report, script::results",
+    "xtask/src: installer, stock",
 ];
 
 /// A module by its path from the root of its crate.

@@ -58,7 +58,7 @@ pub const SIDES: [Side; 3] = [
         folders: &["labels", "input", "trusted-path", "display", "vmm/wire", "session", "src/seat"],
         files: Files::All,
         promise: 12_000,
-        budget: 15_561,
+        budget: 15_560,
     },
     Side {
         name: "tabard-vmm",
