@@ -39,6 +39,8 @@ pub(crate) struct Flows {
     taken: Option<Taken>,
     /// Letters of the challenge typed in a row while every screen showed this review's last page.
     typed: Option<(Review, usize)>,
+    /// Whether the next view shows a review, on the glass already or not.
+    reviewing: bool,
     /// Texts given so far.
     pub(crate) given: Tally,
     /// Whether the first guest is below all others; no two others can be compared.
@@ -70,12 +72,14 @@ impl Flows {
         from == to || (self.first_is_below && from == GuestId(0))
     }
 
-    /// Takes a step; `shown` is the review that every screen shows. Whether it held.
+    /// Takes a step; `shown` is the review that every screen shows, `reviewing` whether one is open
+    /// after it. Whether it held.
     pub(crate) fn take(
         &mut self,
         event: &Event,
         effects: &[Effect],
         shown: Option<Review>,
+        reviewing: bool,
     ) -> bool {
         let mut key = None;
         match *event {
@@ -94,8 +98,8 @@ impl Flows {
                 };
             }
             Event::Elapsed(Timer::Held(number)) => {
-                // A text under review lives until the review ends.
-                if let Some(taken) = self.taken.as_mut().filter(|_| shown.is_none()) {
+                // A text under review lives until the review ends, from when it is opened.
+                if let Some(taken) = self.taken.as_mut().filter(|_| !self.reviewing) {
                     taken.expired |= taken.timer == Some(number);
                 }
             }
@@ -105,6 +109,7 @@ impl Flows {
             }
             _ => {}
         }
+        self.reviewing = reviewing;
         effects.iter().all(|effect| self.may(effect, key))
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Step<'s> {
     pub(crate) view: &'s View,
     /// The guest whose question that shows.
     pub(crate) open: Option<GuestId>,
+    /// Whether it shows a text under review.
+    pub(crate) reviewing: bool,
 }
 
 impl World {
@@ -146,7 +148,7 @@ impl World {
         if !self.locks.take(step.event, step.effects, step.view) {
             fail(8);
         }
-        if !self.flows.take(step.event, step.effects, review) {
+        if !self.flows.take(step.event, step.effects, review, step.reviewing) {
             fail(9);
         }
         let listens = |guest| self.flows.listens(guest);

@@ -31,7 +31,7 @@ const SEARCHES: [(Desk, &str); 5] = [
     (with(Start::Exchange, Cast::Below), "Texts between a guest and one above it"),
     (
         Desk { small: true, ..with(Start::Asked, Cast::Apart) },
-        "Questions seen and answered on one screen, agents that come and go",
+        "Questions seen and answered, agents and screens that come and go",
     ),
     (
         Desk { small: true, ..with(Start::Locked, Cast::Apart) },

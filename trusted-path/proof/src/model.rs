@@ -226,6 +226,7 @@ impl State {
             layout: self.monitor.layout(),
             gone: &gone,
             view: self.monitor.seen(),
+            reviewing: matches!(self.monitor.shown_text(), Some(ShownText::Clip(_))),
             open: match self.monitor.shown_text() {
                 Some(ShownText::Question(guest)) => Some(guest),
                 _ => None,
@@ -277,7 +278,7 @@ pub struct Desk {
     /// The guests.
     pub cast: Cast,
     /// Smaller: at work without the key that only types and the one that changes the layout, and
-    /// questions on one screen and without users; one wrong password, one failure in a row.
+    /// questions without users; one wrong password, one failure in a row.
     pub small: bool,
     /// How far it goes; to the end if it is not said. The checker's own limit of depth makes the states of the last step and
     /// does not look at them; with this one, it does.
@@ -498,8 +499,7 @@ impl Model for Desk {
             }
             Start::Asked => {
                 actions.extend(QUESTION_KEYS.map(Action::Tap));
-                actions.extend([Action::Attention, Action::Show]);
-                actions.extend((!self.small).then_some(Action::Plug));
+                actions.extend([Action::Attention, Action::Show, Action::Plug]);
                 actions.extend(state.world.locks.users().then_some(Action::Lock));
                 actions.extend(two().map(Action::Ask));
                 actions.extend(guests.map(|guest| Action::Late(Some(guest))));

@@ -77,7 +77,7 @@ every step).
 |---|---|---|
 | what is typed at the lock | one letter | the monitor keeps it and never looks at it |
 | wrong passwords of a user in a row, failures of a guest in a row | one; with three guests ten and three | they only make the wait longer |
-| questions | on one screen, by a desk without users; with three guests on two, and by users | they are millions of states more |
+| questions and the lock together | with three guests | with two they are a search each |
 | texts | two, of one page, with one letter for the challenge | others differ in their numbers |
 | questions | of one page and of two | as above |
 | the pointer | lies in a corner between two clicks | moving it chooses nothing |

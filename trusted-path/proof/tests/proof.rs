@@ -27,7 +27,7 @@ fn invariant_8_holds_in_every_state_within_five_steps_of_login_and_lock() {
     let desk = Desk { start: Start::Locked, steps: Some(5), ..Desk::default() };
     let checker = desk.checker().spawn_bfs().join();
     assert!(checker.discoveries().is_empty(), "{:?}", checker.discoveries().keys());
-    assert!(checker.unique_state_count() > 1_000, "{}", checker.unique_state_count());
+    assert!(checker.unique_state_count() > 500, "{}", checker.unique_state_count());
 }
 
 #[test]
