@@ -22,9 +22,10 @@ use crate::locks::MOST_WRONG;
 use crate::questions::Asked;
 
 /// A guest that has failed so often in a row is left alone until a minute has passed: how often it
-/// failed changes only how long it waits. The second number is that of a smaller search.
-const FAILURES: [u8; 2] = [3, 1];
-/// A user's next password is right after so many wrong ones, for the same reason.
+/// failed changes only how long it waits.
+const FAILURES: u8 = 3;
+/// A user's next password is right after so many wrong ones, for the same reason. The second number
+/// is that of a smaller search.
 const WRONG: [u32; 2] = [MOST_WRONG, 1];
 
 /// One thing that happens.
@@ -278,7 +279,7 @@ pub struct Desk {
     /// The guests.
     pub cast: Cast,
     /// Smaller: at work without the key that only types and the one that changes the layout, and
-    /// questions without users; one wrong password, one failure in a row.
+    /// questions without users; one wrong password in a row, and guests that do not start by themselves.
     pub small: bool,
     /// How far it goes; to the end if it is not said. The checker's own limit of depth makes the states of the last step and
     /// does not look at them; with this one, it does.
@@ -294,7 +295,8 @@ impl Desk {
         let reviewer = second && self.start == Start::Exchange;
         let policy = Policy { downgrade: reviewer, ..Policy::default() };
         let login = if locked { desk::users() } else { LoginConfig::default() };
-        let monitor = desk::monitor(self.cast, policy, login, self.start == Start::Locked)?;
+        let monitor =
+            desk::monitor(self.cast, policy, login, self.start == Start::Locked && !self.small)?;
         let (world, confirmations) = (World::default(), Vec::new());
         let (failures, broken, steps) = (None, None, 0);
         let mut state = State { monitor, world, confirmations, failures, broken, steps };
@@ -521,10 +523,7 @@ impl Model for Desk {
                     actions.extend([Action::DelayOver, Action::OldTimers]);
                 }
                 actions.push(Action::Report(last, GuestReport::Running));
-                if state
-                    .failures
-                    .is_none_or(|failures| failures < FAILURES[usize::from(self.small)])
-                {
+                if state.failures.is_none_or(|failures| failures < FAILURES) {
                     actions.push(Action::Report(last, died));
                 }
                 actions.extend(state.failures.map(|_| Action::Restart));

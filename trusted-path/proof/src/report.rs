@@ -76,7 +76,8 @@ every step).
 | of this | only so much | because |
 |---|---|---|
 | what is typed at the lock | one letter | the monitor keeps it and never looks at it |
-| wrong passwords of a user in a row, failures of a guest in a row | one; with three guests ten and three | they only make the wait longer |
+| wrong passwords of a user in a row | one; with three guests ten | they only make the wait longer |
+| guests that start again by themselves | with three guests, three times in a row | with two, any report may come at any time, that a guest runs among them |
 | questions and the lock together | with three guests | with two they are a search each |
 | texts | two, of one page, with one letter for the challenge | others differ in their numbers |
 | questions | of one page and of two | as above |
