@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tabard_display::{Frame, read_png};
 use tabard_view::Size;
 
-use crate::console::{Cell, cell};
+use crate::cell::{Cell, cell};
 
 /// A longer file is no font.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;

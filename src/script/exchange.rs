@@ -5,15 +5,7 @@ use tabard_input::KeyCode;
 use tabard_view::{Content, OutputId, TextPage, TrustedBody};
 
 use super::hands::{Done, Hands, bar_words};
-
-/// The two halves of handing a text over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exchange {
-    /// Take the text that a guest offers.
-    Take,
-    /// Give the text that was taken to a guest.
-    Give,
-}
+use super::step::Exchange;
 
 impl Hands<'_> {
     /// Selects a guest on the trusted screen, opens that first if need be, takes its text or gives

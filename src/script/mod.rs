@@ -263,7 +263,7 @@ fn several(args: &TestArgs) -> ExitCode {
         let (script, tries) = (outcome.script.display(), outcome.tries);
         println!("tabard test: flaky: {script} passed at try {tries}");
     }
-    println!("{}", report::summary_of_all(&outcomes, begin.elapsed()));
+    println!("{}", results::summary_of_all(&outcomes, begin.elapsed()));
     if let Err(error) = write_results(args, &outcomes, begin.elapsed()) {
         eprintln!("tabard: {error}");
         return ExitCode::FAILURE;

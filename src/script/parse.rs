@@ -7,10 +7,10 @@ use tabard_trusted_path::LayoutMode;
 use tabard_wire::Layers;
 
 use super::args::{Args, duration};
-use super::exchange::Exchange;
 use super::fault::{Fault, Faults};
 use super::keys;
 use super::source::{self, Line, Variables};
+use super::step::Exchange;
 use super::step::{Action, Condition, Focus, Manage, Script, Step};
 use super::token::Word;
 

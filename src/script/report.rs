@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::one_line;
-use super::results::Outcome;
 use super::step::{Script, Step};
 use crate::oracle::Findings;
 
@@ -79,25 +78,6 @@ pub(crate) fn summary(results: &[Result], took: Duration, file: &Path) -> String
         "tabard test: {passed} {plural} passed, {failed} failed{left_out}{skipped} in {:.1} s ({})",
         took.as_secs_f64(),
         file.display()
-    )
-}
-
-/// The line that ends a run of several scripts.
-pub(crate) fn summary_of_all(outcomes: &[Outcome], took: Duration) -> String {
-    let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|one| wanted(one)).count();
-    let steps: Vec<Result> = outcomes.iter().flat_map(|one| one.steps.clone()).collect();
-    let some = |count: usize, words: &str| match count {
-        0 => String::new(),
-        count => format!(", {count} {words}"),
-    };
-    format!(
-        "tabard test: {} scripts passed, {} failed{}{}{} in {:.1} s",
-        count(|one| one.status == 0),
-        count(|one| one.status != 0 && one.status != 2),
-        some(count(|one| one.status == 2), "not started"),
-        some(count(Outcome::flaky), "flaky"),
-        some(left_out(&steps), "steps skipped"),
-        took.as_secs_f64()
     )
 }
 

@@ -179,6 +179,25 @@ fn plain(text: &str) -> String {
     one_line(text).replace('\\', "\\\\").replace('#', "\\#")
 }
 
+/// The line that ends a run of several scripts.
+pub(crate) fn summary_of_all(outcomes: &[Outcome], took: Duration) -> String {
+    let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|one| wanted(one)).count();
+    let steps: Vec<StepResult> = outcomes.iter().flat_map(|one| one.steps.clone()).collect();
+    let some = |count: usize, words: &str| match count {
+        0 => String::new(),
+        count => format!(", {count} {words}"),
+    };
+    format!(
+        "tabard test: {} scripts passed, {} failed{}{}{} in {:.1} s",
+        count(|one| one.status == 0),
+        count(|one| one.status != 0 && one.status != 2),
+        some(count(|one| one.status == 2), "not started"),
+        some(count(Outcome::flaky), "flaky"),
+        some(left_out(&steps), "steps skipped"),
+        took.as_secs_f64()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,10 +9,18 @@ use tabard_trusted_path::LayoutMode;
 use tabard_view::{Rect, Scale, Size};
 use tabard_wire::Layers;
 
-use super::exchange::Exchange;
 use super::fault::Fault;
 use super::keys::Stroke;
 use super::source::OnlyIf;
+
+/// The two halves of handing a text over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// Take the text that a guest offers.
+    Take,
+    /// Give the text that was taken to a guest.
+    Give,
+}
 
 /// A script, parsed.
 #[derive(Debug, Clone, PartialEq)]

@@ -115,6 +115,11 @@ pub fn words(command: &Command) -> String {
     format!("`{}`", words.join(" "))
 }
 
+/// A sentence about a file that cannot be used.
+pub fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
+    format!("Cannot {what} {}: {error}", path.display())
+}
+
 fn cannot_start(command: &Command, error: &std::io::Error) -> String {
     format!("Cannot start {}: {error}", words(command))
 }

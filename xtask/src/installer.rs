@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::build;
-use crate::stock::cannot;
+use crate::build::cannot;
 
 /// The package of Debian 12. The needles of `tests/stock/installer` were made of its pages.
 pub const PACKAGE: &str = "debian-installer-12-netboot-amd64";

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::build::cannot;
 use crate::{build, engines, images, installer};
 
 /// The scripts of `tests/stock`, in this order: the second reads with what the first has shot.
@@ -136,11 +137,6 @@ impl Stage {
         }
         build::run(command.arg("--out").arg(out))
     }
-}
-
-/// A sentence about a file that cannot be used.
-pub fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
-    format!("Cannot {what} {}: {error}", path.display())
 }
 
 /// As [`run`], by the words of a command line.
