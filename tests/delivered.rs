@@ -51,7 +51,7 @@ fn desk(texts: &[(String, usize, String)]) -> String {
         guest(&format!("s{index}"), "SECRET//ALPHA", &rest)
     });
     let head = "[desk]\nname = \"Delivered\"\ntheme = \"us\"\n[policy]\ndowngrade = true\n";
-    head.to_owned() + &guest("low", "UNCLASSIFIED", "") + &sources.collect::<String>()
+    head.to_owned() + &guest("low", "UNCLASSIFIED", " offer=x") + &sources.collect::<String>()
 }
 
 /// The page that the glass shows, once keys count for it.
@@ -124,6 +124,13 @@ fn given(stage: &Stage) -> Vec<(u64, String)> {
 fn whatever_a_guest_offers_what_was_on_the_glass_is_what_goes() {
     let texts = texts();
     let stage = Stage::ready(&desk(&texts));
+    // That the receiving guest offers something shows that its agent is heard: it may be given to.
+    stage.until("the agent", |stage| stage.serial(0).contains("\"agent\""));
+    stage.tap(KeyCode::F2.0);
+    stage.settle(0);
+    stage.sak();
+    stage.until_open(Recipient::Trusted);
+    stage.until("its offer", |stage| hint(stage, "C"));
     for (index, (text, pad, tail)) in texts.iter().enumerate() {
         let wanted = format!("{text}{}{tail}", " ".repeat(*pad));
         let source = u8::try_from(index).unwrap() + 1;
