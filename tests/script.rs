@@ -168,13 +168,14 @@ const NOTES: &str = "[desk]\nname = \"Test\"\ntheme = \"us\"\n\
 #[test]
 fn text_that_a_guest_shows_is_read_by_ocr() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "desk desk.toml\nswitch notes\ntype \"the quick brown fox\"\n\
+    let script = "desk desk.toml\nwait-for serial notes \"\\\"ready\\\"\"\nswitch notes\n\
+         type \"the quick brown fox\"\n\
          wait-for ocr-text notes \"quick  brown fox\" within 40s\nexpect ocr-text notes \"lazy dogs\"\n";
     let output = run_on(folder.path(), NOTES, script);
 
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(said.contains("3 steps passed, 1 failed"), "{said}");
+    assert!(said.contains("4 steps passed, 1 failed"), "{said}");
     let cause = said.lines().find(|line| line.contains("OCR does not read")).unwrap_or_default();
     assert!(cause.contains("lazy dogs") && cause.contains("quick brown fox"), "{said}");
 }
