@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::build;
 use crate::build::cannot;
+use crate::packages::is_root;
 
 /// The package of Debian 12. The needles of `tests/stock/installer` were made of its pages.
 pub const PACKAGE: &str = "debian-installer-12-netboot-amd64";
@@ -22,9 +23,16 @@ pub fn ensure() -> Result<Result<PathBuf, String>, String> {
     if folder.is_dir() {
         return Ok(Ok(folder));
     }
-    let policy = build::output(Command::new("apt-cache").args(["policy", PACKAGE]))?;
-    if !policy.lines().any(is_candidate) {
-        return Ok(Err(format!("this host's apt has no {PACKAGE}")));
+    let can = || {
+        let policy = build::output(Command::new("apt-cache").args(["policy", PACKAGE]))?;
+        Ok::<_, String>(policy.lines().any(is_candidate))
+    };
+    // Lists that are missing, as on a machine that is new, say nothing of what the archive has.
+    if !can()? && is_root() {
+        build::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    }
+    if !can()? {
+        return Ok(Err(format!("this host's apt has no {PACKAGE}; try `sudo apt-get update`")));
     }
     let loading = folder.with_file_name(".installer.loading");
     if loading.exists() {
