@@ -5,11 +5,11 @@ mod common;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::xserver::XServer;
+use common::xserver::{Windowed, XServer};
 use common::{tabard_on_engine, until, vmm};
 
 /// How often what was recorded is played.
@@ -146,14 +146,35 @@ fn a_line_that_fails_is_not_kept_and_nothing_is_overwritten() {
     assert_eq!(std::fs::read_to_string(folder.path().join("rec.tabard")).unwrap(), script);
 }
 
-/// A `tabard record` in a window; ended when dropped.
-struct Windowed(Child);
+/// A signal is nothing that the user did; the question that ends the desk, answered, is.
+#[test]
+fn a_desk_that_a_signal_ends_is_not_waited_for_and_one_that_its_user_ends_is() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = tempfile::tempdir().unwrap();
+    desk(folder.path());
+    let script = || std::fs::read_to_string(folder.path().join("rec.tabard")).unwrap_or_default();
+    let mut child = tabard_on_engine("record")
+        .args(["desk.toml", "--headless", "-o", "rec.tabard"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its input stays open, as a terminal does.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"sak\nkey Down\nkey Down\n").unwrap();
+    until("the first key is written", || script().contains("key Down"));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    until("the recording ends", || child.try_wait().unwrap().is_some());
+    drop(input);
+    assert!(!script().contains("ended"), "{}", script());
+    play(folder.path(), "rec.tabard", 1);
 
-impl Drop for Windowed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    std::fs::remove_file(folder.path().join("rec.tabard")).unwrap();
+    let output = typed(folder.path(), "sak\nkey Q\nkey Q\n");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(script().trim_end().ends_with("wait-for ended"), "{}", script());
+    play(folder.path(), "rec.tabard", 1);
 }
 
 /// Waits until the glass has not changed for longer than a picture is looked at to be at rest.
@@ -175,19 +196,10 @@ fn forty_actions_in_a_window_are_played_ten_times() {
     let folder = tempfile::tempdir().unwrap();
     desk(folder.path());
     let server = XServer::start();
-    let child = tabard_on_engine("record")
-        .args(["desk.toml", "-o", "rec.tabard"])
-        .current_dir(folder.path())
-        .env("DISPLAY", &server.display)
-        .env_remove("WAYLAND_DISPLAY")
-        .spawn()
-        .unwrap();
-    let mut tabard = Windowed(child);
-    until("a window", || {
-        assert_eq!(tabard.0.try_wait().unwrap(), None, "the program ended before its window came");
-        !server.xdotool(&["search", "--name", "Tabard"]).is_empty()
-    });
-    let window = server.xdotool(&["search", "--name", "Tabard"]);
+    let mut command = tabard_on_engine("record");
+    command.args(["desk.toml", "-o", "rec.tabard"]).current_dir(folder.path());
+    let mut tabard = Windowed::start(&server, &mut command);
+    let window = tabard.id.clone();
     let ready = |guest: &str| {
         let log = folder.path().join(format!("tabard-record/logs/{guest}.serial"));
         std::fs::read_to_string(log).unwrap_or_default().contains("{\"ready\"")
@@ -240,12 +252,7 @@ fn forty_actions_in_a_window_are_played_ten_times() {
     act(&["key", "z"]);
     assert!(actions >= 40, "{actions}");
     server.xdotool(&["windowclose", &window]);
-    let mut status = None;
-    until("the program ends", || {
-        status = tabard.0.try_wait().unwrap();
-        status.is_some()
-    });
-    assert_eq!(status.unwrap().code(), Some(0));
+    assert_eq!(tabard.status().code(), Some(0));
 
     let script = std::fs::read_to_string(folder.path().join("rec.tabard")).unwrap();
     for step in

@@ -3,20 +3,9 @@
 mod common;
 
 use std::path::Path;
-use std::process::Child;
 
-use common::xserver::XServer;
+use common::xserver::{Windowed, XServer};
 use common::{DESK, tabard_on_engine, until, vmm};
-
-/// A `tabard run` in a window; ended when dropped.
-struct Windowed(Child);
-
-impl Drop for Windowed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn serial(folder: &Path, guest: &str) -> String {
     std::fs::read_to_string(folder.join(format!("{guest}.serial"))).unwrap_or_default()
@@ -33,19 +22,10 @@ fn a_window_types_switches_resizes_and_closes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("desk.toml"), DESK).unwrap();
     let server = XServer::start();
-    let child = tabard_on_engine("run")
-        .args(["desk.toml", "--logs", "."])
-        .current_dir(folder.path())
-        .env("DISPLAY", &server.display)
-        .env_remove("WAYLAND_DISPLAY")
-        .spawn()
-        .unwrap();
-    let mut tabard = Windowed(child);
-    until("a window", || {
-        assert_eq!(tabard.0.try_wait().unwrap(), None, "the program ended before its window came");
-        !server.xdotool(&["search", "--name", "Tabard"]).is_empty()
-    });
-    let window = server.xdotool(&["search", "--name", "Tabard"]);
+    let mut command = tabard_on_engine("run");
+    command.args(["desk.toml", "--logs", "."]).current_dir(folder.path());
+    let mut tabard = Windowed::start(&server, &mut command);
+    let window = tabard.id.clone();
     for guest in ["alpha", "bravo"] {
         until("the guests are ready", || serial(folder.path(), guest).contains("{\"ready\""));
     }
@@ -77,9 +57,5 @@ fn a_window_types_switches_resizes_and_closes() {
     });
 
     server.xdotool(&["windowclose", &window]);
-    let mut status = None;
-    until("the program ends", || {
-        status = tabard.0.try_wait().unwrap();
-        status.is_some()
-    });
+    tabard.status();
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use super::until;
+
 /// An X server of its own on a free display number, ended when dropped. It does not begin anew
 /// when its last client goes, as X servers do unless told: it would refuse whoever comes just
 /// then, and the client that goes may be an `xdotool` of ours.
@@ -50,6 +52,45 @@ impl XServer {
             .expect("xwd is missing: run `cargo verify`, which installs it or says how");
         assert!(output.status.success());
         output.stdout
+    }
+}
+
+/// A program in a window; ended when dropped.
+pub struct Windowed {
+    pub child: Child,
+    /// The X window.
+    pub id: String,
+}
+
+impl Windowed {
+    /// Starts a `tabard` on this server, and waits for its window.
+    pub fn start(server: &XServer, command: &mut Command) -> Self {
+        command.env("DISPLAY", &server.display).env_remove("WAYLAND_DISPLAY");
+        let mut windowed = Self { child: command.spawn().unwrap(), id: String::new() };
+        until("a window", || {
+            let ended = windowed.child.try_wait().unwrap();
+            assert_eq!(ended, None, "the program ended before its window came");
+            windowed.id = server.xdotool(&["search", "--name", "Tabard"]);
+            !windowed.id.is_empty()
+        });
+        windowed
+    }
+
+    /// Waits until the program ends; its status.
+    pub fn status(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        until("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Windowed {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -85,7 +85,16 @@ pub(super) struct Moment {
     pub(super) guests: Vec<GuestThen>,
 }
 
+/// What the trusted screen says of the key that ends the desk, once it was asked for.
+const ENDS_DESK: &str = "again to end the desk and stop every guest";
+
 impl Moment {
+    /// Whether the glass asked if the desk is to end: what comes then may end it. A signal may as
+    /// well, at any time, and is nothing that the user did.
+    pub(super) fn asks_to_end(&self) -> bool {
+        self.recipient == Recipient::Trusted && self.texts.iter().any(|text| text == ENDS_DESK)
+    }
+
     /// Whether this part had been at rest.
     pub(super) fn rested(&self, part: &Part) -> bool {
         self.at.saturating_duration_since(part.since) >= REST

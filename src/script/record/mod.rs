@@ -126,8 +126,9 @@ fn typed(
     };
     let script = draft.file().to_path_buf();
     let mut recorder = Recorder::new(glass.clone(), draft);
-    let input = std::io::stdin().lock();
-    let refused = typed::record(&mut player, &glass, &mut recorder, &script, input);
+    let no_thread = |error| ScriptError::Refused(format!("Cannot start a thread: {error}"));
+    let input = typed::lines().map_err(no_thread)?;
+    let refused = typed::record(&mut player, &glass, &mut recorder, &script, &input);
     let written = recorder.end(harness.ended());
     let well = ended_well(harness.stop(), &oracle.findings())?;
     written.map_err(ScriptError::Results)?;

@@ -156,10 +156,7 @@ impl Recorder {
     /// The first that went wrong with the files, in a sentence.
     pub(super) fn end(mut self, ended: bool) -> Result<Draft, String> {
         let now = self.glass.moment();
-        let by_user = self
-            .pending
-            .as_ref()
-            .is_some_and(|one| ended && one.before.recipient == Recipient::Trusted);
+        let by_user = self.pending.as_ref().is_some_and(|one| ended && one.before.asks_to_end());
         if by_user && let Some(pending) = self.pending.take() {
             // Nothing is on the glass any more.
             let mut lines = pending.first;

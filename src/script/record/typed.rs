@@ -1,14 +1,17 @@
 //! Recording without a screen: each line that is typed is a step of the language, played at once and
 //! kept if it passes; what came of it is added.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use tabard_view::Rect;
 
 use super::glass::{Glass, Moment, REST};
 use super::recorder::{Recorder, Typed};
+use crate::harness::Harness;
 use crate::script::player::Player;
 use crate::script::report::Fate;
 use crate::script::step::{Action, Place, Script, Step};
@@ -19,10 +22,30 @@ const START: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_millis(600);
 /// A guest that never rests is not waited for longer.
 const RESTLESS: Duration = Duration::from_secs(4);
+/// How often a desk that has ended is noticed while nothing is typed.
+const LOOK: Duration = Duration::from_millis(100);
 /// What ends the recording, as the end of the input does.
 const END: &str = "end";
 
-/// Plays and records lines until they end; says how many were not kept.
+/// The lines of standard input, read on a thread of their own: nobody waits for one when the desk has
+/// ended. The thread ends with the input or with the program.
+///
+/// # Errors
+/// If the system gives no thread.
+pub(super) fn lines() -> io::Result<Receiver<io::Result<String>>> {
+    let (lines, typed) = bounded(0);
+    let read = move || {
+        for line in io::stdin().lines() {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("typed".to_owned()).spawn(read)?;
+    Ok(typed)
+}
+
+/// Plays and records lines until they or the desk end; says how many were not kept.
 ///
 /// # Errors
 /// If the input cannot be read, in a sentence.
@@ -31,7 +54,7 @@ pub(super) fn record(
     glass: &Glass,
     recorder: &mut Recorder,
     script: &Path,
-    mut input: impl BufRead,
+    input: &Receiver<io::Result<String>>,
 ) -> Result<u32, String> {
     let mut refused = 0;
     // Lines that hold for the steps after them: section, timeout, pace, font, needles.
@@ -43,7 +66,7 @@ pub(super) fn record(
         harness.ended() || (0..guests.len()).filter(runs).all(|guest| glass.is_up(guest))
     });
     settle(player, glass, &glass.moment());
-    while let Some(line) = next(&mut input)? {
+    while let Some(line) = next(input, player.harness)? {
         let line = line.trim();
         if line == END || player.harness.ended() {
             break;
@@ -66,16 +89,24 @@ pub(super) fn record(
     Ok(refused)
 }
 
-fn next(input: &mut impl BufRead) -> Result<Option<String>, String> {
-    if std::io::stdin().is_terminal() {
+fn next(input: &Receiver<io::Result<String>>, harness: &Harness) -> Result<Option<String>, String> {
+    if io::stdin().is_terminal() {
         eprint!("> ");
         // A prompt that comes late is no harm.
-        let _ = std::io::stderr().flush();
+        let _ = io::stderr().flush();
     }
-    let mut line = String::new();
-    let read = input.read_line(&mut line);
-    let read = read.map_err(|error| format!("Cannot read what is typed: {error}"))?;
-    Ok((read > 0).then_some(line))
+    loop {
+        match input.recv_timeout(LOOK) {
+            Ok(line) => {
+                return line
+                    .map(Some)
+                    .map_err(|error| format!("Cannot read what is typed: {error}"));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) if harness.ended() => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
 fn step(

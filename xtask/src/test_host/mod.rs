@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use crate::build::cannot;
 use crate::{build, engines, images, packages};
 pub use arguments::Plan;
 use arguments::{Arguments, Extra};
@@ -131,8 +132,4 @@ fn unpack_results(folder: &Path) -> Result<PathBuf, String> {
 
 fn make_folder(path: &Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|error| cannot("make", path, &error))
-}
-
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> String {
-    format!("Cannot {what} {}: {error}", path.display())
 }
