@@ -205,6 +205,21 @@ fn digest(bytes: &[u8]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// One that the user has paused stays so, and goes on from there, as does the one that starts from it.
+#[test]
+fn a_paused_guest_is_kept_and_goes_on_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let script = "desk desk.toml\ntimeout 30s\nwait-for serial web \"\\\"ready\\\"\"\n\
+        switch web\ntype \"milk\"\nwait-for stable web\npause web\nsave web still\nresume web\n\
+        switch web\ntype \" and jam\"\nwait-for stable web\nshot here.png web\n";
+    passes(folder, DESK, script, "out");
+    let script = "desk desk.toml\ntimeout 30s\nfrom web still\nswitch web\n\
+        type \" and jam\"\nwait-for stable web\nshot there.png web\n";
+    passes(folder, DESK, script, "out");
+    assert_eq!(picture(folder, "out/here.png"), picture(folder, "out/there.png"));
+}
+
 #[test]
 fn a_volume_that_is_written_for_good_keeps_a_guest_from_being_kept() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,6 +244,10 @@ fn a_volume_that_is_written_for_good_keeps_a_guest_from_being_kept() {
     assert!(overlay.windows(512).any(|sector| sector == [9; 512]));
     let from = "desk desk.toml\ntimeout 30s\nfrom one it\nexpect no-serial one \"done\"\n";
     passes(folder.path(), &desk("disposable = true"), from, "from");
+    // And the guest that starts from there has it: it is kept once more.
+    let again = "desk desk.toml\ntimeout 30s\nfrom one it\nsave one again\n";
+    passes(folder.path(), &desk("disposable = true"), again, "again");
+    assert_eq!(fs::read(folder.path().join("snapshots/again/overlay-0")).unwrap(), overlay);
 
     // An image that was changed meanwhile is another one to the guest.
     fs::write(folder.path().join("data.img"), [8; 64 * 512]).unwrap();
